@@ -1,0 +1,49 @@
+/*
+ * frames.h - the frames of a symbolized profile, as every view shows them.
+ *
+ * A location may be several frames (its inline chain) and several locations may be one frame (the
+ * addresses of a function). A frame is (function name, source file, line, module, flags); a view
+ * decides how much of that makes two frames the same. This is the one place where a frame gets its
+ * name: demangled function, else `[module]` (the binary's file name), else `[unknown]`.
+ *
+ * Depends on: base, profile. Threads: the owner's.
+ */
+#ifndef CPROF_OUTPUT_FRAMES_H
+#define CPROF_OUTPUT_FRAMES_H
+
+#include "profile/profile.h"
+
+typedef struct {
+	uint32_t v;
+} frame_id;
+
+struct frame {
+	string_id name;	  /* in the frames' own interner */
+	string_id file;	  /* source path or "" */
+	uint32_t line;	  /* of the executing instruction (or of the inlined call); 0 = unknown */
+	string_id module; /* path of the binary */
+	bool kernel, inlined, jit;
+	bool symbolized; /* name is a function's, not `[module]` or `[unknown]` */
+};
+
+struct frames; /* all frames of one profile */
+
+/** Build for a profile, which must outlive it. Return: 0 or -ENOMEM. */
+int frames_create(const struct profile *profile, struct frames **out);
+void frames_destroy(struct frames *frames);
+
+/** How many there are: ids are 0 .. count - 1. */
+size_t frames_count(const struct frames *frames);
+const struct frame *frames_get(const struct frames *frames, frame_id id);
+const char *frames_text(const struct frames *frames, string_id id);
+
+/** The frames of a location, innermost first; at least one. Borrowed, valid with @frames. */
+const frame_id *frames_of_location(const struct frames *frames, location_id location, size_t *n);
+
+/**
+ * The frames of a whole stack, leaf first, appended to a caller's growing array.
+ * Return: the number of frames, or -ENOMEM.
+ */
+long frames_of_stack(const struct frames *frames, stack_id stack, frame_id **array, size_t *cap);
+
+#endif

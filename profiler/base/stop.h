@@ -1,0 +1,42 @@
+/*
+ * stop.h - why the walk of a stack ended.
+ *
+ * Kept with every sample, counted per recording and shown in every report: a stack that does not
+ * reach its thread's root is never passed off as a complete one.
+ *
+ * Depends on: nothing. Threads: any.
+ */
+#ifndef CPROF_BASE_STOP_H
+#define CPROF_BASE_STOP_H
+
+#include <stdbool.h>
+
+enum cp_stop {
+	CP_STOP_END,          /* reached the thread's root: the only complete one */
+	CP_STOP_TRUNCATED,    /* the stack goes on beyond the bytes that were copied */
+	CP_STOP_NO_MAP,       /* a pc that lies in no executable mapping we know */
+	CP_STOP_NO_CFI,       /* the binary has no unwind information for this pc */
+	CP_STOP_UNSUPPORTED,  /* unwind information that we cannot evaluate */
+	CP_STOP_SP_BACKWARDS, /* the stack pointer did not move outward: corrupt or wrong CFI */
+	CP_STOP_BAD_RA,       /* a return address that is no code */
+	CP_STOP_DEPTH,        /* deeper than the limit of frames */
+	CP_STOP_NO_USER,      /* no user registers: a kernel thread, or a task that is exiting */
+	CP_STOP_COUNT
+};
+
+/** The stable name used in files and JSON: "end", "truncated", "no_map", ... */
+const char *cp_stop_name(enum cp_stop stop);
+
+/** The stop of a name. Return: false when the name is none of ours (@out untouched). */
+bool cp_stop_parse(const char *name, enum cp_stop *out);
+
+/** A sentence for people: what this stop means and what can be done about it. */
+const char *cp_stop_advice(enum cp_stop stop);
+
+/** True for the stacks that are whole: END, and NO_USER, which has no user part to miss. */
+static inline bool cp_stop_is_complete(enum cp_stop stop)
+{
+	return stop == CP_STOP_END || stop == CP_STOP_NO_USER;
+}
+
+#endif

@@ -1,0 +1,102 @@
+#include "text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double max_duration_ns = 100.0 * 365 * 24 * 3600 * 1e9;
+
+bool cp_parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+{
+	/* strtoull accepts white space and signs, and negates: look at the first character */
+	if (!isdigit((unsigned char)text[0]))
+		return false;
+	char *end;
+	errno = 0;
+	unsigned long long value = strtoull(text, &end, 10);
+	if (errno || *end || value < min || value > max)
+		return false;
+	*out = value;
+	return true;
+}
+
+bool cp_parse_duration(const char *text, uint64_t *out_ns)
+{
+	static const struct {
+		const char *suffix;
+		double ns;
+	} units[] = { { "", 1e9 },  { "ns", 1 },    { "us", 1e3 },  { "ms", 1e6 },
+		      { "s", 1e9 }, { "m", 60e9 }, { "h", 3600e9 } };
+	/* digits with at most one point; strtod alone would take "inf", "0x1" and "1e3" */
+	size_t number = strspn(text, "0123456789.");
+	if (number == 0 || number >= CP_TEXT_MAX || !isdigit((unsigned char)text[0]))
+		return false;
+	char digits[CP_TEXT_MAX];
+	memcpy(digits, text, number);
+	digits[number] = '\0';
+	char *end;
+	double value = strtod(digits, &end);
+	if (*end)
+		return false;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(text + number, units[i].suffix) == 0) {
+			double ns = value * units[i].ns;
+			if (ns < 1 || ns > max_duration_ns)
+				return false;
+			*out_ns = (uint64_t)ns;
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *cp_format_duration(uint64_t ns, char buf[CP_TEXT_MAX])
+{
+	double seconds = (double)ns / 1e9;
+	if (ns < 1000)
+		snprintf(buf, CP_TEXT_MAX, "%u ns", (unsigned)ns);
+	else if (ns < 1000000)
+		snprintf(buf, CP_TEXT_MAX, "%.3g us", (double)ns / 1e3);
+	else if (ns < 1000000000)
+		snprintf(buf, CP_TEXT_MAX, "%.3g ms", (double)ns / 1e6);
+	else if (seconds < 60)
+		snprintf(buf, CP_TEXT_MAX, "%.1f s", seconds);
+	else if (seconds < 3600)
+		snprintf(buf, CP_TEXT_MAX, "%u m %02u s", (unsigned)seconds / 60,
+			 (unsigned)seconds % 60);
+	else
+		snprintf(buf, CP_TEXT_MAX, "%llu h %02u m", (unsigned long long)(seconds / 3600),
+			 (unsigned)((uint64_t)seconds / 60 % 60));
+	return buf;
+}
+
+const char *cp_format_bytes(uint64_t bytes, char buf[CP_TEXT_MAX])
+{
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	if (bytes < 1024) {
+		snprintf(buf, CP_TEXT_MAX, "%u B", (unsigned)bytes);
+		return buf;
+	}
+	double value = (double)bytes / 1024;
+	size_t unit = 0;
+	for (; value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
+		value /= 1024;
+	snprintf(buf, CP_TEXT_MAX, "%.1f %s", value, units[unit]);
+	return buf;
+}
+
+const char *cp_format_count(uint64_t count, char buf[CP_TEXT_MAX])
+{
+	char digits[CP_TEXT_MAX];
+	int n = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)count);
+	char *p = buf;
+	for (int i = 0; i < n; i++) {
+		if (i && (n - i) % 3 == 0)
+			*p++ = ',';
+		*p++ = digits[i];
+	}
+	*p = '\0';
+	return buf;
+}

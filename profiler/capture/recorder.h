@@ -1,0 +1,65 @@
+/*
+ * recorder.h - record processes into a profile file.
+ *
+ * Drives one capture engine: attaches, drains its records in time order, unwinds each sample
+ * online and appends to the file about once a second. The target is never stopped, and everything
+ * the engine holds in the kernel is released by the kernel when the recorder dies in any way.
+ *
+ * The file is unsymbolized when this returns; symbolizing it is the caller's next step.
+ *
+ * Depends on: base, elf, unwind, profile, the kernel's perf_event. Threads: one recorder at a time.
+ */
+#ifndef CPROF_CAPTURE_RECORDER_H
+#define CPROF_CAPTURE_RECORDER_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct recorder_progress {
+	uint64_t elapsed_ns;
+	uint64_t samples, lost;
+	uint64_t file_bytes;
+};
+
+struct recorder_options {
+	const pid_t *pids; /* processes to attach to, or NULL with @argv */
+	size_t n_pids;
+	char *const *argv; /* command to start and record, NULL-terminated, or NULL */
+	const char *path;  /* of the profile */
+	unsigned rate_hz;  /* 1 to 50,000; per running thread */
+	uint64_t duration_ns; /* 0 = until the target ends or @stop_fd is readable */
+	bool no_kernel;	      /* no kernel frames: their time goes to the user stack */
+	bool no_inherit;      /* do not follow children */
+	bool no_timeline;     /* no time_ns labels */
+	int stop_fd;	      /* end normally when it becomes readable; -1 = none */
+	/* Called a few times a second from the recording loop; may be NULL. */
+	void (*progress)(void *ctx, const struct recorder_progress *progress);
+	void *progress_ctx;
+};
+
+struct recorder_result {
+	uint64_t samples, lost;
+	uint64_t duration_ns;
+	uint64_t file_bytes;
+	uint64_t target_cpu_ns; /* used by the recorded processes meanwhile; 0 = unknown */
+	bool target_ended;	/* the recording ended because the target did */
+	int wait_status;	/* of the command with argv, as waitpid() gives it */
+};
+
+/**
+ * Record until the duration is over, the target ends or @stop_fd is readable.
+ *
+ * Return: 0 (also with no samples at all: look at result->samples); a negative errno value with a
+ *         message that names the remedy: -ESRCH, -EACCES/-EPERM (not permitted), -EMFILE,
+ *         -ENOSPC (what was recorded before is valid on disk), -ENOENT (no such command) ...
+ * Context: blocks; forks when @argv is given. With a command, a failing recording leaves the
+ *         command running to its end: it is waited for, @result->wait_status set.
+ */
+int recorder_run(const struct recorder_options *options, struct recorder_result *result,
+		 struct cp_err *err);
+
+#endif

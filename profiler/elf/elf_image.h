@@ -1,0 +1,88 @@
+/*
+ * elf_image.h - what a binary is: identity, segments, unwind tables, where its debug file lies.
+ *
+ * An image is read with pread into memory of ours, never mapped: a file that somebody truncates
+ * while we look at it gives an error, not a SIGBUS. Everything in the file is validated. Only what
+ * unwinding needs is read (program headers, notes, the segments that hold .eh_frame and its
+ * header); the symbolizer opens its files through libelf.
+ *
+ * Depends on: base, libelf. Threads: an image is immutable after opening.
+ */
+#ifndef CPROF_ELF_ELF_IMAGE_H
+#define CPROF_ELF_ELF_IMAGE_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { ELF_BUILD_ID_MAX = 64 };
+
+struct elf_segment {	     /* PT_LOAD */
+	uint64_t svma, file_off; /* not rounded to pages */
+	uint64_t file_size, mem_size;
+	bool exec;
+};
+
+struct elf_build_id {
+	uint8_t bytes[ELF_BUILD_ID_MAX];
+	size_t n; /* 0 = none */
+};
+
+struct elf_image; /* opaque; accessors below */
+
+/**
+ * Read a binary from an open file, which is not kept.
+ *
+ * @name: for messages
+ * Return: 0; -ENOEXEC: not an ELF file of this machine (class, byte order, e_machine);
+ *         -EBADMSG: damaged; -errno of reading.
+ */
+int elf_image_open_fd(int fd, const char *name, struct elf_image **out, struct cp_err *err);
+
+/** Read a binary from memory (the vDSO); @bytes is copied. */
+int elf_image_open_bytes(const void *bytes, size_t n, const char *name, struct elf_image **out,
+			 struct cp_err *err);
+
+void elf_image_destroy(struct elf_image *image);
+
+const struct elf_segment *elf_image_segments(const struct elf_image *image, size_t *n);
+const struct elf_build_id *elf_image_build_id(const struct elf_image *image);
+
+/** True for ET_DYN: loaded anywhere. */
+bool elf_image_is_pie(const struct elf_image *image);
+
+/**
+ * The segment that a mapping with file offset @file_off and @size bytes shows.
+ *
+ * The kernel maps whole pages, so @file_off may lie up to a page before the segment's.
+ * Return: NULL when none.
+ */
+const struct elf_segment *elf_image_segment_at(const struct elf_image *image, uint64_t file_off,
+					       uint64_t size);
+
+/**
+ * Bytes of the loaded image that do not change while it runs: from the segments that were read.
+ *
+ * Return: a borrowed pointer to @size bytes at @svma, or NULL when not all of them are at hand.
+ */
+const uint8_t *elf_image_bytes(const struct elf_image *image, uint64_t svma, uint64_t size);
+
+/* The binary search table of PT_GNU_EH_FRAME, as libunwind's remote tables want it. */
+struct elf_eh_frame_hdr {
+	uint64_t svma;	    /* of .eh_frame_hdr */
+	uint64_t table_svma; /* of the table, pairs of int32 relative to svma */
+	uint64_t n_entries;
+};
+
+/** Return: true and @out when the image has a usable table. */
+bool elf_image_eh_frame_hdr(const struct elf_image *image, struct elf_eh_frame_hdr *out);
+
+/** Memory the image holds. */
+size_t elf_image_size_bytes(const struct elf_image *image);
+
+/** Lower-case hex of a build-id into @buf of 2 * ELF_BUILD_ID_MAX + 1; "" when it has none. */
+const char *elf_build_id_hex(const struct elf_build_id *id, char *buf);
+
+#endif

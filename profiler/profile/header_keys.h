@@ -1,0 +1,57 @@
+/*
+ * header_keys.h - the recording's header: what was measured, how, and what got lost.
+ *
+ * Stored in the profile as comments "key=value" (pprof field 13), of which the last wins. Numbers
+ * are decimal without a unit sign; the unit is the key's suffix. A key that does not apply is
+ * absent. The list is a contract with readers of the files: keys are added, never reused.
+ *
+ * Depends on: nothing.
+ */
+#ifndef CPROF_PROFILE_HEADER_KEYS_H
+#define CPROF_PROFILE_HEADER_KEYS_H
+
+#define HEADER_CPROF_VERSION "cprof_version"
+#define HEADER_STATE "state"	 /* "recording" until a normal end, then "complete" */
+#define HEADER_COMMAND "command" /* command line of the target, shell-quoted */
+#define HEADER_PIDS "pids"	 /* processes asked for, separated by commas */
+#define HEADER_ENGINE "engine"	 /* "perf" */
+#define HEADER_EVENT "event"	 /* "cycles" (hardware) or "cpu-clock" (timer) */
+#define HEADER_MODE "mode"	 /* "cpu" */
+#define HEADER_RATE_HZ "rate_hz" /* asked for, per running thread */
+#define HEADER_UNWIND "unwind"	 /* "libunwind" */
+#define HEADER_DUMP_BYTES "dump_bytes" /* of user stack copied per sample */
+#define HEADER_KERNEL_RELEASE "kernel_release"
+#define HEADER_CPUS "cpus" /* online */
+
+/*
+ * How time in the kernel was treated: "visible" (kernel frames recorded), "credited" (sampled,
+ * shown as the user stack that entered the kernel), "hidden" (not permitted: such time was not
+ * sampled at all; see target_cpu_ns against the samples).
+ */
+#define HEADER_KERNEL "kernel"
+
+#define HEADER_SAMPLES "samples"     /* written, all stops included */
+#define HEADER_PROCESSES "processes" /* seen with samples */
+#define HEADER_THREADS "threads"     /* seen with samples */
+
+/* CPU time the recorded processes used while recorded, from /proc or rusage; absent = unknown */
+#define HEADER_TARGET_USER_NS "target_user_ns"
+#define HEADER_TARGET_SYSTEM_NS "target_system_ns"
+
+/* Losses. All written from the first flush on, also when 0. */
+#define HEADER_LOST "lost"		     /* samples the kernel could not store (LOST, LOST_SAMPLES) */
+#define HEADER_THROTTLED "throttled"	     /* times the kernel paused sampling */
+#define HEADER_UNTRACKED "untracked"	     /* samples dropped by us: out of memory or bad record */
+#define HEADER_STOP_PREFIX "stop."	     /* + cp_stop_name(): samples that ended so */
+#define HEADER_FP_FRAMES "fp_frames"	     /* frames stepped over by frame pointer for want of CFI */
+#define HEADER_FRAMES "frames"		     /* user frames unwound in all */
+#define HEADER_TIME_QUANTUM_NS "time_quantum_ns" /* of the timeline; absent = none */
+
+/* What recording cost. */
+#define HEADER_RECORDER_CPU_NS "recorder_cpu_ns"
+#define HEADER_RECORDER_PEAK_RSS_BYTES "recorder_peak_rss_bytes"
+
+/* Interpreters found: "python", "node", "java"; separated by commas. */
+#define HEADER_RUNTIMES "runtimes"
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * regs.h - the user registers that a sample carries; one implementation file per ISA.
+ *
+ * Depends on: nothing. Threads: any.
+ */
+#ifndef CPROF_UNWIND_REGS_H
+#define CPROF_UNWIND_REGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { UNWIND_REGS_MAX = 17 };
+
+/* General registers in DWARF numbering of the ISA; on x86-64: 0-15, and 16 = return address (rip). */
+struct unwind_regs {
+	uint64_t r[UNWIND_REGS_MAX];
+};
+
+/** The mask of registers to ask perf for (perf_event_attr.sample_regs_user). */
+uint64_t unwind_regs_perf_mask(void);
+
+/**
+ * Registers from a perf sample: @values in ascending order of the mask's bits.
+ * @n must be the number of bits in unwind_regs_perf_mask().
+ */
+void unwind_regs_from_perf(struct unwind_regs *regs, const uint64_t *values, unsigned n);
+
+uint64_t unwind_regs_pc(const struct unwind_regs *regs);
+uint64_t unwind_regs_sp(const struct unwind_regs *regs);
+uint64_t unwind_regs_fp(const struct unwind_regs *regs);
+void unwind_regs_set_pc(struct unwind_regs *regs, uint64_t pc);
+void unwind_regs_set_sp(struct unwind_regs *regs, uint64_t sp);
+void unwind_regs_set_fp(struct unwind_regs *regs, uint64_t fp);
+
+#endif

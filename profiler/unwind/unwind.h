@@ -1,0 +1,68 @@
+/*
+ * unwind.h - from the registers and the stack bytes of a sample to its frames.
+ *
+ * Nothing is read from the running target: a walk sees the copied stack and the files behind the
+ * mappings, so it may run long after the sample was taken. Every walk ends with a reason; frames
+ * found before it are right.
+ *
+ * Depends on: base, address_space.h, libunwind. Threads: one at a time per unwinder.
+ */
+#ifndef CPROF_UNWIND_UNWIND_H
+#define CPROF_UNWIND_UNWIND_H
+
+#include "address_space.h"
+#include "base/err.h"
+#include "base/stop.h"
+#include "regs.h"
+
+enum { UNWIND_MAX_FRAMES = 2048 };
+
+/* The part of a thread's stack that was copied when the sample was taken. */
+struct unwind_stack {
+	uint64_t sp;	      /* avma of bytes[0] */
+	const uint8_t *bytes;
+	size_t n_bytes;
+	/* False: the copy ends where the stack's mapping ends, so nothing is missing. */
+	bool maybe_more;
+};
+
+struct unwind_result {
+	/*
+	 * Look-up addresses (avma), pcs[0] = leaf: the interrupted pc itself for the leaf and for
+	 * a frame that a signal interrupted, return address - 1 for all others, so that each lies
+	 * inside the instruction that was executing.
+	 */
+	uint64_t *pcs; /* the caller's array */
+	size_t cap;    /* at most UNWIND_MAX_FRAMES are used */
+	size_t n;
+	enum cp_stop stop;
+	size_t n_fp_frames; /* steps made by frame pointer because there was no CFI */
+};
+
+struct unwinder; /* of one process: its libunwind address space and caches */
+
+/** @space: borrowed; must outlive the unwinder. Return: 0 or -ENOMEM. */
+int unwinder_create(struct address_space *space, struct unwinder **out);
+void unwinder_destroy(struct unwinder *unwinder);
+
+/**
+ * Walk one sample's stack.
+ *
+ * @regs, @stack: borrowed for the call
+ * @result: pcs and cap set by the caller, the rest filled; n >= 1 when cap >= 1
+ * Context: no system call once the binaries are open; time bounded by the depth.
+ */
+void unwinder_walk(struct unwinder *unwinder, const struct unwind_regs *regs,
+		   const struct unwind_stack *stack, struct unwind_result *result);
+
+/**
+ * The one place that turns a pc into the address to look it up at.
+ *
+ * @is_return_address: false for the leaf and for a frame under a signal frame
+ */
+static inline uint64_t unwind_lookup_pc(uint64_t pc, bool is_return_address)
+{
+	return is_return_address && pc ? pc - 1 : pc;
+}
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * symbolizer.h - give the locations of a profile their functions, files, lines and inline chains.
+ *
+ * Works on unique addresses, one binary at a time, each binary opened once: DWARF through libdw
+ * (from the binary or its separate debug file), else ELF symbols, kallsyms for the kernel, perf
+ * maps for JIT code. A debug file whose build-id differs from the profile's is never used.
+ *
+ * Depends on: base, elf, profile, libdw, libiberty. Threads: one at a time.
+ */
+#ifndef CPROF_SYMBOLIZER_SYMBOLIZER_H
+#define CPROF_SYMBOLIZER_SYMBOLIZER_H
+
+#include "base/err.h"
+#include "profile/profile.h"
+
+struct symbolizer_options {
+	const char *const *debug_dirs; /* searched first, each with .build-id/ and by path */
+	size_t n_debug_dirs;
+	pid_t root_pid; /* files are looked for under /proc/PID/root too; 0 = no */
+	/* Called after each binary; may be NULL. */
+	void (*progress)(void *ctx, const char *path, size_t done, size_t total);
+	void *progress_ctx;
+};
+
+struct symbolizer_stats {
+	size_t locations;   /* looked at */
+	size_t symbolized;  /* got at least a function name */
+	size_t with_lines;  /* got a source line */
+	size_t modules_mismatched; /* whose file on disk is another build; not used */
+};
+
+/**
+ * Symbolize all locations that have no lines yet; what is not found stays bare.
+ *
+ * Return: 0, -ENOMEM. Problems with single binaries are no failure: the module's has_* flags stay
+ *         false and the header tells why ("symbols.<module path>" = reason).
+ */
+int symbolizer_run(struct profile *profile, const struct symbolizer_options *options,
+		   struct symbolizer_stats *stats, struct cp_err *err);
+
+#endif
