@@ -13,6 +13,8 @@
 #include "base/err.h"
 #include "profile/profile.h"
 
+#include <sys/types.h>
+
 struct symbolizer_options {
 	const char *const *debug_dirs; /* searched first, each with .build-id/ and by path */
 	size_t n_debug_dirs;

@@ -27,10 +27,17 @@ int cp_fail_prefix(struct cp_err *err, int code, const char *fmt, ...)
 	memcpy(inner, err->message, sizeof(inner));
 	va_list ap;
 	va_start(ap, fmt);
-	int n = vsnprintf(err->message, sizeof(err->message), fmt, ap);
+	int n = vsnprintf(err->message, sizeof(err->message) - 3, fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(err->message))
-		snprintf(err->message + n, sizeof(err->message) - (size_t)n, ": %s", inner);
+	size_t used = strlen(err->message);
+	if (n > 0) {
+		memcpy(err->message + used, ": ", 3);
+		used += 2;
+	}
+	size_t room = sizeof(err->message) - used - 1;
+	size_t take = strnlen(inner, room);
+	memcpy(err->message + used, inner, take);
+	err->message[used + take] = '\0';
 	errno = saved;
 	return code;
 }
