@@ -8,7 +8,7 @@
 
 void cp_index_init(struct cp_index *index)
 {
-	*index = (struct cp_index){ 0 };
+	*index = (struct cp_index){0};
 }
 
 void cp_index_deinit(struct cp_index *index)
@@ -52,8 +52,8 @@ static void place(struct cp_index *index, uint64_t slot)
 
 static int grow(struct cp_index *index)
 {
-	struct cp_index bigger = { .n_slots = index->n_slots ? index->n_slots * 2 : 64,
-				   .n_used = index->n_used };
+	struct cp_index bigger = {.n_slots = index->n_slots ? index->n_slots * 2 : 64,
+				  .n_used = index->n_used};
 	bigger.slots = calloc(bigger.n_slots, sizeof(*bigger.slots));
 	if (!bigger.slots)
 		return -ENOMEM;

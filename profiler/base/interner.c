@@ -15,7 +15,7 @@ enum { BLOCK_BYTES = 64 * 1024 };
 
 int interner_init(struct interner *interner)
 {
-	*interner = (struct interner){ 0 };
+	*interner = (struct interner){0};
 	string_id empty;
 	int rc = interner_add_bytes(interner, "", 0, &empty);
 	if (rc)
@@ -35,7 +35,7 @@ void interner_deinit(struct interner *interner)
 	free(interner->strings);
 	free(interner->lengths);
 	cp_index_deinit(&interner->index);
-	*interner = (struct interner){ 0 };
+	*interner = (struct interner){0};
 }
 
 struct key {
@@ -87,11 +87,11 @@ static int reserve(struct interner *interner)
 
 int interner_add_bytes(struct interner *interner, const char *bytes, size_t n, string_id *out)
 {
-	struct key key = { bytes, n };
+	struct key key = {bytes, n};
 	uint64_t hash = cp_hash_bytes(bytes, n);
 	uint32_t id = cp_index_find(&interner->index, hash, equals, &key, interner);
 	if (id != CP_INDEX_NONE) {
-		*out = (string_id){ id };
+		*out = (string_id){id};
 		return 0;
 	}
 	if (interner->n >= CP_INDEX_NONE - 1 || n > INT32_MAX)
@@ -112,7 +112,7 @@ int interner_add_bytes(struct interner *interner, const char *bytes, size_t n, s
 	interner->strings[id] = copy;
 	interner->lengths[id] = (uint32_t)n;
 	interner->n++;
-	*out = (string_id){ id };
+	*out = (string_id){id};
 	return 0;
 }
 
@@ -123,11 +123,11 @@ int interner_add(struct interner *interner, const char *string, string_id *out)
 
 bool interner_find(const struct interner *interner, const char *string, string_id *out)
 {
-	struct key key = { string, strlen(string) };
+	struct key key = {string, strlen(string)};
 	uint32_t id = cp_index_find(&interner->index, cp_hash_bytes(string, key.n), equals, &key,
 				    interner);
 	if (id == CP_INDEX_NONE)
 		return false;
-	*out = (string_id){ id };
+	*out = (string_id){id};
 	return true;
 }

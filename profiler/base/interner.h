@@ -16,7 +16,7 @@ typedef struct {
 	uint32_t v;
 } string_id;
 
-#define STRING_EMPTY ((string_id){ 0 })
+#define STRING_EMPTY ((string_id){0})
 
 struct interner_block;
 
@@ -38,7 +38,8 @@ void interner_deinit(struct interner *interner);
  * Find or add a string.
  *
  * @bytes: need not be NUL-terminated; must hold no NUL
- * Return: 0; -ENOMEM, -EOVERFLOW past 2^32 - 2 strings or a string over 2^31 bytes (@out untouched).
+ * Return: 0; -ENOMEM, -EOVERFLOW past 2^32 - 2 strings or a string over 2^31 bytes (@out
+ * untouched).
  */
 int interner_add_bytes(struct interner *interner, const char *bytes, size_t n, string_id *out);
 int interner_add(struct interner *interner, const char *string, string_id *out);

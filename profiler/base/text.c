@@ -27,8 +27,8 @@ bool cp_parse_duration(const char *text, uint64_t *out_ns)
 	static const struct {
 		const char *suffix;
 		double ns;
-	} units[] = { { "", 1e9 },  { "ns", 1 },    { "us", 1e3 },  { "ms", 1e6 },
-		      { "s", 1e9 }, { "m", 60e9 }, { "h", 3600e9 } };
+	} units[] = {{"", 1e9},  {"ns", 1},   {"us", 1e3},  {"ms", 1e6},
+		     {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
 	/* digits with at most one point; strtod alone would take "inf", "0x1" and "1e3" */
 	size_t number = strspn(text, "0123456789.");
 	if (number == 0 || number >= CP_TEXT_MAX || !isdigit((unsigned char)text[0]))
@@ -74,7 +74,7 @@ const char *cp_format_duration(uint64_t ns, char buf[CP_TEXT_MAX])
 
 const char *cp_format_bytes(uint64_t bytes, char buf[CP_TEXT_MAX])
 {
-	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 	if (bytes < 1024) {
 		snprintf(buf, CP_TEXT_MAX, "%u B", (unsigned)bytes);
 		return buf;

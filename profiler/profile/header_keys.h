@@ -11,14 +11,14 @@
 #define CPROF_PROFILE_HEADER_KEYS_H
 
 #define HEADER_CPROF_VERSION "cprof_version"
-#define HEADER_STATE "state"	 /* "recording" until a normal end, then "complete" */
-#define HEADER_COMMAND "command" /* command line of the target, shell-quoted */
-#define HEADER_PIDS "pids"	 /* processes asked for, separated by commas */
-#define HEADER_ENGINE "engine"	 /* "perf" */
-#define HEADER_EVENT "event"	 /* "cycles" (hardware) or "cpu-clock" (timer) */
-#define HEADER_MODE "mode"	 /* "cpu" */
-#define HEADER_RATE_HZ "rate_hz" /* asked for, per running thread */
-#define HEADER_UNWIND "unwind"	 /* "libunwind" */
+#define HEADER_STATE "state"           /* "recording" until a normal end, then "complete" */
+#define HEADER_COMMAND "command"       /* command line of the target, shell-quoted */
+#define HEADER_PIDS "pids"             /* processes asked for, separated by commas */
+#define HEADER_ENGINE "engine"         /* "perf" */
+#define HEADER_EVENT "event"           /* "cycles" (hardware) or "cpu-clock" (timer) */
+#define HEADER_MODE "mode"             /* "cpu" */
+#define HEADER_RATE_HZ "rate_hz"       /* asked for, per running thread */
+#define HEADER_UNWIND "unwind"         /* "libunwind" */
 #define HEADER_DUMP_BYTES "dump_bytes" /* of user stack copied per sample */
 #define HEADER_KERNEL_RELEASE "kernel_release"
 #define HEADER_CPUS "cpus" /* online */
@@ -39,12 +39,12 @@
 #define HEADER_TARGET_SYSTEM_NS "target_system_ns"
 
 /* Losses. All written from the first flush on, also when 0. */
-#define HEADER_LOST "lost"		     /* samples the kernel could not store (LOST, LOST_SAMPLES) */
-#define HEADER_THROTTLED "throttled"	     /* times the kernel paused sampling */
-#define HEADER_UNTRACKED "untracked"	     /* samples dropped by us: out of memory or bad record */
-#define HEADER_STOP_PREFIX "stop."	     /* + cp_stop_name(): samples that ended so */
-#define HEADER_FP_FRAMES "fp_frames"	     /* frames stepped over by frame pointer for want of CFI */
-#define HEADER_FRAMES "frames"		     /* user frames unwound in all */
+#define HEADER_LOST "lost"           /* samples the kernel could not store (LOST, LOST_SAMPLES) */
+#define HEADER_THROTTLED "throttled" /* times the kernel paused sampling */
+#define HEADER_UNTRACKED "untracked" /* samples dropped by us: out of memory or bad record */
+#define HEADER_STOP_PREFIX "stop."   /* + cp_stop_name(): samples that ended so */
+#define HEADER_FP_FRAMES "fp_frames" /* frames stepped over by frame pointer for want of CFI */
+#define HEADER_FRAMES "frames"       /* user frames unwound in all */
 #define HEADER_TIME_QUANTUM_NS "time_quantum_ns" /* of the timeline; absent = none */
 
 /* What recording cost. */

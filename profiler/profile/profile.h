@@ -41,22 +41,22 @@ enum { PROFILE_MAX_VALUES = 4 };
 #define PROFILE_PATH_KERNEL "[kernel.kallsyms]" /* svma = kernel address */
 #define PROFILE_PATH_VDSO "[vdso]"
 #define PROFILE_PATH_UNKNOWN "[unknown]" /* code in no mapping we know; svma = avma */
-#define PROFILE_PATH_JIT "[jit:"	 /* prefix of "[jit:PID]": anonymous code; svma = avma */
+#define PROFILE_PATH_JIT "[jit:"         /* prefix of "[jit:PID]": anonymous code; svma = avma */
 
 /* One executable segment of one binary (ELF PT_LOAD), or one of the pseudo-files above. */
 struct profile_module {
 	string_id path;
-	string_id build_id;	       /* lower-case hex, or "" */
+	string_id build_id;            /* lower-case hex, or "" */
 	uint64_t svma_start, svma_end; /* [start, end) */
-	uint64_t file_off;	       /* of svma_start */
+	uint64_t file_off;             /* of svma_start */
 	/* what symbolization found for this binary; all false = not symbolized */
 	bool has_functions, has_filenames, has_lines, has_inlines;
 };
 
 struct profile_function {
-	string_id name;	       /* demangled, for people; never "" */
+	string_id name;        /* demangled, for people; never "" */
 	string_id system_name; /* as in the ELF file */
-	string_id file;	       /* source path as the compiler saw it, or "" */
+	string_id file;        /* source path as the compiler saw it, or "" */
 	uint32_t start_line;   /* of the function, 0 = unknown */
 };
 
@@ -92,8 +92,12 @@ struct profile_value_type {
 	string_id type, unit; /* "samples" "count", "cpu" "nanoseconds" */
 };
 
+/*
+ * One "key=value" of the recording's header. Not interned: counters change with every flush of a
+ * recording that may run for days, and interned strings are never released.
+ */
 struct profile_header_entry {
-	string_id key, value;
+	char *key, *value; /* owned by the profile; key holds no '=' */
 };
 
 struct profile {
@@ -102,7 +106,7 @@ struct profile {
 	struct profile_value_type value_types[PROFILE_MAX_VALUES];
 	size_t n_value_types;
 	struct profile_value_type period_type;
-	int64_t period;	     /* in period_type's unit */
+	int64_t period;      /* in period_type's unit */
 	int64_t start_ns;    /* wall clock, since the epoch; 0 = unknown */
 	int64_t duration_ns; /* 0 = unknown */
 
@@ -149,7 +153,8 @@ static inline const char *profile_text(const struct profile *profile, string_id 
 	return interner_get(&profile->strings, id);
 }
 
-/** Append a value type. Only before the first sample. Return: 0, -ENOMEM, -ENOSPC past the limit. */
+/** Append a value type. Only before the first sample. Return: 0, -ENOMEM, -ENOSPC past the limit.
+ */
 int profile_add_value_type(struct profile *profile, const char *type, const char *unit);
 
 /** The column of a value type by its name, or -1. */

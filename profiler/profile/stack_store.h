@@ -19,7 +19,7 @@ typedef struct {
 	uint32_t v;
 } stack_id;
 
-#define STACK_NONE ((stack_id){ 0 })
+#define STACK_NONE ((stack_id){0})
 
 struct stack_node {
 	stack_id parent;
