@@ -4,7 +4,8 @@
  * A location may be several frames (its inline chain) and several locations may be one frame (the
  * addresses of a function). A frame is (function name, source file, line, module, flags); a view
  * decides how much of that makes two frames the same. This is the one place where a frame gets its
- * name: demangled function, else `[module]` (the binary's file name), else `[unknown]`.
+ * name: demangled function, else `[module]` (the binary's file name), else `[unknown]`. Names are
+ * shown as they are in the file: a view that writes a format escapes them.
  *
  * Depends on: base, profile. Threads: the owner's.
  */
@@ -18,10 +19,11 @@ typedef struct {
 } frame_id;
 
 struct frame {
-	string_id name;	  /* in the frames' own interner */
-	string_id file;	  /* source path or "" */
-	uint32_t line;	  /* of the executing instruction (or of the inlined call); 0 = unknown */
-	string_id module; /* path of the binary */
+	string_id name; /* in the frames' own interner */
+	string_id file; /* source path or "" */
+	uint32_t line;  /* of the executing instruction (or of the inlined call); 0 = unknown */
+	uint32_t start_line; /* of the function; 0 = unknown */
+	string_id module;    /* path of the binary */
 	bool kernel, inlined, jit;
 	bool symbolized; /* name is a function's, not `[module]` or `[unknown]` */
 };
@@ -41,8 +43,10 @@ const char *frames_text(const struct frames *frames, string_id id);
 const frame_id *frames_of_location(const struct frames *frames, location_id location, size_t *n);
 
 /**
- * The frames of a whole stack, leaf first, appended to a caller's growing array.
- * Return: the number of frames, or -ENOMEM.
+ * The frames of a whole stack, leaf first, written from (*array)[0] on.
+ *
+ * @array, @cap: the caller's, NULL and 0 at first; grown as needed, to be used again and freed
+ * Return: the number of frames (0 for the empty stack), or -ENOMEM.
  */
 long frames_of_stack(const struct frames *frames, stack_id stack, frame_id **array, size_t *cap);
 

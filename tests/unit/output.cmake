@@ -1,0 +1,1 @@
+cprof_unit_test(frames USES base profile output)
