@@ -13,12 +13,15 @@
 #include "base/err.h"
 #include "profile/profile.h"
 
+#include <signal.h>
 #include <sys/types.h>
 
 struct symbolizer_options {
 	const char *const *debug_dirs; /* searched first, each with .build-id/ and by path */
 	size_t n_debug_dirs;
 	pid_t root_pid; /* files are looked for under /proc/PID/root too; 0 = no */
+	/* Not 0 = stop soon (set by a signal handler): the rest stays bare. May be NULL. */
+	const volatile sig_atomic_t *cancel;
 	/* Called after each binary; may be NULL. */
 	void (*progress)(void *ctx, const char *path, size_t done, size_t total);
 	void *progress_ctx;

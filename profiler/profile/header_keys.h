@@ -51,6 +51,9 @@
 #define HEADER_RECORDER_CPU_NS "recorder_cpu_ns"
 #define HEADER_RECORDER_PEAK_RSS_BYTES "recorder_peak_rss_bytes"
 
+/* "yes" once every location was looked up; absent = not, or only in part. */
+#define HEADER_SYMBOLIZED "symbolized"
+
 /* Interpreters found: "python", "node", "java"; separated by commas. */
 #define HEADER_RUNTIMES "runtimes"
 
