@@ -1,0 +1,243 @@
+#include "quality.h"
+
+#include "frames.h"
+#include "measure.h"
+#include "profile/header_keys.h"
+#include "runtime_hints.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Samples by the module of their leaf. */
+struct module_sums {
+	int64_t samples, named, lined;
+};
+
+/* The frame that a stack's samples are in, or NULL for the empty stack. */
+static const struct frame *leaf_frame(const struct profile *profile, const struct frames *frames,
+				      stack_id stack)
+{
+	if (stack.v == STACK_NONE.v)
+		return NULL;
+	size_t n;
+	const frame_id *ids =
+		frames_of_location(frames, stack_store_leaf(&profile->stacks, stack), &n);
+	return frames_get(frames, ids[0]);
+}
+
+static void count_samples(const struct profile *profile, const struct frames *frames,
+			  const struct measure *measure, struct quality *quality,
+			  struct module_sums *sums)
+{
+	int64_t symbolized = 0, lined = 0, good = 0, cpu_ns = 0;
+	for (size_t i = 0; i < profile->n_samples; i++) {
+		const struct profile_sample_key *key = &profile->samples[i];
+		struct amount amount = measure_of_sample(measure, profile, i);
+		const struct frame *leaf = leaf_frame(profile, frames, key->stack);
+		bool complete = cp_stop_is_complete(key->stop);
+		bool named = leaf && leaf->symbolized;
+		bool has_line = leaf && leaf->line;
+		quality->samples = amount_sum(quality->samples, amount.value);
+		cpu_ns = amount_sum(cpu_ns, amount.cpu_ns);
+		quality->stops[key->stop] = amount_sum(quality->stops[key->stop], amount.value);
+		if (complete)
+			quality->complete = amount_sum(quality->complete, amount.value);
+		if (named)
+			symbolized = amount_sum(symbolized, amount.value);
+		if (has_line)
+			lined = amount_sum(lined, amount.value);
+		if (complete && named)
+			good = amount_sum(good, amount.value);
+		if (!leaf)
+			continue;
+		if (leaf->kernel)
+			quality->kernel = amount_sum(quality->kernel, amount.value);
+		location_id location = stack_store_leaf(&profile->stacks, key->stack);
+		struct module_sums *module = &sums[profile->locations[location.v].module.v];
+		module->samples = amount_sum(module->samples, amount.value);
+		module->named = amount_sum(module->named, named ? amount.value : 0);
+		module->lined = amount_sum(module->lined, has_line ? amount.value : 0);
+	}
+	quality->sampled_cpu_ns = cpu_ns > 0 ? (uint64_t)cpu_ns : 0;
+	quality->complete_pct = amount_pct(quality->complete, quality->samples);
+	quality->symbolized_pct = amount_pct(symbolized, quality->samples);
+	quality->lines_pct = amount_pct(lined, quality->samples);
+	uint64_t gone = quality->lost + quality->untracked;
+	int64_t missed = gone < INT64_MAX ? (int64_t)gone : INT64_MAX;
+	quality->score_pct = amount_pct(good, amount_sum(quality->samples, missed));
+}
+
+static void read_header(const struct profile *profile, struct quality *quality)
+{
+	quality->lost = profile_header_u64(profile, HEADER_LOST, 0);
+	quality->throttled = profile_header_u64(profile, HEADER_THROTTLED, 0);
+	quality->untracked = profile_header_u64(profile, HEADER_UNTRACKED, 0);
+	quality->target_cpu_ns = profile_header_u64(profile, HEADER_TARGET_USER_NS, 0) +
+				 profile_header_u64(profile, HEADER_TARGET_SYSTEM_NS, 0);
+	uint64_t frames = profile_header_u64(profile, HEADER_FRAMES, 0);
+	uint64_t by_fp = profile_header_u64(profile, HEADER_FP_FRAMES, 0);
+	if (frames && by_fp <= frames)
+		quality->fp_frames_pct = 100.0 * (double)by_fp / (double)frames;
+}
+
+static void judge_coverage(const struct profile *profile, struct quality *quality)
+{
+	const char *kernel = profile_header_get(profile, HEADER_KERNEL);
+	if (kernel && strcmp(kernel, "hidden") == 0 &&
+	    quality->target_cpu_ns > quality->sampled_cpu_ns)
+		quality->invisible_cpu_ns = quality->target_cpu_ns - quality->sampled_cpu_ns;
+}
+
+/* Whether a path can have debug information that somebody could add. */
+static bool can_be_mended(const char *path, bool has_functions)
+{
+	if (strcmp(path, PROFILE_PATH_KERNEL) == 0 ||
+	    strncmp(path, PROFILE_PATH_JIT, strlen(PROFILE_PATH_JIT)) == 0)
+		return !has_functions; /* they never have lines */
+	return path[0] != '\0' && path[0] != '[';
+}
+
+/* Two segments of one binary are one module to people. */
+static struct quality_module *find_module(struct quality *quality, const char *path,
+					  const char *build_id)
+{
+	for (size_t i = 0; i < quality->n_modules; i++) {
+		struct quality_module *module = &quality->modules[i];
+		if (strcmp(module->path, path) == 0 && strcmp(module->build_id, build_id) == 0)
+			return module;
+	}
+	struct quality_module *module = &quality->modules[quality->n_modules++];
+	*module = (struct quality_module){.path = path, .build_id = build_id};
+	return module;
+}
+
+static int most_samples_first(const void *a, const void *b)
+{
+	const struct quality_module *x = a, *y = b;
+	if (x->samples != y->samples)
+		return x->samples > y->samples ? -1 : 1;
+	return strcmp(x->path, y->path);
+}
+
+/* Say why symbolization of a module failed, when it left a note. */
+static int find_reason(const struct profile *profile, struct quality_module *module)
+{
+	char *key;
+	if (asprintf(&key, "symbols.%s", module->path) < 0)
+		return -ENOMEM;
+	module->reason = profile_header_get(profile, key);
+	free(key);
+	return 0;
+}
+
+static int list_modules(const struct profile *profile, const struct module_sums *sums,
+			struct quality *quality)
+{
+	quality->modules = calloc(profile->n_modules + 1, sizeof(*quality->modules));
+	if (!quality->modules)
+		return -ENOMEM;
+	for (size_t i = 0; i < profile->n_modules; i++) {
+		const struct profile_module *module = &profile->modules[i];
+		const char *path = profile_text(profile, module->path);
+		/* other producers' profiles may have names without saying so in the flags */
+		bool named = module->has_functions || sums[i].named > sums[i].samples / 2;
+		bool lined = module->has_lines || sums[i].lined > sums[i].samples / 2;
+		if (sums[i].samples <= 0 || (named && lined) || !can_be_mended(path, named))
+			continue;
+		struct quality_module *to =
+			find_module(quality, path, profile_text(profile, module->build_id));
+		if (to->samples == 0)
+			to->module = (module_id){(uint32_t)i};
+		to->samples = amount_sum(to->samples, sums[i].samples);
+		to->has_functions = to->has_functions || named;
+		to->has_lines = to->has_lines || lined;
+	}
+	for (size_t i = 0; i < quality->n_modules; i++) {
+		struct quality_module *module = &quality->modules[i];
+		module->share_pct = amount_pct(module->samples, quality->samples);
+		if (find_reason(profile, module))
+			return -ENOMEM;
+	}
+	qsort(quality->modules, quality->n_modules, sizeof(*quality->modules), most_samples_first);
+	return 0;
+}
+
+static void find_remedies(struct quality *quality, const struct remedy_source *source)
+{
+	struct remedy_request requests[QUALITY_MAX_REMEDIES] = {0};
+	size_t n = 0;
+	for (; n < quality->n_modules && n < QUALITY_MAX_REMEDIES; n++) {
+		const struct quality_module *module = &quality->modules[n];
+		if (module->share_pct < QUALITY_REMEDY_PCT)
+			break;
+		requests[n].path = module->path;
+		requests[n].build_id = module->build_id;
+		requests[n].has_functions = module->has_functions;
+	}
+	if (n == 0)
+		return;
+	remedy_find(source, requests, n, &quality->remedy_note);
+	for (size_t i = 0; i < n; i++)
+		quality->modules[i].remedy = requests[i].remedy;
+}
+
+static int compute(const struct profile *profile, const struct remedy_source *source,
+		   struct quality *quality)
+{
+	struct measure measure;
+	struct frames *frames;
+	if (measure_choose(profile, &measure, NULL))
+		return -ENODATA;
+	if (frames_create(profile, &frames))
+		return -ENOMEM;
+	struct module_sums *sums = calloc(profile->n_modules + 1, sizeof(*sums));
+	int rc = sums ? 0 : -ENOMEM;
+	if (!rc) {
+		read_header(profile, quality);
+		count_samples(profile, frames, &measure, quality, sums);
+		judge_coverage(profile, quality);
+		rc = list_modules(profile, sums, quality);
+	}
+	if (!rc)
+		rc = runtime_hints_find(profile, frames, &measure, quality);
+	free(sums);
+	frames_destroy(frames);
+	if (!rc && source)
+		find_remedies(quality, source);
+	return rc;
+}
+
+int quality_compute(const struct profile *profile, struct quality **out)
+{
+	return quality_compute_from(profile, remedy_system(), out);
+}
+
+int quality_compute_from(const struct profile *profile, const struct remedy_source *source,
+			 struct quality **out)
+{
+	struct quality *quality = calloc(1, sizeof(*quality));
+	if (!quality)
+		return -ENOMEM;
+	int rc = compute(profile, source, quality);
+	if (rc) {
+		quality_destroy(quality);
+		return rc;
+	}
+	*out = quality;
+	return 0;
+}
+
+void quality_destroy(struct quality *quality)
+{
+	if (!quality)
+		return;
+	for (size_t i = 0; i < quality->n_modules; i++)
+		free(quality->modules[i].remedy);
+	for (size_t i = 0; i < quality->n_runtime_hints; i++)
+		free(quality->runtime_hints[i]);
+	free(quality->modules);
+	free(quality->remedy_note);
+	free(quality);
+}

@@ -2,42 +2,68 @@
  * quality.h - how far the numbers of a profile can be trusted: losses, incomplete stacks, missing
  * symbols, and what would mend each.
  *
- * Depends on: base, profile. Threads: any.
+ * Depends on: base, profile, measure.h, remedy.h. Threads: any.
  */
 #ifndef CPROF_OUTPUT_QUALITY_H
 #define CPROF_OUTPUT_QUALITY_H
 
 #include "profile/profile.h"
+#include "remedy.h"
+
+/* Only the first modules of the list, and only from this share on, are looked up. */
+enum { QUALITY_MAX_REMEDIES = 10 };
+#define QUALITY_REMEDY_PCT 0.5
 
 struct quality_module {
-	module_id module;
-	int64_t samples;  /* whose leaf lies in it */
-	double share_pct; /* of all samples */
+	module_id module;            /* the first of its path and build-id */
+	const char *path, *build_id; /* borrowed from the profile */
+	int64_t samples;             /* whose leaf lies in it */
+	double share_pct;            /* of all samples */
 	bool has_functions, has_lines;
-	char *remedy; /* the Debian package, command or build flag that brings symbols; owned */
+	const char *reason; /* why symbolization failed; borrowed from the header; NULL = unknown */
+	char *remedy; /* the Debian package, command or build flag that brings symbols; NULL = none
+		       */
 };
 
+/*
+ * "Samples" are in the unit of the profile's measure: samples, or for foreign profiles without
+ * such a column whatever they count.
+ */
 struct quality {
 	int64_t samples;
 	int64_t complete; /* stacks that reached the root */
+	int64_t kernel;   /* whose leaf is in the kernel */
 	double complete_pct;
 	double symbolized_pct; /* samples whose leaf has a function name */
 	double lines_pct;      /* ... and a source line */
 	uint64_t lost, throttled, untracked;
 	int64_t stops[CP_STOP_COUNT];
-	uint64_t target_cpu_ns;	 /* 0 = unknown */
-	uint64_t sampled_cpu_ns; /* the profile's sum */
+	uint64_t target_cpu_ns;  /* 0 = unknown */
+	uint64_t sampled_cpu_ns; /* the profile's sum; 0 = not a CPU profile */
 	/* CPU time of the targets that could not be sampled, as kernel time was hidden; else 0 */
 	uint64_t invisible_cpu_ns;
-	double score_pct; /* samples that are complete *and* symbolized, of written + lost: --min-quality */
+	double fp_frames_pct; /* of the user frames: found by frame pointer, for want of CFI */
+	/* samples that are complete *and* symbolized, of written + lost + untracked: --min-quality
+	 */
+	double score_pct;
 	struct quality_module *modules; /* without debug information, most samples first */
 	size_t n_modules;
-	const char *runtime_hints[4]; /* for python, node, java: how to see their own frames */
+	char *remedy_note;      /* what the remedies presuppose; NULL = nothing; owned */
+	char *runtime_hints[4]; /* for python, node, java: how to see their own frames; owned */
 	size_t n_runtime_hints;
 };
 
-/** Return: 0 or -ENOMEM. */
+/**
+ * Judge a profile.
+ *
+ * Return: 0; -ENODATA: it holds no samples; -ENOMEM.
+ * Context: may run dpkg-query to name packages; see remedy.h.
+ */
 int quality_compute(const struct profile *profile, struct quality **out);
+
+/** The same with another source of remedies; NULL = no remedies, nothing is looked up. */
+int quality_compute_from(const struct profile *profile, const struct remedy_source *source,
+			 struct quality **out);
 void quality_destroy(struct quality *quality);
 
 #endif

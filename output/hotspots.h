@@ -1,0 +1,56 @@
+/*
+ * hotspots.h - who uses what was measured: rows with self and total, and what was selected.
+ *
+ * Sums are made per node of the stack tree and not per sample: a row's total is the weight of the
+ * subtrees below its outermost occurrences, so a recursive frame counts once. The cost is one
+ * visit per sample and one per node, however deep the stacks are.
+ *
+ * Depends on: base, profile, frames.h, measure.h, report.h (the options). Threads: any.
+ */
+#ifndef CPROF_OUTPUT_HOTSPOTS_H
+#define CPROF_OUTPUT_HOTSPOTS_H
+
+#include "base/err.h"
+#include "frames.h"
+#include "measure.h"
+#include "profile/profile.h"
+#include "report.h"
+
+/* What does not apply to the kind of row is "" or 0. Texts are borrowed from the hotspots. */
+struct hotspot {
+	const char *name; /* of the function, or `[module]`, `[unknown]` */
+	const char *file; /* source path */
+	/*
+	 * By line: the row's. By function: where it spends most of its own time; of a function
+	 * with no time of its own: where it starts. 0 = unknown.
+	 */
+	uint32_t line;
+	const char *module;                  /* path of the binary */
+	const struct profile_thread *thread; /* by thread only, else NULL */
+	bool kernel, jit, symbolized;
+	bool inlined; /* part of it or all was inlined into its callers */
+	struct amount self, total;
+};
+
+struct hotspots {
+	struct measure measure;
+	struct hotspot *rows; /* sorted; only rows that occur in a selected sample */
+	size_t n;
+	struct amount all;             /* of the whole profile: what percentages relate to */
+	struct amount selected;        /* by focus and ignore */
+	size_t n_threads, n_processes; /* in the whole profile; 0 = unknown */
+	struct frames *frames;         /* owns the texts */
+};
+
+/**
+ * Compute them.
+ *
+ * @options: by, sort, focus, ignore; the expressions are matched against function names
+ * Return: 0; -EINVAL (wrong expression), -ENODATA (as measure_choose()), -ENOMEM; with a message.
+ *         No sample selected is no failure: selected is 0 and there are no rows.
+ */
+int hotspots_compute(const struct profile *profile, const struct report_options *options,
+		     struct hotspots **out, struct cp_err *err);
+void hotspots_destroy(struct hotspots *hotspots);
+
+#endif

@@ -1,0 +1,77 @@
+#include "measure.h"
+
+#include "base/text.h"
+#include "profile/header_keys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Below this a CPU profile of the target cannot be expected to have samples. */
+static const uint64_t idle_ns = 10000000;
+
+static int fail_empty(const struct profile *profile, struct cp_err *err)
+{
+	uint64_t cpu_ns = profile_header_u64(profile, HEADER_TARGET_USER_NS, 0) +
+			  profile_header_u64(profile, HEADER_TARGET_SYSTEM_NS, 0);
+	bool cpu_known = profile_header_get(profile, HEADER_TARGET_USER_NS) != NULL;
+	const char *kernel = profile_header_get(profile, HEADER_KERNEL);
+	char cpu[CP_TEXT_MAX], duration[CP_TEXT_MAX];
+	cp_format_duration(cpu_ns, cpu);
+	cp_format_duration(profile->duration_ns > 0 ? (uint64_t)profile->duration_ns : 0, duration);
+	if (cpu_known && cpu_ns < idle_ns)
+		return cp_fail(
+			err, -ENODATA,
+			"the profile holds no samples: the target used %s of CPU in %s, so it "
+			"was idle; record it while it works, for longer (-d), or check that the "
+			"pid is the process that does the work",
+			cpu_ns ? cpu : "nothing", duration);
+	if (cpu_known && kernel && strcmp(kernel, "hidden") == 0)
+		return cp_fail(
+			err, -ENODATA,
+			"the profile holds no samples although the target used %s of CPU: time "
+			"in the kernel is not visible here; run as root, or set "
+			"kernel.perf_event_paranoid=1",
+			cpu);
+	return cp_fail(
+		err, -ENODATA,
+		"the profile holds no samples; check that the target was busy (a waiting "
+		"thread uses no CPU), that the pid is the process that does the work and not "
+		"its parent, and that the recording was long enough (-d) for the rate (-F)");
+}
+
+int measure_choose(const struct profile *profile, struct measure *out, struct cp_err *err)
+{
+	if (profile->n_samples == 0 || profile->n_value_types == 0)
+		return fail_empty(profile, err);
+	struct measure measure = {.column = profile_value_column(profile, "samples")};
+	measure.counts_samples = measure.column >= 0;
+	if (measure.column < 0)
+		measure.column = (int)profile->n_value_types - 1;
+	const struct profile_value_type *type = &profile->value_types[measure.column];
+	measure.type = profile_text(profile, type->type);
+	measure.unit = profile_text(profile, type->unit);
+	measure.cpu_column = profile_value_column(profile, "cpu");
+	if (measure.cpu_column >= 0 &&
+	    strcmp(profile_text(profile, profile->value_types[measure.cpu_column].unit),
+		   "nanoseconds") != 0)
+		measure.cpu_column = -1;
+
+	int64_t all = 0;
+	for (size_t i = 0; i < profile->n_samples; i++)
+		all = amount_sum(all, measure_of_sample(&measure, profile, i).value);
+	if (all <= 0)
+		return fail_empty(profile, err);
+	*out = measure;
+	return 0;
+}
+
+struct amount measure_of_sample(const struct measure *measure, const struct profile *profile,
+				size_t sample)
+{
+	const int64_t *values = &profile->values[sample * profile->n_value_types];
+	return (struct amount){
+		.value = values[measure->column],
+		.cpu_ns = measure->cpu_column >= 0 ? values[measure->cpu_column] : 0,
+	};
+}

@@ -1,0 +1,128 @@
+#include "remedy.h"
+
+#include "profile/profile.h"
+#include "strbuf.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool starts_with(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* The length of "<prefix>N[.M]" at the start of @package, or 0. */
+static size_t versioned_stem(const char *package, const char *prefix)
+{
+	if (!starts_with(package, prefix) || !isdigit((unsigned char)package[strlen(prefix)]))
+		return 0;
+	return strlen(prefix) + strspn(package + strlen(prefix), "0123456789.");
+}
+
+/*
+ * The package with the detached symbols of @package. Debian builds NAME-dbgsym for all packages;
+ * these few carry them in a -dbg package of the main archive instead.
+ */
+static void add_debug_package(struct strbuf *out, const char *package)
+{
+	size_t stem = versioned_stem(package, "openjdk-");
+	const char *python = starts_with(package, "lib") ? package + 3 : package;
+	if (strcmp(package, "libc6") == 0) {
+		strbuf_add(out, "libc6-dbg");
+	} else if (stem) {
+		strbuf_add_bytes(out, package, stem);
+		strbuf_add(out, "-dbg");
+	} else if (versioned_stem(python, "python3.")) {
+		strbuf_add_bytes(out, python, versioned_stem(python, "python3."));
+		strbuf_add(out, "-dbg");
+	} else {
+		strbuf_addf(out, "%s-dbgsym", package);
+	}
+}
+
+static void add_for_file(struct strbuf *out, const struct remedy_source *source,
+			 const struct remedy_request *request, bool database)
+{
+	if (!source->file_exists(source->ctx, request->path)) {
+		strbuf_add(out,
+			   "the file is not on this machine: symbolize where the program runs");
+		return;
+	}
+	strbuf_add(out, request->has_functions ? "build it with -g"
+					       : "stripped: build it with -g and keep its symbols");
+	if (!database && request->build_id[0])
+		strbuf_addf(out, ", or: debuginfod-find debuginfo %s", request->build_id);
+}
+
+static char *remedy_of(const struct remedy_source *source, const struct remedy_request *request,
+		       const char *package, bool database)
+{
+	struct strbuf out = {0};
+	if (strcmp(request->path, PROFILE_PATH_KERNEL) == 0) {
+		strbuf_add(&out, "kernel symbols are hidden: record as root, or with "
+				 "kernel.kptr_restrict=0");
+	} else if (starts_with(request->path, PROFILE_PATH_JIT)) {
+		strbuf_add(&out, "code generated at run time, without a perf map (/tmp/perf-");
+		const char *pid = request->path + strlen(PROFILE_PATH_JIT);
+		strbuf_add_bytes(&out, pid, strspn(pid, "0123456789"));
+		strbuf_add(&out, ".map)");
+	} else if (package) {
+		strbuf_add(&out, "apt install ");
+		add_debug_package(&out, package);
+	} else if (request->path[0] == '/') {
+		add_for_file(&out, source, request, database);
+	} else {
+		strbuf_add(&out, "build it with -g");
+	}
+	if (strbuf_failed(&out))
+		strbuf_deinit(&out);
+	return out.bytes;
+}
+
+static char *archive_note(const struct remedy_source *source)
+{
+	struct strbuf out = {0};
+	const char *codename = source->os_codename;
+	strbuf_add(&out, "-dbgsym packages are in an archive of their own");
+	if (strcmp(source->os_id, "debian") == 0)
+		strbuf_addf(&out,
+			    "; add it with: echo 'deb http://deb.debian.org/debian-debug "
+			    "%s-debug main' > /etc/apt/sources.list.d/debug.list && apt update",
+			    codename[0] ? codename : "unstable");
+	else if (strcmp(source->os_id, "ubuntu") == 0 && codename[0])
+		strbuf_addf(&out,
+			    "; add it with: apt install ubuntu-dbgsym-keyring && echo 'deb "
+			    "http://ddebs.ubuntu.com %s main universe' > "
+			    "/etc/apt/sources.list.d/ddebs.list && apt update",
+			    codename);
+	if (strbuf_failed(&out))
+		strbuf_deinit(&out);
+	return out.bytes;
+}
+
+void remedy_find(const struct remedy_source *source, struct remedy_request *requests, size_t n,
+		 char **note)
+{
+	const char **paths = calloc(n + 1, sizeof(*paths));
+	char **packages = calloc(n + 1, sizeof(*packages));
+	bool database = false, dbgsym = false;
+	*note = NULL;
+	if (!paths || !packages)
+		goto out;
+	for (size_t i = 0; i < n; i++)
+		paths[i] = requests[i].path;
+	database = source->find_packages(source->ctx, paths, n, packages);
+	for (size_t i = 0; i < n; i++) {
+		requests[i].remedy = remedy_of(source, &requests[i], packages[i], database);
+		dbgsym = dbgsym ||
+			 (requests[i].remedy && strstr(requests[i].remedy, "-dbgsym") != NULL);
+	}
+	if (dbgsym)
+		*note = archive_note(source);
+out:
+	for (size_t i = 0; packages && i < n; i++)
+		free(packages[i]);
+	free(packages);
+	free(paths);
+}
