@@ -1,0 +1,151 @@
+#include "load.h"
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "cli.h"
+#include "profile/header_keys.h"
+#include "symbolizer/symbolizer.h"
+#include "terminal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int load_add_debug_dir(struct load_symbols *symbols, const char *path, struct cp_err *err)
+{
+	struct stat st;
+	if (stat(path, &st) != 0)
+		return cp_fail(err, -errno, "--debug-dir %s: %s", path, strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return cp_fail(err, -ENOTDIR, "--debug-dir %s: no directory", path);
+	const char **slot =
+		CP_ARRAY_PUSH(symbols->debug_dirs, symbols->n_debug_dirs, symbols->cap_debug_dirs);
+	if (!slot)
+		return cp_fail_nomem(err);
+	*slot = path;
+	return 0;
+}
+
+void load_symbols_deinit(struct load_symbols *symbols)
+{
+	free(symbols->debug_dirs);
+	*symbols = (struct load_symbols){0};
+}
+
+struct profile *load_profile(const char *path, struct pprof_load_info *info)
+{
+	bool is_stdin = strcmp(path, "-") == 0;
+	if (is_stdin && isatty(STDIN_FILENO)) {
+		cli_fail("a profile is expected on standard input, which is a terminal");
+		return NULL;
+	}
+	struct profile *profile;
+	struct cp_err err = {""};
+	int code = pprof_load(path, &profile, info, &err);
+	if (code == -ENOENT && strcmp(path, CLI_DEFAULT_PROFILE) == 0) {
+		cli_fail("%s\nRecord one here with 'cprof record -p PID', or name a profile.",
+			 err.message);
+		return NULL;
+	}
+	if (code) {
+		cli_fail("%s", err.message);
+		return NULL;
+	}
+	if (info->torn_bytes) {
+		char repair[512] = "";
+		if (!is_stdin)
+			snprintf(repair, sizeof(repair), "; 'cprof symbolize %s' repairs the file",
+				 path);
+		cli_warn("%s: the last %" PRIu64
+			 " bytes are an append that was cut off and were left"
+			 " out%s",
+			 is_stdin ? "standard input" : path, info->torn_bytes, repair);
+	}
+	return profile;
+}
+
+static void show_progress(void *ctx, const char *path, size_t done, size_t total)
+{
+	const struct load_symbols *symbols = ctx;
+	if (!symbols->quiet)
+		terminal_progress("symbolizing %zu/%zu %s", done, total, path ? path : "");
+}
+
+/* Take the names off the locations of binaries without lines. Return: what there was, or NULL. */
+static struct profile_location *set_names_aside(struct profile *profile)
+{
+	size_t bytes = profile->n_locations * sizeof(*profile->locations);
+	struct profile_location *before = malloc(bytes + 1);
+	if (!before)
+		return NULL;
+	memcpy(before, profile->locations, bytes);
+	for (size_t i = 0; i < profile->n_locations; i++) {
+		struct profile_location *location = &profile->locations[i];
+		if (!profile->modules[location->module.v].has_lines)
+			location->n_lines = 0;
+	}
+	return before;
+}
+
+int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
+{
+	CP_CLEANUP(cp_free) struct profile_location *before = set_names_aside(profile);
+	struct load_symbols progress_ctx = *symbols;
+	const struct symbolizer_options options = {
+		.debug_dirs = symbols->debug_dirs,
+		.n_debug_dirs = symbols->n_debug_dirs,
+		.root_pid = symbols->root_pid,
+		.cancel = symbols->cancel,
+		.progress = show_progress,
+		.progress_ctx = &progress_ctx,
+	};
+	struct symbolizer_stats stats;
+	struct cp_err err = {""};
+	size_t n_before = profile->n_locations;
+	int code = before ? symbolizer_run(profile, &options, &stats, &err) : cp_fail_nomem(&err);
+	for (size_t i = 0; before && i < n_before; i++) {
+		if (profile->locations[i].n_lines)
+			continue;
+		profile->locations[i].first_line = before[i].first_line;
+		profile->locations[i].n_lines = before[i].n_lines;
+		if (before[i].n_lines)
+			profile->modules[before[i].module.v].has_functions = true;
+	}
+	if (!code && !(symbols->cancel && *symbols->cancel))
+		code = profile_header_set(profile, HEADER_SYMBOLIZED, "yes");
+	terminal_progress_end();
+	if (code)
+		cli_fail("%s", err.message[0] ? err.message : strerror(-code));
+	return code;
+}
+
+static bool has_names(const struct profile *profile)
+{
+	if (profile_header_get(profile, HEADER_SYMBOLIZED))
+		return true;
+	/* a profile of somebody else: names are the producer's affair unless there are none */
+	if (profile_header_get(profile, HEADER_CPROF_VERSION))
+		return profile->n_locations == 0;
+	for (size_t i = 0; i < profile->n_locations; i++)
+		if (profile->locations[i].n_lines)
+			return true;
+	return profile->n_locations == 0;
+}
+
+struct profile *load_with_names(const char *path, struct pprof_load_info *info)
+{
+	struct profile *profile = load_profile(path, info);
+	if (!profile || has_names(profile))
+		return profile;
+	cli_note("%s holds no names yet: looking them up in this machine's binaries%s%s%s",
+		 strcmp(path, "-") == 0 ? "the profile" : path,
+		 strcmp(path, "-") == 0 ? "" : " ('cprof symbolize ",
+		 strcmp(path, "-") == 0 ? "" : path, strcmp(path, "-") == 0 ? "" : "' keeps them)");
+	const struct load_symbols symbols = {0};
+	if (load_symbolize(profile, &symbols) == 0)
+		return profile;
+	profile_destroy(profile);
+	return NULL;
+}

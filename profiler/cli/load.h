@@ -1,0 +1,52 @@
+/*
+ * load.h - a profile as the commands want it: read, its flaws told, with names.
+ *
+ * Depends on: profile, symbolizer. Threads: the main one.
+ */
+#ifndef CPROF_CLI_LOAD_H
+#define CPROF_CLI_LOAD_H
+
+#include "profile/pprof_file.h"
+#include "profile/profile.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct load_symbols {
+	const char **debug_dirs; /* of --debug-dir; owned array, borrowed strings */
+	size_t n_debug_dirs, cap_debug_dirs;
+	pid_t root_pid;                      /* see symbolizer.h */
+	const volatile sig_atomic_t *cancel; /* see symbolizer.h */
+	bool quiet;
+};
+
+/** Add a --debug-dir. Return: 0, or a negative errno value with a message. */
+int load_add_debug_dir(struct load_symbols *symbols, const char *path, struct cp_err *err);
+
+void load_symbols_deinit(struct load_symbols *symbols);
+
+/**
+ * Read a profile. A cut tail gives a warning, and every failure its message, on standard error.
+ *
+ * @path: "-" = standard input
+ * Return: the profile, the caller's; NULL on failure.
+ */
+struct profile *load_profile(const char *path, struct pprof_load_info *info);
+
+/**
+ * Give all locations names, with progress on a terminal. Locations that have names but no lines are
+ * tried again (a debug package may have come since) and keep what they have when nothing is found.
+ *
+ * Return: 0 or a negative errno value, message printed.
+ */
+int load_symbolize(struct profile *profile, const struct load_symbols *symbols);
+
+/**
+ * load_profile(), and names in memory when the recorder had not put them into the file.
+ *
+ * Return: the profile, the caller's; NULL on failure.
+ */
+struct profile *load_with_names(const char *path, struct pprof_load_info *info);
+
+#endif
