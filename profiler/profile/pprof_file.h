@@ -65,7 +65,7 @@ int pprof_writer_compact(struct pprof_writer *writer, const struct profile *prof
 int pprof_save(const struct profile *profile, const char *path, struct cp_err *err);
 
 struct pprof_load_info {
-	uint64_t torn_bytes;	 /* at the end of the file that belong to no whole member; 0 = sound */
+	uint64_t torn_bytes; /* at the end of the file that belong to no whole member; 0 = sound */
 	uint64_t unknown_labels; /* labels of foreign profiles that the model does not keep */
 	size_t members;
 };
