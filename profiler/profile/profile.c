@@ -166,7 +166,7 @@ int profile_set_lines(struct profile *profile, location_id location,
 	if (profile->n_lines + n > UINT32_MAX)
 		return -EOVERFLOW;
 	struct profile_line *grown = cp_array_reserve(profile->lines, &profile->cap_lines,
-						      profile->n_lines + n, sizeof(*grown));
+						      profile->n_lines + n + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	profile->lines = grown;
