@@ -102,7 +102,7 @@ static void show_settings(const struct perf_probe *probe)
 		snprintf(text, sizeof(text), "cannot be read");
 	else
 		snprintf(text, sizeof(text), "%d%s", probe->paranoid,
-			 probe->capable ? " (you have CAP_PERFMON: it does not hold for you)" : "");
+			 probe->capable ? " (CAP_PERFMON: does not apply to you)" : "");
 	finding("perf_event_paranoid", text, NULL);
 	show_sample_rate();
 	if (probe->mlock_kb >= 0) {
@@ -151,8 +151,9 @@ static void show_descriptors(const struct target_state *target)
 	uint64_t cpus = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t need = target->threads * cpus + 64;
 	char text[96];
-	snprintf(text, sizeof(text), "%u threads on %" PRIu64 " CPUs need %" PRIu64 " of %" PRIu64,
-		 target->threads, cpus, need, (uint64_t)limit.rlim_max);
+	snprintf(text, sizeof(text), "%u thread%s on %" PRIu64 " CPUs need %" PRIu64 " of %" PRIu64,
+		 target->threads, target->threads == 1 ? "" : "s", cpus, need,
+		 (uint64_t)limit.rlim_max);
 	finding("file descriptors", text,
 		need > limit.rlim_max ? "raise the limit before recording: ulimit -n 65536" : NULL);
 }

@@ -12,9 +12,10 @@ enum { OPT_OUTPUT, OPT_ICICLE, OPT_TITLE, OPT_THREAD };
 static const char default_output[] = "cprof.svg";
 
 static const struct cli_option flamegraph_options_table[] = {
-	[OPT_OUTPUT] = {"output", 'o', "OUT.svg", NULL,
-			"write here; - = standard output (cprof.svg when that is a terminal, else "
-			"standard output)"},
+	[OPT_OUTPUT] =
+		{"output", 'o', "OUT.svg", NULL,
+		 "write here; - = standard output (default: cprof.svg on a terminal, else standard "
+		 "output)"},
 	[OPT_ICICLE] = {"icicle", 0, NULL, NULL, "root at the top, stacks grow downward"},
 	[OPT_TITLE] = {"title", 0, "T", NULL, "heading of the picture"},
 	[OPT_THREAD] = {"thread", 0, "RE", NULL,

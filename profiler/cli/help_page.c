@@ -80,7 +80,7 @@ void help_page_command(const struct cli_command *command, FILE *out, unsigned wi
 	synopses(out, command);
 	fputc('\n', out);
 	wrap(out, command->description, 0, 0, width);
-	const struct cli_option help = {"help", 'h', NULL, NULL, "print this"};
+	const struct cli_option help = {"help", 'h', NULL, NULL, "print this help"};
 	const struct cli_option *option = command->options;
 	if (!option->name || !option->group)
 		fputs("\nOptions:\n", out);
@@ -110,16 +110,16 @@ void help_page_overview(FILE *out, unsigned width)
 	wrap(out, topics_description, 0, 0, width);
 	fputs("\nCommands:\n", out);
 	for (const struct cli_command *const *command = cli_commands; *command; command++)
-		entry(out, (*command)->name, (*command)->summary, 16, width);
+		entry(out, (*command)->name, (*command)->summary, 17, width);
 	fputs("\nOptions:\n", out);
-	entry(out, "-h, --help", "print this", 16, width);
-	entry(out, "-V, --version", "print the version and what is built in", 16, width);
+	entry(out, "-h, --help", "print this help", 17, width);
+	entry(out, "-V, --version", "print the version and what is built in", 17, width);
 	for (const struct topic *topic = topics; topic->title; topic++) {
 		if (!topic->in_overview)
 			continue;
 		fprintf(out, "\n%s:\n", topic->title);
 		for (const struct topic_entry *line = topic->entries; line->term; line++)
-			entry(out, line->term, line->text, 16, width);
+			entry(out, line->term, line->text, 17, width);
 		if (topic->intro) {
 			fputs("  ", out);
 			wrap(out, topic->intro, 2, 2, width);

@@ -17,11 +17,13 @@ static const char bys[] = "function|line|file|module|thread";
 static const char sorts[] = "self|total";
 
 static const struct cli_option report_options_table[] = {
-	[OPT_FORMAT] = {"format", 0, formats, NULL, "output format (text)"},
-	[OPT_BY] = {"by", 0, bys, NULL, "what a row is (function)"},
+	[OPT_FORMAT] = {"format", 0, formats, NULL, "output format (default: text)"},
+	[OPT_BY] = {"by", 0, bys, NULL, "what a row is (default: function)"},
 	[OPT_SORT] = {"sort", 0, sorts, NULL,
-		      "order of the rows: time in the row itself, or with what it calls (self)"},
-	[OPT_LIMIT] = {"limit", 0, "N", NULL, "rows at most; 0 = all (text 20, JSON all)"},
+		      "order of the rows: time in the row itself, or with what it calls (default: "
+		      "self)"},
+	[OPT_LIMIT] = {"limit", 0, "N", NULL,
+		       "rows at most; 0 = all (default: 20 in text, all in JSON)"},
 	[OPT_FOCUS] =
 		{"focus", 0, "RE", NULL,
 		 "only samples with a frame whose name matches this extended regular expression"},

@@ -55,7 +55,7 @@ static void test_help_page__is_wrapped_and_indented(void **state)
 				  "  -f, --first ARG               one two three\n"
 				  "                                four five six\n"
 				  "      --second                  short\n"
-				  "  -h, --help                    print this\n");
+				  "  -h, --help                    print this help\n");
 	free(text);
 }
 
