@@ -1,0 +1,54 @@
+#include "report.h"
+
+#include "report_parts.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { SUMMARY_ROWS = 10 };
+
+static int write_form(const struct report *report)
+{
+	switch (report->options->format) {
+	case REPORT_JSON:
+		return report_json(report);
+	case REPORT_MARKDOWN:
+		return report_markdown(report);
+	case REPORT_TEXT:
+		break;
+	}
+	return report_text(report);
+}
+
+int report_write(const struct profile *profile, const struct report_options *options, FILE *out,
+		 struct cp_err *err)
+{
+	struct hotspots *hotspots;
+	struct quality *quality;
+	int rc = hotspots_compute(profile, options, &hotspots, err);
+	if (rc)
+		return rc;
+	if (quality_compute(profile, &quality)) {
+		hotspots_destroy(hotspots);
+		return cp_fail_nomem(err);
+	}
+	size_t limit = options->limit ? options->limit : options->summary ? SUMMARY_ROWS : SIZE_MAX;
+	struct report report = {
+		.profile = profile,
+		.options = options,
+		.hotspots = hotspots,
+		.quality = quality,
+		.n_shown = hotspots->n < limit ? hotspots->n : limit,
+		.out = out,
+	};
+	errno = 0;
+	rc = write_form(&report);
+	quality_destroy(quality);
+	hotspots_destroy(hotspots);
+	if (rc)
+		return cp_fail_nomem(err);
+	if (fflush(out) || ferror(out))
+		return cp_fail(err, -EIO, "cannot write the report: %s",
+			       errno ? strerror(errno) : "write error");
+	return 0;
+}

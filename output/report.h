@@ -16,21 +16,27 @@
 #include <stdio.h>
 
 enum report_format { REPORT_TEXT, REPORT_JSON, REPORT_MARKDOWN };
-enum report_by { REPORT_BY_FUNCTION, REPORT_BY_LINE, REPORT_BY_FILE, REPORT_BY_MODULE, REPORT_BY_THREAD };
+enum report_by {
+	REPORT_BY_FUNCTION,
+	REPORT_BY_LINE,
+	REPORT_BY_FILE,
+	REPORT_BY_MODULE,
+	REPORT_BY_THREAD
+};
 enum report_sort { REPORT_SORT_SELF, REPORT_SORT_TOTAL };
 
 struct report_options {
 	enum report_format format;
 	enum report_by by;
 	enum report_sort sort;
-	size_t limit;	    /* rows; 0 = all */
-	const char *focus;  /* extended regex: only samples with a matching frame; NULL = all */
-	const char *ignore; /* extended regex: no samples with a matching frame; NULL = none */
-	const char *path;   /* of the profile, for the heading; NULL = unnamed */
+	size_t limit;        /* rows; 0 = all */
+	const char *focus;   /* extended regex: only samples with a matching frame; NULL = all */
+	const char *ignore;  /* extended regex: no samples with a matching frame; NULL = none */
+	const char *path;    /* of the profile, for the heading; NULL = unnamed */
 	uint64_t torn_bytes; /* pprof_load_info's, for the quality line */
-	bool colour;	    /* ANSI colours in text */
-	bool summary;	    /* the short form that `record` ends with: hot functions, no long heading */
-	unsigned width;	    /* of text, in columns; 0 = unlimited */
+	bool colour;         /* ANSI colours in text */
+	bool summary;   /* the short form that `record` ends with: hot functions, no long heading */
+	unsigned width; /* of text, in columns; 0 = unlimited */
 };
 
 /**

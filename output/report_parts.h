@@ -1,0 +1,58 @@
+/*
+ * report_parts.h - what the forms of the hotspot report share: the data and the sentences.
+ *
+ * Depends on: base, profile, hotspots.h, quality.h, report.h, strbuf.h. Threads: one.
+ */
+#ifndef CPROF_OUTPUT_REPORT_PARTS_H
+#define CPROF_OUTPUT_REPORT_PARTS_H
+
+#include "hotspots.h"
+#include "quality.h"
+#include "report.h"
+#include "strbuf.h"
+
+#include <stdio.h>
+
+struct report {
+	const struct profile *profile;
+	const struct report_options *options;
+	const struct hotspots *hotspots;
+	const struct quality *quality;
+	size_t n_shown; /* rows within the limit */
+	FILE *out;
+};
+
+/* The forms. Return: 0 or -ENOMEM; failed writes stay in the stream's error flag. */
+int report_text(const struct report *report);
+int report_json(const struct report *report);
+int report_markdown(const struct report *report);
+
+/* "function", "functions", ... */
+const char *report_noun(enum report_by by, size_t count);
+
+/* The thread of a row: "redis-server/bio_lazy_free", or one name when both are the same. */
+void report_add_thread(const struct report *report, const struct hotspot *row, struct strbuf *to);
+/* What was measured: "redis-server (pid 4711)". Printable, of limited length. */
+void report_add_target(const struct report *report, struct strbuf *to);
+/* How: "2026-01-05 10:20:03 UTC, 10.0 s at 999 Hz, cpu-clock (...)". May be "". */
+void report_add_method(const struct report *report, struct strbuf *to);
+/* How much: "9,874 samples, 9.88 s CPU on 4 threads of 1 process; kernel frames included". */
+void report_add_amount(const struct report *report, struct strbuf *to);
+/* What focus and ignore left; "" without them. */
+void report_add_selection(const struct report *report, struct strbuf *to);
+/* What the limit left out: "0.3 % in 41 more functions"; "" when nothing. */
+void report_add_rest(const struct report *report, struct strbuf *to);
+/* "99.2 % complete stacks, 98.7 % symbolized (97.0 % with lines), 0 lost". */
+void report_add_quality(const struct report *report, struct strbuf *to);
+/* "60.1 %", never rounded to "100.0 %" or "0.0 %" when it is not. */
+void report_add_pct(struct strbuf *to, double pct);
+/* An amount as the rows show it: "5.94" (seconds), "1,234" (samples), "1.5 MiB". */
+void report_add_value(const struct report *report, struct strbuf *to, struct amount amount);
+/* What that is, for the head of its column: "s", "samples", "inuse_space". Not yet printable. */
+const char *report_unit(const struct report *report);
+
+/* The remarks under the quality line, worst first, one call each. Printable. */
+void report_each_remark(const struct report *report, struct strbuf *scratch,
+			void (*remark)(void *ctx, const char *text), void *ctx);
+
+#endif

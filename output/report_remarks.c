@@ -1,0 +1,220 @@
+/* The remarks under the quality line: what is missing, why, and what to do about it. */
+#include "report_parts.h"
+
+#include "base/text.h"
+#include "profile/header_keys.h"
+
+#include <string.h>
+
+/* Below this share of frames found by frame pointer, nobody needs to know. */
+static const double notable_fp_pct = 1;
+/* From this share on, where the kernel's samples fall matters. */
+static const double notable_kernel_pct = 5;
+enum { SUMMARY_MODULES = 3 };
+
+struct remarks {
+	const struct report *report;
+	struct strbuf *text; /* of the one being made */
+	void (*give)(void *ctx, const char *text);
+	void *ctx;
+};
+
+static void give(struct remarks *remarks)
+{
+	remarks->give(remarks->ctx, strbuf_text(remarks->text));
+	strbuf_clear(remarks->text);
+}
+
+static void add_seconds(struct strbuf *to, uint64_t ns)
+{
+	strbuf_addf(to, "%.2f s", (double)ns / 1e9);
+}
+
+static void add_counted(struct strbuf *to, uint64_t count, const char *one, const char *many)
+{
+	char text[CP_TEXT_MAX];
+	strbuf_addf(to, "%s %s", cp_format_count(count, text), count == 1 ? one : many);
+}
+
+static void remark_file(struct remarks *remarks)
+{
+	const struct report *report = remarks->report;
+	const char *state = profile_header_get(report->profile, HEADER_STATE);
+	if (report->options->torn_bytes) {
+		strbuf_add(remarks->text, "the file ends inside an append: its last ");
+		add_counted(remarks->text, report->options->torn_bytes, "byte was", "bytes were");
+		strbuf_add(remarks->text, " dropped, at most one second of the recording");
+		give(remarks);
+	}
+	if (state && strcmp(state, "recording") == 0) {
+		strbuf_add(remarks->text, "the recording is still running or was killed: what it "
+					  "wrote until then is complete");
+		give(remarks);
+	}
+}
+
+static void remark_coverage(struct remarks *remarks)
+{
+	const struct quality *quality = remarks->report->quality;
+	struct strbuf *text = remarks->text;
+	if (quality->target_cpu_ns == 0 || remarks->report->hotspots->measure.cpu_column < 0)
+		return;
+	if (quality->invisible_cpu_ns) {
+		strbuf_add(text, "kernel time is not visible here (perf_event_paranoid without "
+				 "privileges): ");
+		add_seconds(text, quality->invisible_cpu_ns);
+		strbuf_add(text, " of ");
+		add_seconds(text, quality->target_cpu_ns);
+		strbuf_add(text, " CPU were not sampled; run as root or set "
+				 "kernel.perf_event_paranoid=1");
+	} else {
+		strbuf_add(text, "CPU time covered: ");
+		add_seconds(text, quality->sampled_cpu_ns);
+		strbuf_add(text, " of ");
+		add_seconds(text, quality->target_cpu_ns);
+		strbuf_add(text, " used by the target");
+	}
+	give(remarks);
+}
+
+static void remark_losses(struct remarks *remarks)
+{
+	const struct quality *quality = remarks->report->quality;
+	struct strbuf *text = remarks->text;
+	if (quality->lost) {
+		add_counted(text, quality->lost, "sample was", "samples were");
+		strbuf_add(text, " lost (");
+		report_add_pct(text, 100.0 * (double)quality->lost /
+					     ((double)quality->lost + (double)quality->samples));
+		strbuf_add(text, "): the kernel's buffers were full; lower the rate (-F), or raise "
+				 "kernel.perf_event_mlock_kb");
+		give(remarks);
+	}
+	if (quality->throttled) {
+		strbuf_add(text, "the kernel paused sampling ");
+		add_counted(text, quality->throttled, "time", "times");
+		strbuf_add(text, ": lower the rate (-F), or raise "
+				 "kernel.perf_cpu_time_max_percent");
+		give(remarks);
+	}
+	if (quality->untracked) {
+		add_counted(text, quality->untracked, "sample", "samples");
+		strbuf_add(text, " dropped by the recorder: out of memory, or a damaged record");
+		give(remarks);
+	}
+}
+
+static void remark_stops(struct remarks *remarks)
+{
+	const struct quality *quality = remarks->report->quality;
+	for (int i = 0; i < CP_STOP_COUNT; i++) {
+		enum cp_stop stop = (enum cp_stop)i;
+		if (quality->stops[i] <= 0 || cp_stop_is_complete(stop))
+			continue;
+		add_counted(remarks->text, (uint64_t)quality->stops[i], "stack", "stacks");
+		strbuf_addf(remarks->text, " incomplete, %s (", cp_stop_name(stop));
+		report_add_pct(remarks->text, amount_pct(quality->stops[i], quality->samples));
+		strbuf_addf(remarks->text, "): %s", cp_stop_advice(stop));
+		give(remarks);
+	}
+	if (quality->fp_frames_pct >= notable_fp_pct) {
+		report_add_pct(remarks->text, quality->fp_frames_pct);
+		strbuf_add(remarks->text, " of the frames were found by frame pointer, as their "
+					  "code has no unwind information");
+		give(remarks);
+	}
+}
+
+static void remark_kernel_clock(struct remarks *remarks)
+{
+	const struct quality *quality = remarks->report->quality;
+	const char *event = profile_header_get(remarks->report->profile, HEADER_EVENT);
+	if (!event || strcmp(event, "cpu-clock") != 0 ||
+	    amount_pct(quality->kernel, quality->samples) < notable_kernel_pct)
+		return;
+	strbuf_add(remarks->text, "cpu-clock is a timer interrupt: kernel code that runs with "
+				  "interrupts off shows up where they are enabled again");
+	give(remarks);
+}
+
+static void add_module(struct strbuf *to, const struct quality_module *module)
+{
+	strbuf_add(to, module->has_functions ? "no line information: " : "no symbols: ");
+	strbuf_add_printable(to, module->path);
+	strbuf_add(to, " (");
+	report_add_pct(to, module->share_pct);
+	strbuf_add(to, ")");
+	if (module->reason) {
+		strbuf_add(to, ": ");
+		strbuf_add_printable(to, module->reason);
+	}
+	if (module->remedy) {
+		strbuf_add(to, module->reason ? "; " : ": ");
+		strbuf_add_printable(to, module->remedy);
+	}
+}
+
+static void remark_modules(struct remarks *remarks)
+{
+	const struct quality *quality = remarks->report->quality;
+	size_t most = remarks->report->options->summary ? SUMMARY_MODULES : QUALITY_MAX_REMEDIES;
+	size_t shown = 0;
+	double rest_pct = 0;
+	for (; shown < quality->n_modules && shown < most; shown++) {
+		if (quality->modules[shown].share_pct < QUALITY_REMEDY_PCT)
+			break;
+		add_module(remarks->text, &quality->modules[shown]);
+		give(remarks);
+	}
+	for (size_t i = shown; i < quality->n_modules; i++)
+		rest_pct += quality->modules[i].share_pct;
+	if (shown < quality->n_modules) {
+		add_counted(remarks->text, quality->n_modules - shown, "module", "modules");
+		strbuf_addf(remarks->text, "%s without debug information (", shown ? " more" : "");
+		report_add_pct(remarks->text, rest_pct);
+		strbuf_add(remarks->text, ")");
+		give(remarks);
+	}
+	if (quality->remedy_note) {
+		strbuf_add(remarks->text, quality->remedy_note);
+		give(remarks);
+	}
+}
+
+static void remark_recorder(struct remarks *remarks)
+{
+	const struct profile *profile = remarks->report->profile;
+	uint64_t cpu_ns = profile_header_u64(profile, HEADER_RECORDER_CPU_NS, 0);
+	uint64_t rss_bytes = profile_header_u64(profile, HEADER_RECORDER_PEAK_RSS_BYTES, 0);
+	char text[CP_TEXT_MAX];
+	if (cpu_ns == 0 || remarks->report->options->summary)
+		return;
+	strbuf_add(remarks->text, "recording used ");
+	add_seconds(remarks->text, cpu_ns);
+	strbuf_add(remarks->text, " CPU");
+	if (profile->duration_ns > 0) {
+		strbuf_add(remarks->text, " (");
+		report_add_pct(remarks->text,
+			       100.0 * (double)cpu_ns / (double)profile->duration_ns);
+		strbuf_add(remarks->text, " of one core)");
+	}
+	if (rss_bytes)
+		strbuf_addf(remarks->text, " and %s of memory", cp_format_bytes(rss_bytes, text));
+	give(remarks);
+}
+
+void report_each_remark(const struct report *report, struct strbuf *scratch,
+			void (*remark)(void *ctx, const char *text), void *ctx)
+{
+	struct remarks remarks = {report, scratch, remark, ctx};
+	strbuf_clear(scratch);
+	remark_file(&remarks);
+	remark_losses(&remarks);
+	remark_coverage(&remarks);
+	remark_stops(&remarks);
+	remark_modules(&remarks);
+	for (size_t i = 0; i < report->quality->n_runtime_hints; i++)
+		remark(ctx, report->quality->runtime_hints[i]);
+	remark_kernel_clock(&remarks);
+	remark_recorder(&remarks);
+}
