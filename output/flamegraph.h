@@ -17,7 +17,7 @@
 struct flamegraph_options {
 	const char *title;     /* NULL = made from the recording's header */
 	const char *thread_re; /* extended regex over "comm" and thread names; NULL = all */
-	bool icicle;	       /* root at the top */
+	bool icicle;           /* root at the top */
 };
 
 /** Return: 0; -EINVAL: wrong regex; -ENODATA: no samples; -EIO; -ENOMEM; with a message. */

@@ -1,0 +1,402 @@
+#include "flame_cells.h"
+
+#include "base/array.h"
+#include "flame_palette.h"
+#include "safe_text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Names are cut shorter only when frames of more than this would be merged otherwise. */
+#define ACCEPTABLE_PX 0.5
+static const size_t name_chars[] = {FLAME_NAME_CHARS, 500, 120};
+
+/* Fixed parts of what flamegraph.c writes, rounded up. */
+enum {
+	COST_RECT = 72,  /* <rect x="1199.9" y="123456.0" width="1200.0" height="17" class="u0"/> */
+	COST_TITLE = 70, /* <g><title> (1,234,567,890 samples, 100.00 %)</title></g> */
+	COST_LABEL = 64, /* <text x="1199.9" y="123456.0" class="label"></text> */
+};
+
+struct chooser {
+	const struct flame_tree *tree;
+	const struct flame_cells_options *options;
+	uint32_t *candidates; /* nodes that are wide enough, in the order in which they are kept */
+	size_t n_candidates, cap_candidates;
+	uint32_t *entry_of; /* by node: its entry when kept, FLAME_NONE when not */
+	uint32_t *subtree;  /* by node: nodes in it, itself included */
+	uint32_t *kept_children;
+	size_t n_drawn; /* the first n_drawn candidates are drawn */
+	size_t n_kept;
+	char *text, *other; /* scratch for names */
+};
+
+static double width_px(const struct chooser *chooser, int64_t total)
+{
+	return (double)total * chooser->options->width_px /
+	       (double)chooser->tree->nodes[FLAME_ROOT].total;
+}
+
+static bool entry_equal(const void *key, const void *owner, uint32_t id)
+{
+	const struct flame_entry *a = key;
+	const struct flame_entry *b = &((const struct flame_cells *)owner)->entries[id];
+	return a->name.v == b->name.v && a->file.v == b->file.v && a->module.v == b->module.v &&
+	       a->class == b->class;
+}
+
+static unsigned digits(uint64_t value)
+{
+	unsigned n = 1;
+	for (; value > 9; value /= 10)
+		n++;
+	return n;
+}
+
+/* Intern @text cut to @chars; what a new string costs in the data is added to @cost. */
+static int add_string(struct chooser *chooser, struct flame_cells *cells, const char *text,
+		      size_t chars, string_id *out, size_t *cost)
+{
+	size_t known = cells->strings.n;
+	safe_text_copy(text, chars, chooser->text);
+	int rc = interner_add(&cells->strings, chooser->text, out);
+	if (!rc && cells->strings.n > known)
+		*cost += safe_text_json_size(chooser->text) + 1;
+	return rc;
+}
+
+static int entry_of_node(struct chooser *chooser, struct flame_cells *cells,
+			 const struct flame_node *node, size_t chars, uint32_t *out, size_t *cost)
+{
+	const struct frames *frames = chooser->tree->frames;
+	const char *name = flame_tree_name(chooser->tree, node);
+	const char *file = "", *module = "";
+	enum flame_family family = FLAME_PLAIN;
+	if (node->kind == FLAME_KIND_FRAME) {
+		const struct frame *frame = frames_get(frames, node->frame);
+		file = frames_text(frames, frame->file);
+		module = frames_text(frames, frame->module);
+		family = flame_palette_family(frame);
+	}
+	struct flame_entry entry = {.class = flame_palette_class(family, name)};
+	int rc = add_string(chooser, cells, name, chars, &entry.name, cost);
+	if (!rc)
+		rc = add_string(chooser, cells, file, chars, &entry.file, cost);
+	if (!rc)
+		rc = add_string(chooser, cells, module, chars, &entry.module, cost);
+	if (rc)
+		return rc;
+	uint64_t hash = cp_hash_mix(entry.name.v, entry.file.v);
+	hash = cp_hash_mix(hash, (uint64_t)entry.module.v << 8 | entry.class);
+	*out = cp_index_find(&cells->entry_index, hash, entry_equal, &entry, cells);
+	if (*out != CP_INDEX_NONE)
+		return 0;
+	struct flame_entry *added =
+		CP_ARRAY_PUSH(cells->entries, cells->n_entries, cells->cap_entries);
+	if (!added)
+		return -ENOMEM;
+	*added = entry;
+	*out = (uint32_t)(cells->n_entries - 1);
+	*cost += digits(entry.name.v) + digits(entry.file.v) + digits(entry.module.v) +
+		 digits(entry.class) + 4;
+	return cp_index_add(&cells->entry_index, hash, *out);
+}
+
+static uint32_t line_of(const struct flame_tree *tree, const struct flame_node *node)
+{
+	return node->kind == FLAME_KIND_FRAME ? frames_get(tree->frames, node->frame)->line : 0;
+}
+
+/*
+ * "pop,entry,total,line," of one cell in the data. A pop takes back an earlier cell's push, so
+ * their sum is below the number of cells: at most a tenth of them have a second digit, and so on.
+ */
+static size_t cell_cost(const struct flame_node *node, uint64_t entry, uint64_t line)
+{
+	return 2 + digits(entry) + digits((uint64_t)node->total) + digits(line) + 4;
+}
+
+/* A node in the picture without script, and the merged cell that it may have. */
+static size_t drawn_cost(const struct chooser *chooser, const struct flame_node *node)
+{
+	double width = width_px(chooser, node->total);
+	size_t cost = COST_RECT;
+	if (width < FLAME_TITLE_MIN_PX)
+		return cost;
+	if (node->n_children)
+		cost += COST_RECT + COST_TITLE + sizeof("(merged)");
+	safe_text_copy(flame_tree_name(chooser->tree, node), FLAME_TITLE_CHARS, chooser->other);
+	size_t name = safe_text_xml_size(chooser->other);
+	cost += COST_TITLE + name;
+	if (width >= FLAME_LABEL_MIN_PX)
+		cost += COST_LABEL + name;
+	return cost;
+}
+
+/* Draw as many candidates, widest first, as fit into @budget. Return: what they cost. */
+static size_t choose_drawn(struct chooser *chooser, size_t budget)
+{
+	size_t used = 0;
+	chooser->n_drawn = 0;
+	for (size_t i = 0; i < chooser->n_candidates; i++) {
+		const struct flame_node *node = &chooser->tree->nodes[chooser->candidates[i]];
+		if (width_px(chooser, node->total) < chooser->options->min_drawn_px)
+			break;
+		size_t cost = drawn_cost(chooser, node);
+		if (used + cost > budget)
+			break;
+		used += cost;
+		chooser->n_drawn++;
+	}
+	return used;
+}
+
+static void reset(struct chooser *chooser, struct flame_cells *cells)
+{
+	size_t n = chooser->tree->n;
+	memset(chooser->entry_of, 0xff, n * sizeof(*chooser->entry_of));
+	memset(chooser->kept_children, 0, n * sizeof(*chooser->kept_children));
+	cells->n_entries = 0;
+	cp_index_clear(&cells->entry_index);
+}
+
+/* Keep as many candidates, widest first, as fit into @budget with names of @chars. */
+static int choose_kept(struct chooser *chooser, struct flame_cells *cells, size_t chars,
+		       size_t budget)
+{
+	const struct flame_tree *tree = chooser->tree;
+	size_t used = 0;
+	reset(chooser, cells);
+	interner_deinit(&cells->strings);
+	if (interner_init(&cells->strings))
+		return -ENOMEM;
+	for (size_t i = 0; i < chooser->n_candidates; i++) {
+		uint32_t id = chooser->candidates[i];
+		const struct flame_node *node = &tree->nodes[id];
+		uint32_t entry;
+		size_t more = 0, less = 0;
+		int rc = entry_of_node(chooser, cells, node, chars, &entry, &more);
+		if (rc)
+			return rc;
+		more += cell_cost(node, entry, line_of(tree, node));
+		if (node->n_children) /* its children are merged until they turn out to be kept */
+			more += cell_cost(node, 1, chooser->subtree[id]) + 1;
+		if (node->parent != FLAME_NONE) {
+			const struct flame_node *parent = &tree->nodes[node->parent];
+			if (++chooser->kept_children[node->parent] == parent->n_children)
+				less = cell_cost(parent, 1, chooser->subtree[node->parent]) + 1;
+		}
+		if (used + more > budget + less && i > 0) {
+			chooser->n_kept = i;
+			return 0;
+		}
+		used += more;
+		used -= less;
+		chooser->entry_of[id] = entry;
+	}
+	chooser->n_kept = chooser->n_candidates;
+	return 0;
+}
+
+static int compare_candidates(const void *a, const void *b, void *context)
+{
+	const struct flame_tree *tree = context;
+	uint32_t id_a = *(const uint32_t *)a, id_b = *(const uint32_t *)b;
+	const struct flame_node *x = &tree->nodes[id_a], *y = &tree->nodes[id_b];
+	if (x->total != y->total)
+		return x->total > y->total ? -1 : 1;
+	if (x->depth != y->depth)
+		return x->depth < y->depth ? -1 : 1;
+	return (id_a > id_b) - (id_a < id_b);
+}
+
+static int collect_candidates(struct chooser *chooser)
+{
+	const struct flame_tree *tree = chooser->tree;
+	for (uint32_t i = 0; i < tree->n; i++) {
+		if (width_px(chooser, tree->nodes[i].total) < chooser->options->min_px)
+			continue;
+		if (!CP_ARRAY_PUSH(chooser->candidates, chooser->n_candidates,
+				   chooser->cap_candidates))
+			return -ENOMEM;
+		chooser->candidates[chooser->n_candidates - 1] = i;
+	}
+	/* widest first, so that to stop anywhere keeps every frame's ancestors */
+	qsort_r(chooser->candidates, chooser->n_candidates, sizeof(*chooser->candidates),
+		compare_candidates, (void *)tree);
+	for (size_t i = tree->n; i-- > 0;) {
+		chooser->subtree[i]++;
+		if (tree->nodes[i].parent != FLAME_NONE)
+			chooser->subtree[tree->nodes[i].parent] += chooser->subtree[i];
+	}
+	return 0;
+}
+
+static int choose(struct chooser *chooser, struct flame_cells *cells)
+{
+	int rc = collect_candidates(chooser);
+	for (size_t i = 0; i < sizeof(name_chars) / sizeof(name_chars[0]) && !rc; i++) {
+		size_t budget = chooser->options->budget_bytes;
+		/* The data is what zoom and search work on: it gets more than half. */
+		budget -= choose_drawn(chooser, budget / 100 * 45);
+		rc = choose_kept(chooser, cells, name_chars[i], budget);
+		if (rc || chooser->n_kept == chooser->n_candidates)
+			break;
+		const struct flame_node *first_out =
+			&chooser->tree->nodes[chooser->candidates[chooser->n_kept]];
+		cells->merged_px = width_px(chooser, first_out->total);
+		if (cells->merged_px < ACCEPTABLE_PX)
+			break;
+	}
+	if (chooser->n_drawn > chooser->n_kept)
+		chooser->n_drawn = chooser->n_kept;
+	if (chooser->n_kept == chooser->n_candidates)
+		cells->merged_px = chooser->options->min_px;
+	else /* narrower than the next tenth */
+		cells->merged_px = ((double)(uint64_t)(cells->merged_px * 10) + 1) / 10;
+	return rc;
+}
+
+/* Where the walk that lays cells out stands in one kept node. */
+struct level {
+	uint32_t next; /* child to look at */
+	int64_t start; /* of that child */
+	int64_t merged;
+	uint32_t merged_frames;
+};
+
+static int emit(struct flame_cells *cells, const struct flame_cell *cell)
+{
+	struct flame_cell *added = CP_ARRAY_PUSH(cells->cells, cells->n, cells->cap);
+	if (!added)
+		return -ENOMEM;
+	*added = *cell;
+	if (cell->depth > cells->max_depth)
+		cells->max_depth = cell->depth;
+	if (cell->drawn && cell->depth > cells->max_drawn_depth)
+		cells->max_drawn_depth = cell->depth;
+	return 0;
+}
+
+static int emit_merged(const struct chooser *chooser, struct flame_cells *cells,
+		       const struct level *level, uint32_t depth, bool parent_drawn)
+{
+	cells->merged_frames += level->merged_frames;
+	cells->merged_samples += level->merged;
+	struct flame_cell cell = {
+		.entry = FLAME_NONE,
+		.depth = depth,
+		.frames = level->merged_frames,
+		.start = level->start,
+		.total = level->merged,
+		.drawn = parent_drawn && width_px(chooser, level->merged) >= FLAME_TITLE_MIN_PX,
+	};
+	return emit(cells, &cell);
+}
+
+static int emit_node(const struct chooser *chooser, struct flame_cells *cells, uint32_t id,
+		     int64_t start, bool drawn, struct level *level)
+{
+	const struct flame_node *node = &chooser->tree->nodes[id];
+	struct flame_cell cell = {
+		.entry = chooser->entry_of[id],
+		.depth = node->depth,
+		.line = line_of(chooser->tree, node),
+		.start = start,
+		.total = node->total,
+		.drawn = drawn,
+	};
+	*level = (struct level){.next = node->first_child, .start = start};
+	return emit(cells, &cell);
+}
+
+static int lay_out(const struct chooser *chooser, struct flame_cells *cells, const bool *drawn,
+		   struct level *levels)
+{
+	const struct flame_tree *tree = chooser->tree;
+	uint32_t id = FLAME_ROOT;
+	int rc = emit_node(chooser, cells, id, 0, drawn[id], &levels[0]);
+	while (!rc) {
+		uint32_t depth = tree->nodes[id].depth;
+		struct level *level = &levels[depth];
+		uint32_t next = level->next;
+		if (next == FLAME_NONE) {
+			if (level->merged)
+				rc = emit_merged(chooser, cells, level, depth + 1, drawn[id]);
+			if (id == FLAME_ROOT)
+				break;
+			id = tree->nodes[id].parent;
+			continue;
+		}
+		level->next = tree->nodes[next].next_sibling;
+		if (chooser->entry_of[next] == FLAME_NONE) {
+			level->merged += tree->nodes[next].total;
+			level->merged_frames += chooser->subtree[next];
+			continue;
+		}
+		rc = emit_node(chooser, cells, next, level->start, drawn[next], &levels[depth + 1]);
+		level->start += tree->nodes[next].total;
+		id = next;
+	}
+	return rc;
+}
+
+static int fill(struct chooser *chooser, struct flame_cells *cells)
+{
+	size_t n = chooser->tree->n;
+	chooser->entry_of = malloc(n * sizeof(*chooser->entry_of));
+	chooser->subtree = calloc(n, sizeof(*chooser->subtree));
+	chooser->kept_children = malloc(n * sizeof(*chooser->kept_children));
+	chooser->text = malloc(4 * FLAME_NAME_CHARS + 1);
+	chooser->other = malloc(4 * FLAME_NAME_CHARS + 1);
+	bool *drawn = calloc(n, sizeof(*drawn));
+	struct level *levels = calloc((size_t)chooser->tree->max_depth + 2, sizeof(*levels));
+	int rc = -ENOMEM;
+	if (chooser->entry_of && chooser->subtree && chooser->kept_children && chooser->text &&
+	    chooser->other && drawn && levels)
+		rc = choose(chooser, cells);
+	if (!rc) {
+		for (size_t i = 0; i < chooser->n_drawn; i++)
+			drawn[chooser->candidates[i]] = true;
+		rc = lay_out(chooser, cells, drawn, levels);
+	}
+	free(chooser->candidates);
+	free(chooser->entry_of);
+	free(chooser->subtree);
+	free(chooser->kept_children);
+	free(chooser->text);
+	free(chooser->other);
+	free(drawn);
+	free(levels);
+	return rc;
+}
+
+int flame_cells_create(const struct flame_tree *tree, const struct flame_cells_options *options,
+		       struct flame_cells **out)
+{
+	struct flame_cells *cells = calloc(1, sizeof(*cells));
+	if (!cells)
+		return -ENOMEM;
+	struct chooser chooser = {.tree = tree, .options = options};
+	int rc = interner_init(&cells->strings);
+	if (!rc)
+		rc = fill(&chooser, cells);
+	if (rc) {
+		flame_cells_destroy(cells);
+		return -ENOMEM;
+	}
+	*out = cells;
+	return 0;
+}
+
+void flame_cells_destroy(struct flame_cells *cells)
+{
+	if (!cells)
+		return;
+	interner_deinit(&cells->strings);
+	cp_index_deinit(&cells->entry_index);
+	free(cells->entries);
+	free(cells->cells);
+	free(cells);
+}
