@@ -1,0 +1,124 @@
+"""Fixtures. Recordings that several tests look at are made once per run."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import harness  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "full: only with CPROF_TEST_FULL=1 (takes minutes)")
+
+
+def pytest_collection_modifyitems(config, items):
+    # Deselected, not skipped: a run has no skips, and a tier is a choice of tests.
+    if harness.FULL:
+        return
+    chosen = [item for item in items if not item.get_closest_marker("full")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+def pytest_sessionstart(session):
+    for program in (harness.CPROF, harness.SAMPLES / "cpu_split"):
+        if not os.access(program, os.X_OK):
+            pytest.exit(f"{program} is not there: build first, or set CPROF_BUILD", returncode=2)
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory):
+    """A function that records a sample once and gives the same profile when asked again."""
+    made = {}
+
+    def get(sample, *args, attach=False, options=()):
+        key = (sample, args, attach, tuple(options))
+        if key not in made:
+            directory = tmp_path_factory.mktemp(sample)
+            record = harness.record_attached if attach else harness.record_command
+            if not args:
+                args = ("--cpu-seconds", harness.CPU_SECONDS_999)
+            made[key] = record(directory, sample, *args, options=options)
+        return made[key]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def cpu_split(recordings):
+    """The plain recording: a command, 999 Hz, no options."""
+    return recordings("cpu_split")
+
+
+class Nobody:
+    """Runs cprof without any privilege, from a directory that everyone may read."""
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.cprof = self.add(harness.CPROF)
+
+    def add(self, program):
+        copy = self.directory / Path(program).name
+        shutil.copy2(program, copy)
+        copy.chmod(0o755)
+        return copy
+
+    def run(self, *args, program=None, limits=()):
+        """`cprof ARG...`, or another program, as uid 65534; @limits go to prlimit."""
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        command += ["prlimit", *limits] if limits else []
+        command += [program or self.cprof, *args]
+        return subprocess.run(
+            list(map(str, command)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            cwd=self.directory,
+            env=harness.cprof_environment(HOME=str(self.directory)),
+            timeout=120,
+            check=False,
+        )
+
+
+@pytest.fixture
+def nobody():
+    with tempfile.TemporaryDirectory(prefix="cprof-nobody-") as directory:
+        os.chmod(directory, 0o777)
+        paranoid = int(Path("/proc/sys/kernel/perf_event_paranoid").read_text())
+        assert paranoid == 2, f"perf_event_paranoid is {paranoid}: these tests need 2, the default"
+        yield Nobody(directory)
+
+
+@pytest.fixture(scope="session")
+def speedscope():
+    """A function that loads a profile into npm's speedscope, in Chromium, and says what it read."""
+    source = Path(__file__).resolve().parent / "speedscope"
+    place = harness.BUILD / "tests" / "e2e" / "speedscope"
+    place.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json", "import.mjs"):
+        shutil.copy2(source / name, place)
+    if not (place / "node_modules" / "speedscope").exists():
+        subprocess.run(
+            ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=place, check=True
+        )
+
+    def load(profile):
+        done = subprocess.run(
+            ["node", place / "import.mjs", str(profile), shutil.which("chromium")],
+            stdout=subprocess.PIPE,
+            timeout=120,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+    return load

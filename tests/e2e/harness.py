@@ -1,0 +1,272 @@
+"""Runs cprof and the samples, and reads what they say."""
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("CPROF_BUILD", REPOSITORY / "build" / "release"))
+CPROF = Path(os.environ.get("CPROF_BIN", BUILD / "profiler" / "cli" / "cprof"))
+SAMPLES = Path(os.environ.get("CPROF_SAMPLES", BUILD / "samples"))
+SUPPORT = Path(os.environ.get("CPROF_SUPPORT", BUILD / "tests" / "e2e"))
+
+# Every count and duration of the specification, instead of a run of some minutes.
+FULL = os.environ.get("CPROF_TEST_FULL") == "1"
+
+# CPU seconds that give MIN_SAMPLES and a reserve.
+CPU_SECONDS_999 = 5.4
+CPU_SECONDS_99 = 53
+
+
+def wait_until(what, condition, timeout=20.0):
+    """Poll, as none of the things waited for here can be waited for in the kernel."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {timeout} s")
+        time.sleep(0.02)
+
+
+def cprof_environment(**changes):
+    """An environment without anything of the user's that changes what cprof prints."""
+    env = {k: v for k, v in os.environ.items() if k not in ("DEBUGINFOD_URLS", "COLUMNS")}
+    env["NO_COLOR"] = "1"
+    env.update(changes)
+    return env
+
+
+def cprof(*args, status=0, timeout=120, env=None, cwd=None, stdin=None):
+    """Run a command of cprof to its end. With status=None any exit status but a crash will do."""
+    done = subprocess.run(
+        [str(CPROF), *map(str, args)],
+        stdin=stdin or subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=timeout,
+        env=env or cprof_environment(),
+        cwd=cwd,
+        check=False,
+    )
+    done.stdout = done.stdout.decode("utf-8", "replace")
+    done.stderr = done.stderr.decode("utf-8", "replace")
+    what = f"cprof {' '.join(map(str, args))}: exit status {done.returncode}\n{done.stderr}"
+    assert done.returncode >= 0, what
+    assert "Sanitizer" not in done.stderr, what
+    if status is not None:
+        assert done.returncode == status, what
+    return done
+
+
+def perf_event_fds(pid):
+    """How many events a process holds; 0 when it has ended."""
+    count = 0
+    try:
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            try:
+                count += "perf_event" in os.readlink(entry.path)
+            except OSError:
+                pass
+    except OSError:
+        pass
+    return count
+
+
+class Sample:
+    """A running sample program."""
+
+    def __init__(self, name, *args):
+        self.name = name
+        self.output = ""
+        self.process = subprocess.Popen(
+            [str(SAMPLES / name), *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        self._read_ready()
+
+    def _read_ready(self):
+        line = b""
+        while not line.endswith(b"\n"):
+            readable, _, _ = select.select([self.process.stdout], [], [], 30)
+            byte = os.read(self.process.stdout.fileno(), 1) if readable else b""
+            assert byte, f"{self.name} did not get ready: {line!r}"
+            line += byte
+        assert line.decode() == f"ready pid={self.process.pid}\n", line
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def go(self):
+        """End the wait of --hold."""
+        self.process.send_signal(signal.SIGUSR1)
+
+    def finish(self, end=True, timeout=120):
+        """The truth, after the sample has ended normally."""
+        if end:
+            self.process.send_signal(signal.SIGTERM)
+        out, err = self.process.communicate(timeout=timeout)
+        assert self.process.returncode == 0, f"{self.name}: {self.process.returncode} {err!r}"
+        return find_truth(out.decode())
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+def find_truth(text):
+    """The line of JSON among what a program, or cprof running it, has printed."""
+    for line in text.splitlines():
+        if line.startswith('{"sample":'):
+            return json.loads(line)
+    raise AssertionError(f"no truth was printed:\n{text}")
+
+
+class Recorder:
+    """A `cprof record` that is running."""
+
+    def __init__(self, *args, env=None, cwd=None):
+        self.command = [str(CPROF), "record", *map(str, args)]
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=env or cprof_environment(),
+            cwd=cwd,
+        )
+
+    def wait_attached(self):
+        """Until it holds events: what the target does from here on is recorded."""
+
+        def attached():
+            assert self.process.poll() is None, self.finish(status=None).stderr
+            return perf_event_fds(self.process.pid)
+
+        wait_until("attaching", attached)
+        return self
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+
+    def finish(self, status=0, timeout=120):
+        out, err = self.process.communicate(timeout=timeout)
+        done = subprocess.CompletedProcess(
+            self.command,
+            self.process.returncode,
+            out.decode("utf-8", "replace"),
+            err.decode("utf-8", "replace"),
+        )
+        what = f"{' '.join(self.command)}: exit status {done.returncode}\n{done.stderr}"
+        assert "Sanitizer" not in done.stderr, what
+        if status is not None:
+            assert done.returncode == status, what
+        return done
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+class Profile:
+    """A finished profile, asked through cprof's own commands."""
+
+    def __init__(self, path, truth=None, done=None):
+        self.path = Path(path)
+        self.truth = truth
+        self.done = done
+        self._reports = {}
+
+    def report(self, *args):
+        """The JSON report; rows are not limited."""
+        if args not in self._reports:
+            done = cprof("report", self.path, "--format", "json", "--limit", 0, *args)
+            self._reports[args] = json.loads(done.stdout)
+        return self._reports[args]
+
+    def hotspots(self, *args):
+        return self.report(*args)["hotspots"]
+
+    @property
+    def samples(self):
+        return self.report()["recording"]["samples"]
+
+    def folded(self, *args):
+        """[([comm, root, ..., leaf], count)]"""
+        lines = cprof("export", self.path, "--format", "folded", *args).stdout.splitlines()
+        return [parse_folded(line) for line in lines]
+
+    def total_share(self, pattern, *args):
+        """Of the samples with a frame that matches."""
+        return share_where(self.folded(*args), pattern, lambda frames: frames[1:])
+
+    def leaf_share(self, pattern, *args):
+        """Of the samples whose innermost frame matches."""
+        return share_where(self.folded(*args), pattern, lambda frames: frames[-1:])
+
+
+def parse_folded(line):
+    stack, _, count = line.rpartition(" ")
+    return stack.split(";"), int(count)
+
+
+def share_where(stacks, pattern, select_frames):
+    expression = re.compile(pattern)
+    total = sum(count for _, count in stacks)
+    hits = sum(
+        count
+        for frames, count in stacks
+        if any(expression.fullmatch(frame) for frame in select_frames(frames))
+    )
+    return hits / total
+
+
+def record_command(directory, sample, *sample_args, options=(), status=0, env=None):
+    """`cprof record -- SAMPLE`, to the sample's end."""
+    path = Path(directory) / f"{sample}.pb.gz"
+    with Recorder("-o", path, *options, "--", SAMPLES / sample, *sample_args, env=env) as recorder:
+        done = recorder.finish(status=status, timeout=300)
+    return Profile(path, find_truth(done.stdout), done)
+
+
+def record_attached(directory, sample, *sample_args, options=(), env=None):
+    """`cprof record -p` from before the sample's first work until its end."""
+    path = Path(directory) / f"{sample}.pb.gz"
+    with Sample(sample, "--hold", *sample_args) as target:
+        with Recorder("-o", path, "-p", target.pid, *options, env=env) as recorder:
+            recorder.wait_attached()
+            target.go()
+            truth = target.finish(end=False, timeout=300)
+            done = recorder.finish()
+    return Profile(path, truth, done)
+
+
+def marked_lines(source):
+    """{mark: [line, ...]} of the HOT() marks in a sample's source: an answer that is
+    independent of the compiler's __LINE__."""
+    marks = {}
+    text = (REPOSITORY / "samples" / source).read_text()
+    for number, line in enumerate(text.splitlines(), 1):
+        for mark in re.findall(r'\bHOT\("([^"]+)"', line):
+            marks.setdefault(mark, []).append(number)
+    return marks

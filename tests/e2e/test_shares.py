@@ -1,0 +1,240 @@
+"""Shares by function, line, thread and process against the samples' own clocks."""
+
+import pytest
+from harness import CPU_SECONDS_99, Profile, Recorder, Sample, marked_lines
+from tolerance import MIN_SAMPLES, assert_share
+
+# A function is judged by its total: time that interrupts take while it runs is its in the truth.
+NAMED = ["cpu_split", "no_fp", "no_debug", "debuglink", "cpu_split_o0"]
+
+
+def rows_by_name(hotspots):
+    """{name: {"self": samples, "total": samples}}, summed over rows of the same name."""
+    sums = {}
+    for row in hotspots:
+        entry = sums.setdefault(row["function"], {"self": 0, "total": 0})
+        entry["self"] += row["self_samples"]
+        entry["total"] += row["total_samples"]
+    return sums
+
+
+def assert_functions(profile, functions=None):
+    rows = rows_by_name(profile.hotspots())
+    for function in functions or profile.truth["functions"]:
+        name, share = function["name"], function["share"]
+        assert name in rows, f"{name} is not among {sorted(rows)}"
+        assert_share(
+            f"{name} total", rows[name]["total"] / profile.samples, share, profile.samples
+        )
+        assert_share(f"{name} self", rows[name]["self"] / profile.samples, share, profile.samples)
+
+
+def assert_lines(profile, source):
+    """The marked lines hold their shares, within what the loops around them take."""
+    self_samples = {}
+    for row in profile.hotspots("--by", "line"):
+        if row["file"].endswith("/" + source):
+            self_samples[row["line"]] = self_samples.get(row["line"], 0) + row["self_samples"]
+    for function in profile.truth["functions"]:
+        assert function["lines"], f"{function['name']} has no marked line"
+        for mark in function["lines"]:
+            measured = self_samples.get(mark["line"], 0) / profile.samples
+            # The loop's own instructions are 5 of 45 and mostly overlap with the work: the
+            # line above may take up to a tenth of the line's samples.
+            above = self_samples.get(mark["line"] - 1, 0) / profile.samples
+            assert above <= 0.1 * mark["share"] + 0.005, f"{source}:{mark['line'] - 1}: {above}"
+            assert_share(
+                f"{source}:{mark['line']}", measured + above, mark["share"], profile.samples
+            )
+
+
+@pytest.mark.parametrize("sample", NAMED)
+def test_functions_have_their_shares_at_999_hz(recordings, sample):
+    profile = recordings(sample)
+    assert profile.samples >= MIN_SAMPLES
+    assert_functions(profile)
+
+
+@pytest.mark.full
+def test_functions_have_their_shares_with_frame_pointers(recordings):
+    assert_functions(recordings("cpu_split_fp"))
+
+
+@pytest.mark.parametrize("sample", ["cpu_split", "debuglink", "cpu_split_o0"])
+def test_lines_have_their_shares(recordings, sample):
+    assert_lines(recordings(sample), "cpu_split.c")
+
+
+def test_the_printed_lines_are_the_marked_ones(cpu_split):
+    marks = marked_lines("cpu_split.c")
+    printed = [line["line"] for f in cpu_split.truth["functions"] for line in f["lines"]]
+    assert sorted(printed) == sorted(line for lines in marks.values() for line in lines)
+
+
+def test_callers_have_the_total_of_what_they_call(cpu_split):
+    rows = rows_by_name(cpu_split.hotspots())
+    n = cpu_split.samples
+    shares = {f["name"]: f["share"] for f in cpu_split.truth["functions"]}
+    assert_share("group_ab", rows["group_ab"]["total"] / n, shares["burn_a"] + shares["burn_b"], n)
+    assert rows["group_ab"]["self"] / n < 0.01
+    assert_share("main", rows["main"]["total"] / n, 1, n)
+
+
+def test_cpu_time_of_a_function_is_its_clocks(cpu_split):
+    rows = {row["function"]: row for row in cpu_split.hotspots()}
+    for function in cpu_split.truth["functions"]:
+        measured = rows[function["name"]]["self_cpu_ns"]
+        # Shares of the same total: the sampled CPU time of a share test has the same tolerance.
+        total = cpu_split.truth["cpu_ns"]
+        assert_share(
+            f"{function['name']} CPU", measured / total, function["share"], cpu_split.samples
+        )
+
+
+def test_attached_to_a_running_process(recordings):
+    profile = recordings("cpu_split", "--cpu-seconds", 5.4, attach=True)
+    assert_functions(profile)
+
+
+def two_processes_at_99_hz(tmp_path, sample, cpu_seconds):
+    """One recording of two processes of the same program: shares from both together."""
+    path = tmp_path / "two.pb.gz"
+    arguments = (sample, "--hold", "--seconds", 600, "--cpu-seconds", cpu_seconds)
+    with Sample(*arguments) as one, Sample(*arguments) as other:
+        pids = f"{one.pid},{other.pid}"
+        with Recorder("-o", path, "-F", 99, "-p", pids) as recorder:
+            recorder.wait_attached()
+            one.go()
+            other.go()
+            truths = [one.finish(end=False, timeout=600), other.finish(end=False, timeout=600)]
+            done = recorder.finish(timeout=60)
+    profile = Profile(path, truths[0], done)
+    return profile, truths
+
+
+def test_functions_and_lines_have_their_shares_at_99_hz(tmp_path):
+    profile, truths = two_processes_at_99_hz(tmp_path, "cpu_split", CPU_SECONDS_99 / 2)
+    assert profile.report()["recording"]["rate_hz"] == 99
+    assert_functions(profile)
+    assert_lines(profile, "cpu_split.c")
+    processes = {row["pid"]: row["self_samples"] for row in profile.hotspots("--by", "thread")}
+    total = sum(truth["cpu_ns"] for truth in truths)
+    for truth in truths:
+        assert_share(
+            f"process {truth['pid']}",
+            processes[truth["pid"]] / profile.samples,
+            truth["cpu_ns"] / total,
+            profile.samples,
+        )
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("sample", ["no_debug", "debuglink", "plugin_host", "signal_heavy"])
+def test_every_kind_of_program_at_99_hz(tmp_path, sample):
+    profile, truths = two_processes_at_99_hz(tmp_path, sample, CPU_SECONDS_99 / 2)
+    assert profile.samples >= MIN_SAMPLES
+    # The split of signal_heavy is measured, and differs between two processes.
+    cpu_ns = {}
+    for truth in truths:
+        for function in truth["functions"]:
+            cpu_ns[function["name"]] = cpu_ns.get(function["name"], 0) + function["cpu_ns"]
+    total = sum(cpu_ns.values())
+    assert_functions(profile, [{"name": n, "share": v / total} for n, v in cpu_ns.items()])
+
+
+def thread_shares(profile):
+    return {row["thread"]: row["self_samples"] / profile.samples for row in thread_rows(profile)}
+
+
+def thread_rows(profile):
+    return profile.hotspots("--by", "thread")
+
+
+@pytest.mark.parametrize("attach", [False, True], ids=["command", "attached"])
+def test_threads_have_their_names_and_loads(recordings, attach):
+    arguments = ("--late-rounds", 8, "--cpu-seconds", 5.6)
+    profile = recordings("threads", *arguments, attach=attach)
+    shares = thread_shares(profile)
+    for thread in profile.truth["threads"]:
+        assert_share(
+            thread["name"], shares.get(thread["name"], 0), thread["share"], profile.samples
+        )
+    tids = {row["tid"] for row in thread_rows(profile)}
+    assert {thread["tid"] for thread in profile.truth["threads"]} <= tids
+
+
+@pytest.mark.full
+def test_threads_have_their_loads_at_99_hz(recordings):
+    arguments = ("--late-rounds", 50, "--seconds", 300, "--cpu-seconds", CPU_SECONDS_99)
+    profile = recordings("threads", *arguments, options=("-F", 99))
+    shares = thread_shares(profile)
+    for thread in profile.truth["threads"]:
+        assert_share(thread["name"], shares[thread["name"]], thread["share"], profile.samples)
+
+
+@pytest.mark.parametrize("attach", [False, True], ids=["command", "attached"])
+def test_children_are_recorded_with_what_they_execute(recordings, attach):
+    # The CPU limit is of the parent, a quarter of all.
+    profile = recordings("fork_exec", "--cpu-seconds", 1.45, attach=attach)
+    assert_functions(profile)
+    processes = {}
+    for frames, count in profile.folded():
+        processes[frames[0]] = processes.get(frames[0], 0) + count
+    for process in profile.truth["processes"]:
+        assert_share(
+            process["name"],
+            processes[process["name"]] / profile.samples,
+            process["share"],
+            profile.samples,
+        )
+
+
+def test_children_are_left_out_when_told_so(tmp_path, recordings):
+    profile = recordings("fork_exec", "--cpu-seconds", 0.5, options=("--no-inherit",))
+    names = {row["function"] for row in profile.hotspots()}
+    assert "burn_parent" in names
+    assert "burn_child" not in names and "burn_execd" not in names
+
+
+@pytest.mark.full
+def test_children_at_99_hz(recordings):
+    profile = recordings(
+        "fork_exec", "--seconds", 600, "--cpu-seconds", CPU_SECONDS_99 / 4 + 1, options=("-F", 99)
+    )
+    assert_functions(profile)
+
+
+def test_code_in_plugins_loaded_while_recording(recordings):
+    profile = recordings("plugin_host", attach=True)
+    # A round is a whole: truth and window agree however many there were.
+    assert profile.truth["same_address"] > 0, "the plugins never shared an address: no test"
+    assert_functions(profile)
+    modules = {row["function"]: row["module"] for row in profile.hotspots()}
+    assert modules["plugin_a_burn"].endswith("/libsample_plugin_a.so")
+    assert modules["plugin_b_burn"].endswith("/libsample_plugin_b.so")
+
+
+def test_signal_handlers(recordings):
+    profile = recordings("signal_heavy")
+    assert_functions(profile)
+    # What the handler interrupted is below it: its stack goes on to main.
+    stacks = [(f, n) for f, n in profile.folded() if "burn_handler" in f]
+    handled = sum(n for _, n in stacks)
+    complete = sum(n for frames, n in stacks if "main" in frames[1:] and "on_alarm" in frames)
+    assert complete / handled > 0.99
+    interrupted = sum(n for frames, n in stacks if "burn_main" in frames)
+    assert interrupted / handled > 0.95
+
+
+def test_vdso(recordings):
+    profile = recordings("vdso")
+    n = profile.samples
+    rows = rows_by_name(profile.hotspots())
+    for function in profile.truth["functions"]:
+        measured = rows[function["name"]]["total"] / n
+        assert_share(function["name"], measured, function["share"], n)
+    vdso = sum(row["self_samples"] for row in profile.hotspots() if row["module"] == "[vdso]")
+    assert vdso / n > 0.6
+    assert rows["__vdso_clock_gettime"]["self"] > 0.9 * vdso
+
+

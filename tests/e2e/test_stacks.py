@@ -1,0 +1,59 @@
+"""How far stacks reach, and what is said of those that do not."""
+
+from tolerance import assert_share
+
+
+def test_a_deep_stack_keeps_its_leaf_side_and_is_counted(recordings):
+    profile = recordings("deep_recursion", "--cpu-seconds", 5.4)
+    n = profile.samples
+    shares = {f["name"]: f["share"] for f in profile.truth["functions"]}
+    rows = {row["function"]: row for row in profile.hotspots()}
+    for name, share in shares.items():
+        assert_share(name, rows[name]["self_samples"] / n, share, n)
+    deep = [(frames, c) for frames, c in profile.folded() if "burn_leaf" in frames]
+    for frames, _ in deep:
+        user = [frame for frame in frames if not frame.endswith("_[k]")]
+        assert "truth_block" in user and "run_phase" in user, user[-5:]
+        between = user[user.index("descend") : user.index("truth_block")]
+        assert set(between) == {"descend"}
+        # 2,000 frames do not fit into the dump: at least what a dump of 8 KB holds is there.
+        assert len(between) >= 50
+    quality = profile.report()["quality"]
+    truncated = quality["stops"]["truncated"]
+    assert_share("truncated stacks", truncated / n, shares["burn_leaf"], n)
+    assert_share("complete stacks", quality["complete_pct"] / 100, shares["burn_shallow"], n)
+
+
+def test_a_truncated_stack_says_so_in_folded_output(recordings):
+    profile = recordings("deep_recursion", "--cpu-seconds", 5.4)
+    deep = [frames for frames, _ in profile.folded() if "burn_leaf" in frames]
+    assert all(frames[1] == "[truncated]" for frames in deep)
+
+
+def test_a_stack_that_fits_is_complete(recordings):
+    profile = recordings("deep_recursion", "--depth", 50, "--cpu-seconds", 5.4)
+    n = profile.samples
+    assert profile.report()["quality"]["complete_pct"] > 99.5
+    deep = [(frames, c) for frames, c in profile.folded() if frames[-1] == "burn_leaf"]
+    assert sum(c for _, c in deep) / n > 0.7
+    for frames, _ in deep:
+        assert frames.count("descend") == 50
+        assert "main" in frames
+    rows = {row["function"]: row for row in profile.hotspots()}
+    # A recursive function counts once in its total.
+    shares = {f["name"]: f["share"] for f in profile.truth["functions"]}
+    assert_share("descend", rows["descend"]["total_samples"] / n, shares["burn_leaf"], n)
+
+
+def test_stacks_are_complete_without_frame_pointers(recordings):
+    for sample in ("no_fp", "no_debug", "stripped"):
+        assert recordings(sample).report()["quality"]["complete_pct"] > 99.5, sample
+
+
+def test_nothing_is_lost_at_the_default_rate(cpu_split):
+    quality = cpu_split.report()["quality"]
+    assert quality["lost"] == 0
+    assert quality["untracked"] == 0
+    # 999 samples for each second of CPU time.
+    expected = 999 * cpu_split.truth["cpu_ns"] / 1e9
+    assert abs(cpu_split.samples - expected) < 0.02 * expected
