@@ -16,6 +16,9 @@
 #include <signal.h>
 #include <sys/types.h>
 
+/* Header key of what is wanting for a binary: this and its path. The value is a sentence. */
+#define SYMBOLIZER_REASON_PREFIX "symbols."
+
 struct symbolizer_options {
 	const char *const *debug_dirs; /* searched first, each with .build-id/ and by path */
 	size_t n_debug_dirs;
@@ -28,9 +31,9 @@ struct symbolizer_options {
 };
 
 struct symbolizer_stats {
-	size_t locations;   /* looked at */
-	size_t symbolized;  /* got at least a function name */
-	size_t with_lines;  /* got a source line */
+	size_t locations;          /* looked at */
+	size_t symbolized;         /* got at least a function name */
+	size_t with_lines;         /* got a source line */
 	size_t modules_mismatched; /* whose file on disk is another build; not used */
 };
 

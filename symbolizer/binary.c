@@ -1,0 +1,358 @@
+#include "binary.h"
+
+#include "base/cleanup.h"
+#include "base/interner.h"
+#include "code_ranges.h"
+#include "demangle.h"
+#include "dwarf_info.h"
+#include "elf/debug_file.h"
+#include "elf_plt.h"
+#include "elf_symbols.h"
+
+#include <elfutils/libdwelf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
+struct binary {
+	char *bytes; /* of an image in memory */
+	int fd;
+	Elf *elf; /* NULL when only the debug file is at hand */
+	struct debug_file debug_file;
+	Elf *debug_elf;
+	struct code_ranges code;
+	struct symbol_table symbols;
+	struct interner names; /* of PLT stubs, and demangled ones */
+	bool has_symbol_table;
+	bool has_dwarf;
+	struct dwarf_info dwarf;
+	char shortcoming[512];
+	/* the last symbol and its demangled name: sorted addresses ask for it again and again */
+	const struct symbol *last_symbol;
+	const char *last_name;
+	struct symbol_frame frames[DWARF_INFO_MAX_FRAMES];
+};
+
+void binary_close(struct binary *binary)
+{
+	if (!binary)
+		return;
+	if (binary->has_dwarf)
+		dwarf_info_deinit(&binary->dwarf);
+	symbol_table_deinit(&binary->symbols);
+	code_ranges_deinit(&binary->code);
+	if (binary->names.strings)
+		interner_deinit(&binary->names);
+	elf_end(binary->debug_elf);
+	elf_end(binary->elf);
+	debug_file_deinit(&binary->debug_file);
+	cp_close_fd(&binary->fd);
+	free(binary->bytes);
+	free(binary);
+}
+
+static struct binary *binary_create(void)
+{
+	struct binary *binary = calloc(1, sizeof(*binary));
+	if (!binary)
+		return NULL;
+	elf_version(EV_CURRENT);
+	binary->fd = -1;
+	binary->debug_file = DEBUG_FILE_EMPTY;
+	if (interner_init(&binary->names) < 0) {
+		free(binary);
+		return NULL;
+	}
+	return binary;
+}
+
+static bool is_program(Elf *elf)
+{
+	GElf_Ehdr header;
+	return elf && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &header) &&
+	       (header.e_type == ET_EXEC || header.e_type == ET_DYN);
+}
+
+/* Return: 0; -ESTALE: both build-ids are known and differ. @found is what @elf has. */
+static int check_build_id(Elf *elf, const struct elf_build_id *wanted, struct elf_build_id *found,
+			  struct cp_err *err)
+{
+	debug_file_build_id(elf, found);
+	if (wanted->n == 0)
+		return 0;
+	if (found->n == 0)
+		return cp_fail(err, -ESTALE,
+			       "the file on disk is another build (without a build-id)");
+	if (found->n == wanted->n && memcmp(found->bytes, wanted->bytes, wanted->n) == 0)
+		return 0;
+	char hex[2 * ELF_BUILD_ID_MAX + 1] = "";
+	for (size_t i = 0; i < found->n; i++)
+		snprintf(hex + 2 * i, 3, "%02x", found->bytes[i]);
+	return cp_fail(err, -ESTALE, "the file on disk is another build (build-id %s)", hex);
+}
+
+/* Open one path as the binary. Return: 0 and binary->elf, or the code with its reason. */
+static int try_path(struct binary *binary, const char *path, const struct elf_build_id *wanted,
+		    struct elf_build_id *found, struct cp_err *err)
+{
+	CP_CLEANUP(cp_close_fd) int fd = debug_file_open(path);
+	if (fd == -EINVAL)
+		return cp_fail(err, fd, "not a regular file");
+	if (fd < 0)
+		return cp_fail(err, fd, "%s", strerror(-fd));
+	Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	int rc = is_program(elf) ? check_build_id(elf, wanted, found, err)
+				 : cp_fail(err, -ENOEXEC, "not an ELF program or library");
+	if (rc < 0) {
+		elf_end(elf);
+		return rc;
+	}
+	binary->elf = elf;
+	binary->fd = fd;
+	fd = -1;
+	return 0;
+}
+
+static const char *root_of(pid_t pid, char *buf, size_t size)
+{
+	if (pid <= 0)
+		return NULL;
+	snprintf(buf, size, "/proc/%ld/root", (long)pid);
+	return access(buf, F_OK) == 0 ? buf : NULL;
+}
+
+/* Below the target's root, else where we see the path. */
+static int open_file(struct binary *binary, const char *path, const char *root,
+		     const struct elf_build_id *wanted, struct elf_build_id *found,
+		     struct cp_err *err)
+{
+	struct cp_err below_err = {""};
+	int below_rc = -ENOENT;
+	char below[PATH_MAX];
+	if (root && path[0] == '/' &&
+	    (size_t)snprintf(below, sizeof(below), "%s%s", root, path) < sizeof(below))
+		below_rc = try_path(binary, below, wanted, found, &below_err);
+	if (below_rc == 0)
+		return 0;
+	int rc = try_path(binary, path, wanted, found, err);
+	/* What is wrong with the target's own file says more than that we do not have it. */
+	if (rc == -ENOENT && below_rc != -ENOENT)
+		return cp_fail(err, below_rc, "%s", below_err.message);
+	return rc;
+}
+
+/* Find DWARF: in the binary, else in its debug file, which also brings symbols. */
+static int find_debug(struct binary *binary, struct debug_file_search *search)
+{
+	GElf_Word crc = 0;
+	if (binary->elf) {
+		int rc = dwarf_info_init(&binary->dwarf, binary->elf, search->path, search,
+					 &binary->code);
+		binary->has_dwarf = rc == 0;
+		if (rc != -ENOENT)
+			return rc;
+		search->link = dwelf_elf_gnu_debuglink(binary->elf, &crc);
+		search->link_crc = crc;
+	}
+	int rc = debug_file_find(search, &binary->debug_file);
+	if (rc == -ESTALE) {
+		snprintf(binary->shortcoming, sizeof(binary->shortcoming),
+			 "the debug file %s is of another build", binary->debug_file.path);
+		return 0;
+	}
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	binary->debug_elf = elf_begin(binary->debug_file.fd, ELF_C_READ_MMAP, NULL);
+	if (!binary->debug_elf)
+		return 0;
+	if (binary->code.n == 0 && code_ranges_read(&binary->code, binary->debug_elf) < 0)
+		return -ENOMEM;
+	rc = dwarf_info_init(&binary->dwarf, binary->debug_elf, binary->debug_file.path, search,
+			     &binary->code);
+	binary->has_dwarf = rc == 0;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static int read_symbols(struct binary *binary)
+{
+	int rc = 0;
+	if (binary->elf)
+		rc = elf_symbols_add(&binary->symbols, binary->elf, &binary->code,
+				     &binary->has_symbol_table);
+	if (rc == 0 && binary->debug_elf)
+		rc = elf_symbols_add(&binary->symbols, binary->debug_elf, &binary->code,
+				     &binary->has_symbol_table);
+	if (rc == 0 && binary->elf)
+		rc = elf_plt_add(&binary->symbols, &binary->names, binary->elf);
+	if (rc == 0)
+		rc = symbol_table_seal(&binary->symbols);
+	return rc;
+}
+
+static void describe_shortcoming(struct binary *binary)
+{
+	const char *text = NULL;
+	if (binary->has_dwarf && binary->dwarf.alt_missing)
+		text = "the shared debug file (dwz) it refers to is missing: names may be wanting";
+	else if (!binary->has_dwarf && binary->shortcoming[0])
+		return;
+	else if (!binary->has_dwarf && binary->has_symbol_table)
+		text = "no debug information: functions from ELF symbols, no lines";
+	else if (!binary->has_dwarf)
+		text = "no debug information and no symbol table";
+	snprintf(binary->shortcoming, sizeof(binary->shortcoming), "%s", text ? text : "");
+}
+
+/* From an open (or absent) ELF file to everything that can be looked up. */
+static int load(struct binary *binary, struct debug_file_search *search, struct cp_err *err)
+{
+	int rc = 0;
+	if (binary->elf)
+		rc = code_ranges_read(&binary->code, binary->elf);
+	if (rc == 0)
+		rc = find_debug(binary, search);
+	if (rc == 0)
+		rc = read_symbols(binary);
+	if (rc < 0)
+		return cp_fail_nomem(err);
+	describe_shortcoming(binary);
+	return 0;
+}
+
+int binary_open(const char *path, const char *build_id, const struct binary_options *options,
+		struct binary **out, struct cp_err *err)
+{
+	struct elf_build_id wanted = {.n = 0}, found = {.n = 0};
+	char root_buf[64];
+	struct binary *binary = binary_create();
+	if (!binary)
+		return cp_fail_nomem(err);
+	debug_file_parse_build_id(build_id, &wanted);
+	const char *root = root_of(options->root_pid, root_buf, sizeof(root_buf));
+	int rc = open_file(binary, path, root, &wanted, &found, err);
+	bool missing = rc < 0;
+	struct debug_file_search search = {.path = path,
+					   .root = root,
+					   .binary_fd = binary->fd,
+					   .build_id = missing ? &wanted : &found,
+					   .dirs = options->debug_dirs,
+					   .n_dirs = options->n_debug_dirs};
+	if (!missing || wanted.n > 0) {
+		struct cp_err load_err;
+		int load_rc = load(binary, &search, &load_err);
+		if (load_rc < 0)
+			rc = cp_fail(err, load_rc, "%s", load_err.message);
+		else if (missing && binary->debug_elf)
+			rc = 0; /* the debug file by build-id says it all */
+	}
+	if (rc < 0)
+		binary_close(binary);
+	else
+		*out = binary;
+	return rc;
+}
+
+int binary_open_memory(const void *bytes, size_t n, const char *build_id, struct binary **out,
+		       struct cp_err *err)
+{
+	struct elf_build_id wanted = {.n = 0}, found;
+	struct binary *binary = binary_create();
+	if (!binary || !(binary->bytes = malloc(n + 1))) {
+		binary_close(binary);
+		return cp_fail_nomem(err);
+	}
+	memcpy(binary->bytes, bytes, n);
+	debug_file_parse_build_id(build_id, &wanted);
+	binary->elf = elf_memory(binary->bytes, n);
+	int rc = is_program(binary->elf) ? check_build_id(binary->elf, &wanted, &found, err)
+					 : cp_fail(err, -ENOEXEC, "not an ELF image");
+	if (rc == 0) {
+		struct debug_file_search search = {.path = "", .binary_fd = -1, .build_id = &found};
+		rc = load(binary, &search, err);
+	}
+	if (rc < 0)
+		binary_close(binary);
+	else
+		*out = binary;
+	return rc;
+}
+
+const char *binary_shortcoming(const struct binary *binary)
+{
+	return binary->shortcoming;
+}
+
+bool binary_has_functions(const struct binary *binary)
+{
+	return binary->has_symbol_table || binary->has_dwarf;
+}
+
+bool binary_has_dwarf(const struct binary *binary)
+{
+	return binary->has_dwarf;
+}
+
+bool binary_overlaps_code(const struct binary *binary, uint64_t start, uint64_t end)
+{
+	return code_ranges_overlap(&binary->code, start, end);
+}
+
+/*
+ * A symbol's name for people: "name@@VERSION" without its version, "_Z1fv@plt" as "f()@plt".
+ * Return: the name (borrowed from the binary), or NULL when out of memory.
+ */
+static const char *display_name(struct binary *binary, const char *symbol)
+{
+	const char *at = strchr(symbol, '@');
+	if (at == symbol)
+		at = NULL;
+	CP_CLEANUP(cp_free) char *bare = at ? strndup(symbol, (size_t)(at - symbol)) : NULL;
+	CP_CLEANUP(cp_free) char *demangled = demangle(bare ? bare : symbol);
+	if (!bare && !demangled)
+		return at ? NULL : symbol;
+	const char *suffix = at && strcmp(at, "@plt") == 0 ? at : "";
+	CP_CLEANUP(cp_free) char *name = NULL;
+	string_id id;
+	if (asprintf(&name, "%s%s", demangled ? demangled : bare, suffix) < 0) {
+		name = NULL;
+		return NULL;
+	}
+	return interner_add(&binary->names, name, &id) < 0 ? NULL
+							   : interner_get(&binary->names, id);
+}
+
+/* Name a frame by the ELF symbol at an address. Return: 1 named, 0 no symbol, -ENOMEM. */
+static int name_by_symbol(struct binary *binary, uint64_t svma, struct symbol_frame *frame)
+{
+	const struct symbol *symbol = symbol_table_find(&binary->symbols, svma);
+	if (!symbol)
+		return 0;
+	if (symbol != binary->last_symbol) {
+		const char *name = display_name(binary, symbol->name);
+		if (!name)
+			return -ENOMEM;
+		binary->last_name = name;
+		binary->last_symbol = symbol;
+	}
+	frame->name = binary->last_name;
+	frame->system_name = symbol->name;
+	return 1;
+}
+
+int binary_find(struct binary *binary, uint64_t svma, const struct symbol_frame **frames, size_t *n)
+{
+	*frames = binary->frames;
+	*n = 0;
+	binary->frames[0] = (struct symbol_frame){.name = "", .system_name = "", .file = ""};
+	if (binary->has_dwarf) {
+		int rc = dwarf_info_find(&binary->dwarf, svma, binary->frames, n);
+		if (rc < 0 || *n > 0)
+			return rc;
+	}
+	int rc = name_by_symbol(binary, svma, &binary->frames[0]);
+	if (rc < 0)
+		return rc;
+	*n = (size_t)rc;
+	return 0;
+}

@@ -1,0 +1,70 @@
+/*
+ * binary.h - one binary, open for looking up addresses.
+ *
+ * Holds what was found for it: the file, its separate debug file, DWARF, ELF symbols. A file
+ * whose build-id differs from the wanted one is never used. The binary may be gone as long as
+ * its debug file is found by build-id.
+ *
+ * Depends on: base, elf (debug_file), libelf, libdw. Threads: one at a time.
+ * A file that somebody truncates in place while it is open ends the process with SIGBUS: files
+ * are mapped, as debug files of gigabytes must not be read into memory.
+ */
+#ifndef CPROF_SYMBOLIZER_BINARY_H
+#define CPROF_SYMBOLIZER_BINARY_H
+
+#include "base/err.h"
+#include "symbol_frame.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct binary;
+
+struct binary_options {
+	const char *const *debug_dirs; /* --debug-dir */
+	size_t n_debug_dirs;
+	pid_t root_pid; /* paths are tried below /proc/PID/root first; 0 = no */
+};
+
+/**
+ * Open a binary and what belongs to it.
+ *
+ * @path:     as the profile has it
+ * @build_id: lower-case hex, "" = unknown: any file at @path will do
+ * @err:      the reason when nothing is usable: a short sentence without the path
+ * Return: 0; -ESTALE: the file is another build; -ENOENT and other -errno: not readable, not an
+ *         ELF file; -ENOMEM.
+ */
+int binary_open(const char *path, const char *build_id, const struct binary_options *options,
+		struct binary **out, struct cp_err *err);
+
+/** Open an image in memory: the vDSO. @bytes is copied. Return: as binary_open(). */
+int binary_open_memory(const void *bytes, size_t n, const char *build_id, struct binary **out,
+		       struct cp_err *err);
+
+void binary_close(struct binary *binary);
+
+/** What is wanting (debug information, a symbol table) as a short sentence, or "". Borrowed. */
+const char *binary_shortcoming(const struct binary *binary);
+
+bool binary_has_functions(const struct binary *binary); /* any symbol table or DWARF */
+bool binary_has_dwarf(const struct binary *binary);
+
+/** True when code of the binary lies in [@start, @end). */
+bool binary_overlaps_code(const struct binary *binary, uint64_t start, uint64_t end);
+
+/**
+ * The chain of calls at one address, which is looked up as it is.
+ *
+ * Addresses in ascending order are fastest: neighbours share a unit.
+ *
+ * @frames: innermost inlined call first, the function itself last; borrowed until the next call
+ *          (the strings until binary_close())
+ * Return: 0 (@n = 0: nothing known) or -ENOMEM.
+ */
+int binary_find(struct binary *binary, uint64_t svma, const struct symbol_frame **frames,
+		size_t *n);
+
+#endif

@@ -1,0 +1,165 @@
+#include "dwarf_info.h"
+
+#include <dwarf.h>
+#include <elfutils/libdwelf.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+/*
+ * Range list entries that may be read: well above what any sound file has (an entry takes two
+ * bytes or more, compressed perhaps to a tenth of that).
+ */
+static uint64_t range_budget(Elf *elf)
+{
+	size_t size = 0;
+	elf_rawfile(elf, &size);
+	return 1000000 + 5 * (uint64_t)size;
+}
+
+static int attach_alt(struct dwarf_info *info, const char *elf_path,
+		      const struct debug_file_search *search)
+{
+	const char *name;
+	const void *id_bytes;
+	struct elf_build_id id = {.n = 0};
+	ssize_t id_size = dwelf_dwarf_gnu_debugaltlink(info->dwarf, &name, &id_bytes);
+	if (id_size <= 0)
+		return 0;
+	info->alt_missing = true;
+	if (id_size > ELF_BUILD_ID_MAX)
+		return 0;
+	memcpy(id.bytes, id_bytes, (size_t)id_size);
+	id.n = (size_t)id_size;
+	int rc = debug_file_find_alt(search, elf_path, name, &id, &info->alt_file);
+	if (rc < 0)
+		return rc == -ENOMEM ? rc : 0;
+	info->alt_elf = elf_begin(info->alt_file.fd, ELF_C_READ_MMAP, NULL);
+	info->alt = info->alt_elf ? dwarf_begin_elf(info->alt_elf, DWARF_C_READ, NULL) : NULL;
+	if (info->alt) {
+		dwarf_setalt(info->dwarf, info->alt);
+		info->alt_missing = false;
+	}
+	return 0;
+}
+
+int dwarf_info_init(struct dwarf_info *info, Elf *elf, const char *elf_path,
+		    const struct debug_file_search *search, const struct code_ranges *code)
+{
+	*info = (struct dwarf_info){.alt_file = DEBUG_FILE_EMPTY};
+	info->dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
+	if (!info->dwarf)
+		return -ENOENT;
+	int rc = interner_init(&info->paths);
+	if (rc == 0)
+		rc = attach_alt(info, elf_path, search);
+	if (rc == 0)
+		rc = dwarf_units_init(&info->units, info->dwarf, code, range_budget(elf));
+	if (rc == 0 && info->units.ranges.n == 0)
+		rc = -ENOENT; /* debugging sections, but nothing about code */
+	if (rc < 0)
+		dwarf_info_deinit(info);
+	return rc;
+}
+
+void dwarf_info_deinit(struct dwarf_info *info)
+{
+	dwarf_names_deinit(&info->names);
+	dwarf_units_deinit(&info->units);
+	if (info->paths.strings)
+		interner_deinit(&info->paths);
+	if (info->dwarf)
+		dwarf_end(info->dwarf);
+	if (info->alt)
+		dwarf_end(info->alt);
+	elf_end(info->alt_elf);
+	debug_file_deinit(&info->alt_file);
+	*info = (struct dwarf_info){.alt_file = DEBUG_FILE_EMPTY};
+}
+
+static const char *compilation_dir(struct dwarf_unit *unit)
+{
+	Dwarf_Attribute found;
+	const char *dir = NULL;
+	if (dwarf_attr(&unit->die, DW_AT_comp_dir, &found))
+		dir = dwarf_formstring(&found);
+	return dir ? dir : "";
+}
+
+/* A source path as the compiler saw it: relative ones start at its working directory. */
+static const char *source_path(struct dwarf_info *info, struct dwarf_unit *unit, const char *path)
+{
+	/* libdw's name of a file that the table does not name */
+	if (!path || strcmp(path, "???") == 0)
+		return "";
+	const char *dir = path[0] == '/' ? "" : compilation_dir(unit);
+	if (!dir[0])
+		return path;
+	char joined[PATH_MAX];
+	string_id id;
+	int n = snprintf(joined, sizeof(joined), "%s/%s", dir, path);
+	if (n < 0 || (size_t)n >= sizeof(joined) ||
+	    interner_add_bytes(&info->paths, joined, (size_t)n, &id) < 0)
+		return path;
+	return interner_get(&info->paths, id);
+}
+
+/* Where the code at an address comes from: the place in the innermost frame. */
+static void place_innermost(struct dwarf_info *info, struct dwarf_unit *unit, uint64_t svma,
+			    struct symbol_frame *frame)
+{
+	int number = 0;
+	Dwarf_Line *line = dwarf_units_line(unit, svma);
+	if (!line)
+		return;
+	frame->file = source_path(info, unit, dwarf_linesrc(line, NULL, NULL));
+	if (dwarf_lineno(line, &number) == 0 && number > 0)
+		frame->line = (uint32_t)number;
+}
+
+static int name_frame(struct dwarf_info *info, Dwarf_Die *die, struct symbol_frame *frame)
+{
+	struct dwarf_name name;
+	int rc = dwarf_names_get(&info->names, die, &name);
+	if (rc < 0)
+		return rc;
+	frame->name = name.name[0] ? name.name : "[unnamed]";
+	frame->system_name = name.system_name[0] ? name.system_name : "[unnamed]";
+	frame->start_line = name.decl_line;
+	return 0;
+}
+
+int dwarf_info_find(struct dwarf_info *info, uint64_t svma, struct symbol_frame *frames, size_t *n)
+{
+	struct dwarf_unit *unit;
+	struct dwarf_function *function;
+	const struct symbol_frame nothing = {.name = "", .system_name = "", .file = ""};
+	*n = 0;
+	frames[0] = nothing;
+	int rc = dwarf_units_find(&info->units, svma, &unit, &function);
+	if (rc < 0 || !unit)
+		return rc;
+	place_innermost(info, unit, svma, &frames[0]);
+	if (!function)
+		return 0;
+
+	size_t at = 0;
+	const struct dwarf_inlines *inlines = &function->inlines;
+	for (uint32_t id = dwarf_inlines_find(inlines, svma); id != INLINE_NONE;) {
+		struct inline_call *call = &inlines->calls[id];
+		rc = name_frame(info, &call->die, &frames[at]);
+		if (rc < 0)
+			return rc;
+		/* The caller's place is where this one was called. */
+		frames[++at] = nothing;
+		frames[at].file = source_path(info, unit, dwarf_units_file(unit, call->call_file));
+		frames[at].line = call->call_line;
+		id = call->parent;
+	}
+	rc = name_frame(info, &function->die, &frames[at]);
+	if (rc < 0)
+		return rc;
+	*n = at + 1;
+	return 0;
+}

@@ -1,0 +1,93 @@
+#include "perf_map.h"
+
+#include "text_file.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A busy JIT writes some tens of MB; more is not read into memory. */
+enum { PERF_MAP_MAX_BYTES = 512 * 1024 * 1024, STATUS_MAX_BYTES = 64 * 1024 };
+
+void perf_map_deinit(struct perf_map *map)
+{
+	symbol_table_deinit(&map->table);
+	free(map->text);
+	map->text = NULL;
+}
+
+static bool parse_line(char *line, uint32_t number, struct symbol *out)
+{
+	uint64_t start, size;
+	if (!text_file_hex(&line, &start) || *line++ != ' ' || !text_file_hex(&line, &size) ||
+	    *line++ != ' ' || start + size <= start || !*line)
+		return false;
+	*out = (struct symbol){
+		.start = start, .end = start + size, .name = line, .rank = number, .sized = true};
+	return true;
+}
+
+int perf_map_read(struct perf_map *map, const char *path, struct cp_err *err)
+{
+	size_t n;
+	*map = (struct perf_map){.text = NULL};
+	int rc = text_file_read(path, PERF_MAP_MAX_BYTES, &map->text, &n);
+	if (rc < 0)
+		return cp_fail(err, rc, "%s: %s", path, strerror(-rc));
+	map->table.newest_wins = true;
+	char *line = map->text, *next;
+	for (uint32_t number = 0; line && *line && rc == 0; line = next, number++) {
+		struct symbol symbol;
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		if (parse_line(line, number, &symbol))
+			rc = symbol_table_add(&map->table, &symbol);
+		else
+			map->malformed++;
+	}
+	if (rc == 0)
+		rc = symbol_table_seal(&map->table);
+	if (rc < 0) {
+		perf_map_deinit(map);
+		return cp_fail_nomem(err);
+	}
+	return 0;
+}
+
+/* The pid that a process has in its own namespace; its own number when that cannot be read. */
+static long pid_inside(pid_t pid)
+{
+	char path[64];
+	char *status;
+	size_t n;
+	snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
+	if (text_file_read(path, STATUS_MAX_BYTES, &status, &n) < 0)
+		return pid;
+	long inside = pid;
+	char *line = strstr(status, "\nNSpid:"); /* from the outermost to the innermost */
+	if (line) {
+		line += strlen("\nNSpid:");
+		line[strcspn(line, "\n")] = '\0';
+		char *last = strrchr(line, '\t');
+		char *end = NULL;
+		long value = last ? strtol(last + 1, &end, 10) : 0;
+		if (end && *end == '\0' && value > 0)
+			inside = value;
+	}
+	free(status);
+	return inside;
+}
+
+int perf_map_read_pid(struct perf_map *map, pid_t pid, struct cp_err *err)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "/proc/%ld/root/tmp/perf-%ld.map", (long)pid, pid_inside(pid));
+	int rc = perf_map_read(map, path, err);
+	if (rc == 0 || rc == -ENOMEM || rc == -EFBIG)
+		return rc;
+	snprintf(path, sizeof(path), "/tmp/perf-%ld.map", (long)pid);
+	return perf_map_read(map, path, err);
+}

@@ -1,0 +1,40 @@
+/*
+ * perf_map.h - names of code that a runtime generated, from the map it writes for perf.
+ *
+ * A line is "START SIZE name". The runtime may reuse memory: where entries overlap, the one
+ * written last holds.
+ *
+ * Depends on: base, symbol_table. Threads: immutable once read.
+ */
+#ifndef CPROF_SYMBOLIZER_PERF_MAP_H
+#define CPROF_SYMBOLIZER_PERF_MAP_H
+
+#include "base/err.h"
+#include "symbol_table.h"
+
+#include <sys/types.h>
+
+struct perf_map {
+	struct symbol_table table;
+	char *text;       /* the file; names are in it */
+	size_t malformed; /* lines that say nothing */
+};
+
+/**
+ * Read one map.
+ *
+ * Return: 0; -errno of reading; -EFBIG; -ENOMEM. Nothing to release then.
+ */
+int perf_map_read(struct perf_map *map, const char *path, struct cp_err *err);
+
+/**
+ * Read the map of a process: below its own root and by its pid in its own namespace while it is
+ * alive, else /tmp/perf-PID.map.
+ *
+ * Return: as perf_map_read(); -ENOENT: it wrote none.
+ */
+int perf_map_read_pid(struct perf_map *map, pid_t pid, struct cp_err *err);
+
+void perf_map_deinit(struct perf_map *map);
+
+#endif
