@@ -15,16 +15,16 @@
 #include <sys/types.h>
 
 struct perf_probe {
-	bool usable;	       /* an event can be opened */
-	bool hardware_cycles;  /* else cpu-clock */
-	bool kernel_visible;   /* kernel samples and frames are allowed */
-	bool system_wide;      /* per-CPU events without a process are allowed */
-	int paranoid;	       /* /proc/sys/kernel/perf_event_paranoid; INT_MIN = unreadable */
-	long mlock_kb;	       /* /proc/sys/kernel/perf_event_mlock_kb; -1 = unreadable */
-	bool capable;	       /* CAP_PERFMON or CAP_SYS_ADMIN effective */
-	int open_errno;	       /* why not usable: errno of perf_event_open; 0 otherwise */
-	char reason[512];      /* a sentence; "" when usable */
-	char remedy[512];      /* what to type or change; "" when usable */
+	bool usable;          /* an event can be opened */
+	bool hardware_cycles; /* else cpu-clock */
+	bool kernel_visible;  /* kernel samples and frames are allowed */
+	bool system_wide;     /* per-CPU events without a process are allowed */
+	int paranoid;         /* /proc/sys/kernel/perf_event_paranoid; INT_MIN = unreadable */
+	long mlock_kb;        /* /proc/sys/kernel/perf_event_mlock_kb; -1 = unreadable */
+	bool capable;         /* CAP_PERFMON or CAP_SYS_ADMIN effective */
+	int open_errno;       /* why not usable: errno of perf_event_open; 0 otherwise */
+	char reason[512];     /* a sentence; "" when usable */
+	char remedy[512];     /* what to type or change; "" when usable */
 };
 
 /**

@@ -1,0 +1,227 @@
+#include "recorder.h"
+
+#include "clock.h"
+#include "procfs.h"
+#include "session.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define FLUSH_INTERVAL_NS CLOCK_NS_PER_S
+#define PROGRESS_INTERVAL_NS (CLOCK_NS_PER_S / 5)
+#define POLL_INTERVAL_NS (CLOCK_NS_PER_S / 10)
+
+/* A record may still be on its way into its ring when a later one of another CPU is there already.
+ */
+#define REORDER_WINDOW_NS 1000000ULL
+
+struct recorder {
+	struct session s;
+	uint64_t start_ns, end_ns; /* end_ns: when to stop at the latest */
+	uint64_t next_flush_ns, next_progress_ns;
+	bool stop_asked;
+};
+
+/* Let the samples come. */
+static int begin(struct recorder *r, struct cp_err *err)
+{
+	int code = 0;
+	r->start_ns = clock_now_ns();
+	r->s.sink.start_ns = r->start_ns;
+	targets_begin(&r->s.targets, !r->s.options->no_inherit);
+	if (!r->s.events.setup.enable_on_exec)
+		perf_events_enable(&r->s.events);
+	/* after that, so that no thread and no mapping falls between the records and /proc */
+	for (size_t i = 0; i < r->s.targets.n && code == 0; i++)
+		code = processes_scan(r->s.processes, r->s.targets.items[i].pid, err);
+	if (code == -ESRCH)
+		code = 0; /* ended already: its records tell what there was */
+	if (code == 0 && r->s.has_command)
+		code = command_release(&r->s.command, r->s.options->argv[0], err);
+	uint64_t duration_ns = r->s.options->duration_ns;
+	r->end_ns = duration_ns ? r->start_ns + duration_ns : UINT64_MAX;
+	r->next_flush_ns = r->start_ns + FLUSH_INTERVAL_NS;
+	r->next_progress_ns = r->start_ns + PROGRESS_INTERVAL_NS;
+	return code;
+}
+
+static void drain(struct recorder *r, uint64_t horizon_ns)
+{
+	r->s.dispatch.counts.untracked +=
+		perf_rings_drain(r->s.events.rings, r->s.events.n_rings, horizon_ns, r->s.scratch,
+				 dispatch_record, &r->s.dispatch);
+}
+
+/*
+ * CPU time of what is recorded. The events measure it exactly, for all processes that were
+ * followed, ended ones too; /proc gives clock ticks, and of ended processes what was seen last.
+ * So the ticks only divide the total into user and system time, unless the events saw more than
+ * the recorded processes, or some of them twice.
+ */
+static bool cpu_used(struct recorder *r, const struct perf_count *events, struct cpu_time *out)
+{
+	const struct sample_counts *samples = &r->s.sink.counts;
+	struct cpu_time ticks;
+	bool known = targets_cpu_time(&r->s.targets, &ticks);
+	bool exact = events && r->s.events.setup.follow != PERF_FOLLOW_NONE &&
+		     r->s.dispatch.counts.duplicates == 0;
+	if (exact && ticks.user_ns + ticks.system_ns == 0) {
+		/* shorter than a tick: as the samples say */
+		ticks.user_ns = samples->samples - samples->in_kernel;
+		ticks.system_ns = samples->in_kernel;
+	}
+	*out = exact ? cpu_time_divide(events->running_ns, ticks) : ticks;
+	return exact || known;
+}
+
+/* @final: what the events counted in all, for the last flush; else NULL */
+static int flush(struct recorder *r, const struct perf_count *final, uint64_t now_ns,
+		 struct cp_err *err)
+{
+	const struct dispatch_counts *counts = &r->s.dispatch.counts;
+	char runtimes[64];
+	struct recording_counts all = {
+		.samples = &r->s.sink.counts,
+		.lost = counts->lost,
+		.throttled = counts->throttled,
+		.untracked = counts->untracked,
+		.duration_ns = now_ns - r->start_ns,
+		.quantum_ns = r->s.sink.quantum_ns,
+		.runtimes = modules_runtimes(&r->s.sink.modules, runtimes, sizeof(runtimes)),
+		.complete = final != NULL,
+	};
+	all.target_cpu_known = cpu_used(r, final, &all.target_cpu);
+	return recording_file_flush(&r->s.file, &all, err);
+}
+
+static void report_progress(struct recorder *r, uint64_t now_ns)
+{
+	if (!r->s.options->progress)
+		return;
+	struct recorder_progress progress = {
+		.elapsed_ns = now_ns - r->start_ns,
+		.samples = r->s.sink.counts.samples,
+		.lost = r->s.dispatch.counts.lost,
+		.file_bytes = pprof_writer_size_bytes(r->s.file.writer),
+	};
+	r->s.options->progress(r->s.options->progress_ctx, &progress);
+}
+
+/* What is due by the clock. */
+static int tick(struct recorder *r, struct cp_err *err)
+{
+	uint64_t now_ns = clock_now_ns();
+	if (now_ns >= r->next_progress_ns) {
+		report_progress(r, now_ns);
+		r->next_progress_ns = now_ns + PROGRESS_INTERVAL_NS;
+	}
+	if (now_ns < r->next_flush_ns)
+		return 0;
+	r->next_flush_ns = now_ns + FLUSH_INTERVAL_NS;
+	targets_update(&r->s.targets);
+	int code = flush(r, NULL, now_ns, err);
+	if (code < 0)
+		return code;
+	recording_file_bound(&r->s.file, &r->s.sink.quantum_ns);
+	processes_sweep(r->s.processes, r->s.dispatch.lost_since_sweep);
+	r->s.dispatch.lost_since_sweep = false;
+	return 0;
+}
+
+static int wait_ms(const struct recorder *r)
+{
+	uint64_t now_ns = clock_now_ns(), until_ns = now_ns + POLL_INTERVAL_NS;
+	if (until_ns > r->end_ns)
+		until_ns = r->end_ns;
+	if (until_ns > r->next_flush_ns)
+		until_ns = r->next_flush_ns;
+	return until_ns > now_ns ? (int)((until_ns - now_ns + 999999) / 1000000) : 0;
+}
+
+static void target_ended(struct recorder *r, struct target *target)
+{
+	if (target->pidfd >= 0) /* it stays readable */
+		epoll_ctl(r->s.epoll_fd, EPOLL_CTL_DEL, target->pidfd, NULL);
+	targets_end(&r->s.targets, target);
+}
+
+static void wait_for_something(struct recorder *r)
+{
+	struct epoll_event events[64];
+	int n = epoll_wait(r->s.epoll_fd, events, 64, wait_ms(r));
+	for (int i = 0; i < n; i++) {
+		int what = events[i].data.fd;
+		if (what == SESSION_WAIT_STOP)
+			r->stop_asked = true;
+		else if (what >= 0)
+			target_ended(r, &r->s.targets.items[what]);
+	}
+	for (size_t i = 0; i < r->s.targets.n; i++) {
+		struct target *target = &r->s.targets.items[i];
+		if (target->pidfd < 0 && procfs_has_ended(target->pid))
+			target_ended(r, target);
+	}
+}
+
+static int record(struct recorder *r, struct cp_err *err)
+{
+	int code = 0;
+	while (code == 0 && !r->stop_asked && r->s.targets.n_alive > 0 &&
+	       clock_now_ns() < r->end_ns) {
+		wait_for_something(r);
+		drain(r, clock_now_ns() - REORDER_WINDOW_NS);
+		code = tick(r, err);
+	}
+	return code;
+}
+
+/* Take what is left in the rings, and close the file unless writing it is what failed. */
+static int end(struct recorder *r, int code, struct recorder_result *result, struct cp_err *err)
+{
+	struct session *s = &r->s;
+	struct perf_count final;
+	struct cpu_time cpu;
+	perf_events_disable(&s->events);
+	uint64_t now_ns = clock_now_ns();
+	drain(r, UINT64_MAX);
+	perf_events_count(&s->events, &final);
+	targets_update(&s->targets);
+	/* the last losses are announced by the next record, which never came */
+	if (final.lost > s->dispatch.counts.lost)
+		s->dispatch.counts.lost = final.lost;
+	if (code == 0)
+		code = flush(r, &final, now_ns, err);
+	*result = (struct recorder_result){
+		.samples = s->sink.counts.samples,
+		.lost = s->dispatch.counts.lost,
+		.duration_ns = now_ns - r->start_ns,
+		.file_bytes = pprof_writer_size_bytes(s->file.writer),
+		.target_ended = s->targets.n_alive == 0,
+	};
+	if (cpu_used(r, &final, &cpu))
+		result->target_cpu_ns = cpu.user_ns + cpu.system_ns;
+	return code;
+}
+
+int recorder_run(const struct recorder_options *options, struct recorder_result *result,
+		 struct cp_err *err)
+{
+	struct recorder r = {0};
+	struct session *s = &r.s;
+	int code = session_open(s, options, err);
+	if (code == 0) {
+		code = begin(&r, err);
+		if (code < 0)
+			recording_file_discard(&s->file);
+		else
+			code = end(&r, record(&r, err), result, err);
+	}
+	perf_events_close(&s->events);
+	if (s->has_command && s->command.released) {
+		command_wait(&s->command, options->stop_fd, r.stop_asked);
+		result->wait_status = s->command.wait_status;
+	}
+	session_close(s);
+	return code;
+}

@@ -28,14 +28,14 @@ struct recorder_progress {
 struct recorder_options {
 	const pid_t *pids; /* processes to attach to, or NULL with @argv */
 	size_t n_pids;
-	char *const *argv; /* command to start and record, NULL-terminated, or NULL */
-	const char *path;  /* of the profile */
-	unsigned rate_hz;  /* 1 to 50,000; per running thread */
+	char *const *argv;    /* command to start and record, NULL-terminated, or NULL */
+	const char *path;     /* of the profile */
+	unsigned rate_hz;     /* 1 to 50,000; per running thread */
 	uint64_t duration_ns; /* 0 = until the target ends or @stop_fd is readable */
-	bool no_kernel;	      /* no kernel frames: their time goes to the user stack */
+	bool no_kernel;       /* no kernel frames: their time goes to the user stack */
 	bool no_inherit;      /* do not follow children */
 	bool no_timeline;     /* no time_ns labels */
-	int stop_fd;	      /* end normally when it becomes readable; -1 = none */
+	int stop_fd;          /* end normally when it becomes readable; -1 = none */
 	/* Called a few times a second from the recording loop; may be NULL. */
 	void (*progress)(void *ctx, const struct recorder_progress *progress);
 	void *progress_ctx;
@@ -46,8 +46,8 @@ struct recorder_result {
 	uint64_t duration_ns;
 	uint64_t file_bytes;
 	uint64_t target_cpu_ns; /* used by the recorded processes meanwhile; 0 = unknown */
-	bool target_ended;	/* the recording ended because the target did */
-	int wait_status;	/* of the command with argv, as waitpid() gives it */
+	bool target_ended;      /* the recording ended because the target did */
+	int wait_status;        /* of the command with argv, as waitpid() gives it */
 };
 
 /**

@@ -1,0 +1,150 @@
+#include "dispatch.h"
+
+#include "perf_record.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/*
+ * True when a record comes from the events that count for its thread. A thread that was created
+ * while cprof attached may have two sets: those opened for it and those inherited from its
+ * creator. Both exist for as long as the thread does, so the first one seen is kept to.
+ */
+static bool from_its_source(struct thread *thread, perf_owner owner)
+{
+	if (!thread || owner == PERF_OWNER_SYSTEM)
+		return true;
+	if (thread->source == PERF_OWNER_NONE)
+		thread->source = owner;
+	return thread->source == owner;
+}
+
+/* The process of a record; one whose birth was missed is looked up in /proc. */
+static struct process *process_of(struct dispatch *d, pid_t pid)
+{
+	struct process *process = processes_find(d->processes, pid);
+	if (process || d->known_only || pid <= 0)
+		return process;
+	processes_scan(d->processes, pid, NULL); /* best effort: it may be gone */
+	return processes_add(d->processes, pid);
+}
+
+static void on_sample(struct dispatch *d, const struct perf_record *record, perf_owner owner)
+{
+	struct process *process = process_of(d, (pid_t)record->pid);
+	if (!process) {
+		d->counts.untracked += !d->known_only;
+		return;
+	}
+	struct thread *thread = processes_find_thread(d->processes, (pid_t)record->tid);
+	if (!thread || thread->process != process) {
+		char name[PROCFS_COMM_MAX];
+		bool named = procfs_comm((pid_t)record->pid, (pid_t)record->tid, name);
+		thread = processes_add_thread(d->processes, process, (pid_t)record->tid,
+					      named ? name : NULL);
+	}
+	if (!thread) {
+		d->counts.untracked++;
+	} else if (!from_its_source(thread, owner)) {
+		d->counts.duplicates++;
+	} else if (sample_sink_add(d->sink, thread, record) < 0) {
+		d->counts.untracked++;
+	}
+}
+
+static void on_mmap(struct dispatch *d, const struct perf_record *record)
+{
+	static const char DELETED[] = " (deleted)";
+	const struct perf_mmap_record *mmap = &record->mmap;
+	struct process *process = process_of(d, (pid_t)mmap->pid);
+	if (!process) {
+		d->counts.untracked += !d->known_only;
+		return;
+	}
+	if (record->time_ns < process->maps_read_ns)
+		return;
+	char path[PROCFS_PATH_MAX];
+	snprintf(path, sizeof(path), "%s", mmap->path);
+	struct mapping_file file = {
+		.path = path,
+		.dev_major = mmap->dev_major,
+		.dev_minor = mmap->dev_minor,
+		.inode = mmap->inode,
+	};
+	size_t n = strlen(path), n_suffix = sizeof(DELETED) - 1;
+	if (n > n_suffix && strcmp(path + n - n_suffix, DELETED) == 0) {
+		path[n - n_suffix] = 0;
+		file.deleted = true;
+	}
+	if (address_space_add(process->space, mmap->avma, mmap->avma + mmap->size_bytes,
+			      mmap->file_off, &file) < 0)
+		d->counts.untracked++;
+}
+
+static void on_comm(struct dispatch *d, const struct perf_record *record, perf_owner owner)
+{
+	const struct perf_comm_record *comm = &record->comm;
+	pid_t pid = (pid_t)comm->pid, tid = (pid_t)comm->tid;
+	int code = 0;
+	if (comm->exec) {
+		if (!d->known_only || processes_find(d->processes, pid))
+			code = processes_exec(d->processes, pid, comm->comm, owner);
+	} else if (process_of(d, pid)) {
+		code = processes_comm(d->processes, pid, tid, comm->comm);
+	}
+	d->counts.untracked += code < 0;
+}
+
+static void on_fork(struct dispatch *d, const struct perf_record *record, perf_owner owner)
+{
+	const struct perf_task_record *task = &record->task;
+	if (d->known_only && (!processes_find(d->processes, (pid_t)task->parent_pid) ||
+			      (task->pid != task->parent_pid && !d->follow_children)))
+		return;
+	/* the record is written by the creator, once for each set of its events */
+	if (!from_its_source(processes_find_thread(d->processes, (pid_t)record->tid), owner))
+		return;
+	int code = processes_fork(d->processes, (pid_t)task->parent_pid, (pid_t)task->parent_tid,
+				  (pid_t)task->pid, (pid_t)task->tid);
+	d->counts.untracked += code < 0;
+}
+
+void dispatch_record(void *dispatch, const struct perf_event_header *header)
+{
+	struct dispatch *d = dispatch;
+	struct perf_record record;
+	if (!perf_record_parse(header, &d->layout, &record)) {
+		d->counts.untracked++;
+		return;
+	}
+	perf_owner owner = perf_events_owner(d->events, record.id);
+	switch (record.type) {
+	case PERF_RECORD_SAMPLE:
+		on_sample(d, &record, owner);
+		break;
+	case PERF_RECORD_MMAP2:
+		on_mmap(d, &record);
+		break;
+	case PERF_RECORD_COMM:
+		on_comm(d, &record, owner);
+		break;
+	case PERF_RECORD_FORK:
+		on_fork(d, &record, owner);
+		break;
+	case PERF_RECORD_EXIT:
+		processes_exit(d->processes, (pid_t)record.task.tid);
+		break;
+	case PERF_RECORD_LOST:
+	case PERF_RECORD_LOST_SAMPLES:
+		d->counts.lost += record.lost;
+		d->lost_since_sweep = true;
+		processes_doubt(d->processes);
+		break;
+	case PERF_RECORD_THROTTLE:
+		d->counts.throttled++;
+		break;
+	default:
+		break;
+	}
+}

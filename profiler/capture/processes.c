@@ -1,0 +1,350 @@
+#include "processes.h"
+
+#include "clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t bucket(pid_t id)
+{
+	return (uint32_t)id * 2654435761U >> 20 & (PROCESSES_BUCKETS - 1);
+}
+
+int processes_create(struct processes **out)
+{
+	struct processes *processes = calloc(1, sizeof(*processes));
+	if (!processes)
+		return -ENOMEM;
+	int code = image_store_create(&processes->images);
+	if (code < 0) {
+		free(processes);
+		return code;
+	}
+	*out = processes;
+	return 0;
+}
+
+static void drop_space(struct process *process)
+{
+	unwinder_destroy(process->unwinder);
+	process->unwinder = NULL;
+	address_space_destroy(process->space);
+	process->space = NULL;
+}
+
+static void free_process(struct process *process)
+{
+	drop_space(process);
+	free(process);
+}
+
+void processes_destroy(struct processes *processes)
+{
+	if (!processes)
+		return;
+	for (size_t i = 0; i < PROCESSES_BUCKETS; i++) {
+		for (struct thread *thread = processes->by_tid[i], *next; thread; thread = next) {
+			next = thread->next;
+			free(thread);
+		}
+		for (struct process *process = processes->by_pid[i], *next; process;
+		     process = next) {
+			next = process->next;
+			free_process(process);
+		}
+	}
+	image_store_destroy(processes->images);
+	free(processes);
+}
+
+struct process *processes_find(const struct processes *processes, pid_t pid)
+{
+	struct process *process = processes->by_pid[bucket(pid)];
+	while (process && process->pid != pid)
+		process = process->next;
+	return process;
+}
+
+struct thread *processes_find_thread(const struct processes *processes, pid_t tid)
+{
+	struct thread *thread = processes->by_tid[bucket(tid)];
+	while (thread && thread->tid != tid)
+		thread = thread->next;
+	return thread;
+}
+
+static void set_name(char out[PROCFS_COMM_MAX], const char *name)
+{
+	size_t n = strnlen(name, PROCFS_COMM_MAX - 1);
+	memcpy(out, name, n);
+	out[n] = 0;
+}
+
+static void set_comm(struct process *process, const char *name)
+{
+	if (strncmp(process->comm, name, PROCFS_COMM_MAX - 1) == 0)
+		return;
+	set_name(process->comm, name);
+	process->comm_version++;
+}
+
+struct process *processes_add(struct processes *processes, pid_t pid)
+{
+	struct process *process = processes_find(processes, pid);
+	if (process)
+		return process;
+	process = calloc(1, sizeof(*process));
+	if (!process)
+		return NULL;
+	if (address_space_create(processes->images, pid, &process->space) < 0) {
+		free(process);
+		return NULL;
+	}
+	process->pid = pid;
+	process->next = processes->by_pid[bucket(pid)];
+	processes->by_pid[bucket(pid)] = process;
+	processes->n_processes++;
+	return process;
+}
+
+static void leave_process(struct thread *thread)
+{
+	if (thread->sibling)
+		thread->sibling->sibling_before = thread->sibling_before;
+	if (thread->sibling_before)
+		thread->sibling_before->sibling = thread->sibling;
+	else
+		thread->process->threads = thread->sibling;
+	if (!thread->exited)
+		thread->process->n_live--;
+}
+
+/* An entry for @tid as if it had just been made. */
+static struct thread *new_thread(struct processes *processes, struct process *process, pid_t tid)
+{
+	struct thread *thread = processes_find_thread(processes, tid);
+	if (thread) {
+		struct thread *next = thread->next;
+		leave_process(thread);
+		*thread = (struct thread){.next = next};
+	} else {
+		thread = calloc(1, sizeof(*thread));
+		if (!thread)
+			return NULL;
+		thread->next = processes->by_tid[bucket(tid)];
+		processes->by_tid[bucket(tid)] = thread;
+	}
+	thread->tid = tid;
+	thread->process = process;
+	thread->sibling = process->threads;
+	if (thread->sibling)
+		thread->sibling->sibling_before = thread;
+	process->threads = thread;
+	process->n_live++;
+	return thread;
+}
+
+struct thread *processes_add_thread(struct processes *processes, struct process *process, pid_t tid,
+				    const char *name)
+{
+	struct thread *thread = processes_find_thread(processes, tid);
+	if (thread && thread->process == process)
+		return thread;
+	thread = new_thread(processes, process, tid);
+	if (thread)
+		set_name(thread->name, name ? name : process->comm);
+	return thread;
+}
+
+int processes_scan(struct processes *processes, pid_t pid, struct cp_err *err)
+{
+	struct process *process = processes_add(processes, pid);
+	if (!process)
+		return cp_fail_nomem(err);
+	pid_t *tids = NULL;
+	size_t n = 0, cap = 0;
+	int code = procfs_threads(pid, &tids, &n, &cap);
+	if (code < 0) {
+		free(tids);
+		return cp_fail(err, code, "cannot list the threads of process %d: %s", pid,
+			       strerror(-code));
+	}
+	char name[PROCFS_COMM_MAX];
+	if (procfs_comm(pid, pid, name))
+		set_comm(process, name);
+	for (size_t i = 0; i < n && code == 0; i++) {
+		bool named = procfs_comm(pid, tids[i], name);
+		if (!processes_add_thread(processes, process, tids[i], named ? name : NULL))
+			code = cp_fail_nomem(err);
+	}
+	free(tids);
+	if (code < 0)
+		return code;
+	uint64_t now_ns = clock_now_ns();
+	code = address_space_read_proc(process->space, err);
+	if (code == 0)
+		process->maps_read_ns = now_ns;
+	return code;
+}
+
+bool processes_read_maps(struct processes *processes, struct process *process)
+{
+	uint64_t now_ns = clock_now_ns();
+	struct address_space *fresh;
+	process->maps_doubtful = false;
+	if (address_space_fork(process->space, process->pid, &fresh) < 0)
+		return false;
+	/* the maps of a process that is exiting can be read and are empty */
+	if (address_space_read_proc(fresh, NULL) < 0 || address_space_count(fresh) == 0) {
+		address_space_destroy(fresh);
+		return false;
+	}
+	drop_space(process);
+	process->space = fresh;
+	process->maps_read_ns = now_ns;
+	processes->maps_read++;
+	return true;
+}
+
+/* Mappings and names of a process that was born as a copy of @parent. */
+static int become_copy(struct process *process, const struct process *parent)
+{
+	struct address_space *space;
+	if (address_space_fork(parent->space, process->pid, &space) < 0)
+		return -ENOMEM;
+	drop_space(process);
+	process->space = space;
+	process->maps_read_ns = 0;
+	process->maps_doubtful = parent->maps_doubtful;
+	process->jit_module = 0;
+	set_comm(process, parent->comm);
+	return 0;
+}
+
+void processes_exit(struct processes *processes, pid_t tid)
+{
+	struct thread *thread = processes_find_thread(processes, tid);
+	if (thread && !thread->exited) {
+		thread->exited = true;
+		thread->process->n_live--;
+	}
+}
+
+static void exit_all(struct processes *processes, struct process *process)
+{
+	for (struct thread *thread = process->threads; thread; thread = thread->sibling)
+		processes_exit(processes, thread->tid);
+}
+
+int processes_fork(struct processes *processes, pid_t parent_pid, pid_t parent_tid, pid_t pid,
+		   pid_t tid)
+{
+	const struct process *parent = processes_find(processes, parent_pid);
+	const struct thread *creator = processes_find_thread(processes, parent_tid);
+	struct process *process = processes_find(processes, pid);
+	const struct thread *known = processes_find_thread(processes, tid);
+	if (pid == parent_pid && known && known->process == process && !known->exited)
+		return 0; /* found in /proc already */
+	if (!process) {
+		process = processes_add(processes, pid);
+		if (!process)
+			return -ENOMEM;
+	}
+	if (pid != parent_pid) {
+		exit_all(processes, process); /* of an earlier process with this number */
+		if (parent && become_copy(process, parent) < 0)
+			return -ENOMEM;
+		if (creator) /* the child's only thread has its creator's name */
+			set_comm(process, creator->name);
+		process->has_samples = false;
+	}
+	struct thread *thread = new_thread(processes, process, tid);
+	if (!thread)
+		return -ENOMEM;
+	set_name(thread->name, creator ? creator->name : process->comm);
+	return 0;
+}
+
+int processes_comm(struct processes *processes, pid_t pid, pid_t tid, const char *name)
+{
+	struct process *process = processes_add(processes, pid);
+	struct thread *thread =
+		process ? processes_add_thread(processes, process, tid, name) : NULL;
+	if (!thread)
+		return -ENOMEM;
+	if (strncmp(thread->name, name, PROCFS_COMM_MAX - 1) != 0) {
+		set_name(thread->name, name);
+		thread->label = 0;
+	}
+	if (pid == tid)
+		set_comm(process, name);
+	return 0;
+}
+
+int processes_exec(struct processes *processes, pid_t pid, const char *name, perf_owner source)
+{
+	struct process *process = processes_add(processes, pid);
+	if (!process)
+		return -ENOMEM;
+	/* the other threads are gone, and the one that called exec has the number of the first */
+	exit_all(processes, process);
+	unwinder_destroy(process->unwinder);
+	process->unwinder = NULL;
+	address_space_clear(process->space);
+	process->maps_read_ns = 0;
+	process->maps_doubtful = false;
+	process->jit_module = 0;
+	set_comm(process, name);
+	struct thread *thread = new_thread(processes, process, pid);
+	if (!thread)
+		return -ENOMEM;
+	set_name(thread->name, name);
+	thread->source = source;
+	return 0;
+}
+
+void processes_sweep(struct processes *processes, bool ask_kernel)
+{
+	for (size_t i = 0; ask_kernel && i < PROCESSES_BUCKETS; i++) {
+		for (struct process *process = processes->by_pid[i]; process;
+		     process = process->next) {
+			if (procfs_has_ended(process->pid))
+				exit_all(processes, process);
+		}
+	}
+	for (size_t i = 0; i < PROCESSES_BUCKETS; i++) {
+		for (struct thread **link = &processes->by_tid[i]; *link;) {
+			struct thread *thread = *link;
+			if (!thread->exited) {
+				link = &thread->next;
+				continue;
+			}
+			leave_process(thread);
+			*link = thread->next;
+			free(thread);
+		}
+	}
+	for (size_t i = 0; i < PROCESSES_BUCKETS; i++) {
+		for (struct process **link = &processes->by_pid[i]; *link;) {
+			struct process *process = *link;
+			if (process->threads) {
+				link = &process->next;
+				continue;
+			}
+			*link = process->next;
+			processes->n_processes--;
+			free_process(process);
+		}
+	}
+}
+
+void processes_doubt(struct processes *processes)
+{
+	for (size_t i = 0; i < PROCESSES_BUCKETS; i++) {
+		for (struct process *process = processes->by_pid[i]; process;
+		     process = process->next)
+			process->maps_doubtful = true;
+	}
+}

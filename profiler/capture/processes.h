@@ -1,0 +1,128 @@
+/*
+ * processes.h - the recorded processes and threads as the records tell of them.
+ *
+ * Records arrive in the order of time, so what a look-up gives is what was true when the sample
+ * was taken: names, and the mappings of the process. What has exited stays until the next sweep,
+ * since records of its last moments may follow.
+ *
+ * Depends on: base, unwind, perf_events.h (owners). Threads: one at a time.
+ */
+#ifndef CPROF_CAPTURE_PROCESSES_H
+#define CPROF_CAPTURE_PROCESSES_H
+
+#include "base/err.h"
+#include "perf_events.h"
+#include "procfs.h"
+#include "unwind/address_space.h"
+#include "unwind/unwind.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct thread;
+
+struct process {
+	pid_t pid;
+	char comm[PROCFS_COMM_MAX]; /* its main thread's name */
+	uint32_t comm_version;      /* changes with comm */
+	struct address_space *space;
+	struct unwinder *unwinder; /* NULL until the first sample with user registers */
+	uint64_t
+		maps_read_ns; /* when /proc/PID/maps was read; older records are in it. 0 = never */
+	uint64_t maps_retry_ns; /* not to be read again before */
+	bool maps_doubtful;     /* records were lost: a mapping may be missing */
+	uint32_t jit_module;    /* of the sample sink: module id + 1; 0 = unset */
+	bool has_samples;
+	size_t n_live;          /* threads that have not exited */
+	struct thread *threads; /* linked by sibling */
+	struct process *next;   /* in its bucket */
+};
+
+struct thread {
+	pid_t tid;
+	struct process *process;
+	char name[PROCFS_COMM_MAX];
+	perf_owner source; /* the only one whose samples of this thread count; NONE = undecided */
+	bool exited, has_samples;
+	uint32_t label; /* of the sample sink: thread id + 1; 0 = unset */
+	uint32_t label_comm_version;
+	struct thread *sibling, *sibling_before; /* of the process, newest first */
+	struct thread *next;                     /* in its bucket */
+};
+
+enum { PROCESSES_BUCKETS = 4096 };
+
+struct processes {
+	struct image_store *images;
+	struct process *by_pid[PROCESSES_BUCKETS];
+	struct thread *by_tid[PROCESSES_BUCKETS];
+	size_t n_processes;
+	/* counters */
+	uint64_t maps_read; /* times /proc/PID/maps was read again */
+};
+
+/** Return: 0 or -ENOMEM. */
+int processes_create(struct processes **out);
+void processes_destroy(struct processes *processes);
+
+struct process *processes_find(const struct processes *processes, pid_t pid);
+struct thread *processes_find_thread(const struct processes *processes, pid_t tid);
+
+/**
+ * The process @pid, made when unknown: empty and without threads.
+ *
+ * Return: NULL when out of memory.
+ */
+struct process *processes_add(struct processes *processes, pid_t pid);
+
+/**
+ * The thread @tid of @process, made when unknown, taken over when it was another process'.
+ *
+ * @name: of a new thread; NULL = the process' name
+ * Return: NULL when out of memory.
+ */
+struct thread *processes_add_thread(struct processes *processes, struct process *process, pid_t tid,
+				    const char *name);
+
+/**
+ * Add a running process by what /proc says now: names of its threads, and its mappings.
+ *
+ * Return: 0, -ESRCH, -EACCES, -ENOMEM with a message.
+ */
+int processes_scan(struct processes *processes, pid_t pid, struct cp_err *err);
+
+/** Read /proc/PID/maps again. Return: false when that failed; the mappings are as before. */
+bool processes_read_maps(struct processes *processes, struct process *process);
+
+/** FORK: a new thread, or a new process with a copy of its parent's mappings. Return: 0, -ENOMEM.
+ */
+int processes_fork(struct processes *processes, pid_t parent_pid, pid_t parent_tid, pid_t pid,
+		   pid_t tid);
+
+/** EXIT of a thread. Unknown ones are fine. */
+void processes_exit(struct processes *processes, pid_t tid);
+
+/** COMM: a thread's new name. Return: 0, -ENOMEM. */
+int processes_comm(struct processes *processes, pid_t pid, pid_t tid, const char *name);
+
+/**
+ * COMM with the exec flag: the process has a new program and its only thread is @pid.
+ *
+ * @source: of the record: the events that survived the exec
+ * Return: 0, -ENOMEM.
+ */
+int processes_exec(struct processes *processes, pid_t pid, const char *name, perf_owner source);
+
+/**
+ * Free what has exited.
+ *
+ * @ask_kernel: records were lost: look in /proc for those whose EXIT was among them
+ */
+void processes_sweep(struct processes *processes, bool ask_kernel);
+
+/** Records were lost: mappings of any process may be missing. */
+void processes_doubt(struct processes *processes);
+
+#endif

@@ -1,0 +1,188 @@
+#include "recording_file.h"
+
+#include "clock.h"
+#include "profile/header_keys.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+/* A file of so many samples is 50 to 100 MB, and is read whole when it is compacted. */
+#define SAMPLES_LIMIT 2000000ULL
+
+static uint64_t own_cpu_ns(void)
+{
+	return clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static int set_number(struct profile *profile, const char *key, uint64_t value)
+{
+	return profile_header_setf(profile, key, "%" PRIu64, value);
+}
+
+/* Keys with their values, until the first failure: out of memory is all there is. */
+static int set_facts(struct profile *profile, const struct recording_facts *facts)
+{
+	struct utsname system;
+	char pids[512] = "";
+	for (size_t i = 0, n = 0; i < facts->n_pids && n < sizeof(pids) - 12; i++)
+		n += (size_t)snprintf(pids + n, sizeof(pids) - n, "%s%d", i ? "," : "",
+				      facts->pids[i]);
+	const struct {
+		const char *key, *value;
+	} texts[] = {
+		{HEADER_CPROF_VERSION, CPROF_VERSION},
+		{HEADER_STATE, "recording"},
+		{HEADER_COMMAND, facts->command},
+		{HEADER_PIDS, pids},
+		{HEADER_ENGINE, "perf"},
+		{HEADER_EVENT, facts->hardware ? "cycles" : "cpu-clock"},
+		{HEADER_MODE, "cpu"},
+		{HEADER_UNWIND, "libunwind"},
+		{HEADER_KERNEL_RELEASE, uname(&system) == 0 ? system.release : ""},
+		{HEADER_KERNEL, facts->kernel},
+	};
+	int code = 0;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && code == 0; i++) {
+		if (*texts[i].value)
+			code = profile_header_set(profile, texts[i].key, texts[i].value);
+	}
+	if (code == 0)
+		code = set_number(profile, HEADER_RATE_HZ, facts->rate_hz);
+	if (code == 0)
+		code = set_number(profile, HEADER_DUMP_BYTES, facts->dump_bytes);
+	if (code == 0)
+		code = set_number(profile, HEADER_CPUS, facts->n_cpus);
+	return code;
+}
+
+int recording_file_open(struct recording_file *file, const char *path,
+			const struct recording_facts *facts, struct cp_err *err)
+{
+	*file = (struct recording_file){
+		.path = path,
+		.samples_limit = SAMPLES_LIMIT,
+		.recorder_cpu_start_ns = own_cpu_ns(),
+	};
+	if (profile_create(&file->profile) < 0)
+		return cp_fail_nomem(err);
+	struct profile *profile = file->profile;
+	int code = profile_add_value_type(profile, "samples", "count");
+	if (code == 0)
+		code = profile_add_value_type(profile, "cpu", "nanoseconds");
+	if (code == 0)
+		code = set_facts(profile, facts);
+	if (code < 0) {
+		recording_file_close(file);
+		return cp_fail_nomem(err);
+	}
+	profile->period_type = profile->value_types[1];
+	profile->period = (int64_t)(CLOCK_NS_PER_S / facts->rate_hz);
+	profile->start_ns = (int64_t)clock_read_ns(CLOCK_REALTIME);
+	return 0;
+}
+
+int recording_file_create(struct recording_file *file, struct cp_err *err)
+{
+	struct stat before;
+	file->replaced = stat(file->path, &before) == 0;
+	return pprof_writer_create(file->path, &file->writer, err);
+}
+
+void recording_file_discard(struct recording_file *file)
+{
+	char old[PATH_MAX + 8];
+	struct stat now;
+	if (!file->writer || stat(file->path, &now) < 0 || !S_ISREG(now.st_mode) || now.st_size > 0)
+		return;
+	snprintf(old, sizeof(old), "%s.old", file->path);
+	if (!file->replaced || rename(old, file->path) < 0)
+		unlink(file->path);
+}
+
+void recording_file_close(struct recording_file *file)
+{
+	pprof_writer_destroy(file->writer);
+	profile_destroy(file->profile);
+	memset(file, 0, sizeof(*file));
+}
+
+static int set_stops(struct profile *profile, const struct sample_counts *counts)
+{
+	int code = 0;
+	for (int stop = 0; stop < CP_STOP_COUNT && code == 0; stop++) {
+		char key[64];
+		snprintf(key, sizeof(key), HEADER_STOP_PREFIX "%s",
+			 cp_stop_name((enum cp_stop)stop));
+		code = set_number(profile, key, counts->stops[stop]);
+	}
+	return code;
+}
+
+static int set_counts(struct recording_file *file, const struct recording_counts *counts)
+{
+	struct profile *profile = file->profile;
+	struct rusage usage;
+	uint64_t peak_rss_kb = getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss : 0;
+	const struct {
+		const char *key;
+		uint64_t value;
+		bool absent;
+	} numbers[] = {
+		{HEADER_SAMPLES, counts->samples->samples, false},
+		{HEADER_PROCESSES, counts->samples->processes, false},
+		{HEADER_THREADS, counts->samples->threads, false},
+		{HEADER_LOST, counts->lost, false},
+		{HEADER_THROTTLED, counts->throttled, false},
+		{HEADER_UNTRACKED, counts->untracked, false},
+		{HEADER_FRAMES, counts->samples->user_frames, false},
+		{HEADER_FP_FRAMES, counts->samples->fp_frames, false},
+		{HEADER_TIME_QUANTUM_NS, counts->quantum_ns, counts->quantum_ns == 0},
+		{HEADER_TARGET_USER_NS, counts->target_cpu.user_ns, !counts->target_cpu_known},
+		{HEADER_TARGET_SYSTEM_NS, counts->target_cpu.system_ns, !counts->target_cpu_known},
+		{HEADER_RECORDER_CPU_NS, own_cpu_ns() - file->recorder_cpu_start_ns, false},
+		{HEADER_RECORDER_PEAK_RSS_BYTES, peak_rss_kb << 10, peak_rss_kb == 0},
+	};
+	int code = set_stops(profile, counts->samples);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && code == 0; i++) {
+		if (!numbers[i].absent)
+			code = set_number(profile, numbers[i].key, numbers[i].value);
+	}
+	if (code == 0 && *counts->runtimes)
+		code = profile_header_set(profile, HEADER_RUNTIMES, counts->runtimes);
+	if (code == 0)
+		code = profile_header_set(profile, HEADER_STATE,
+					  counts->complete ? "complete" : "recording");
+	profile->duration_ns = (int64_t)counts->duration_ns;
+	return code;
+}
+
+int recording_file_flush(struct recording_file *file, const struct recording_counts *counts,
+			 struct cp_err *err)
+{
+	if (set_counts(file, counts) < 0)
+		return cp_fail_nomem(err);
+	int code = pprof_writer_flush(file->writer, file->profile, err);
+	if (code == 0)
+		profile_clear_samples(file->profile);
+	return code;
+}
+
+void recording_file_bound(struct recording_file *file, uint64_t *quantum_ns)
+{
+	enum { COARSER = 4 };
+	if (pprof_writer_samples(file->writer) < file->samples_limit)
+		return;
+	uint64_t coarser_ns = *quantum_ns * COARSER;
+	if (pprof_writer_compact(file->writer, file->profile, (int64_t)coarser_ns, NULL) == 0)
+		*quantum_ns = coarser_ns;
+	/* where little could be merged, or nothing could be written, try again much later */
+	uint64_t samples = pprof_writer_samples(file->writer);
+	file->samples_limit = samples > SAMPLES_LIMIT / 2 ? 2 * samples : SAMPLES_LIMIT;
+}

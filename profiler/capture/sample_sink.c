@@ -1,0 +1,223 @@
+#include "sample_sink.h"
+
+#include "clock.h"
+
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KERNEL_FRAMES_MAX = 1024, FRAMES_MAX = UNWIND_MAX_FRAMES + KERNEL_FRAMES_MAX };
+
+int sample_sink_init(struct sample_sink *sink)
+{
+	sink->pcs = calloc(UNWIND_MAX_FRAMES, sizeof(*sink->pcs));
+	sink->frames = calloc(FRAMES_MAX, sizeof(*sink->frames));
+	modules_init(&sink->modules, sink->profile);
+	if (!sink->pcs || !sink->frames) {
+		sample_sink_deinit(sink);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void sample_sink_deinit(struct sample_sink *sink)
+{
+	free(sink->pcs);
+	free(sink->frames);
+	sink->pcs = NULL;
+	sink->frames = NULL;
+}
+
+/* Frames of a sample while they are collected: leaf first. */
+struct frame_list {
+	struct sample_sink *sink;
+	size_t n;
+	int code;
+};
+
+static void push_frame(struct frame_list *list, module_id module, uint64_t svma)
+{
+	if (list->code == 0 && list->n < FRAMES_MAX) {
+		list->code = profile_add_location(list->sink->profile, module, svma,
+						  &list->sink->frames[list->n]);
+		list->n += list->code == 0;
+	}
+}
+
+static void push_kernel_pc(struct frame_list *list, uint64_t pc)
+{
+	module_id module;
+	if (list->code == 0)
+		list->code = modules_kernel(&list->sink->modules, &module);
+	if (list->code == 0)
+		push_frame(list, module, pc);
+}
+
+static void push_user_pc(struct frame_list *list, struct process *process, uint64_t pc)
+{
+	module_id module;
+	uint64_t svma;
+	if (list->code == 0)
+		list->code = modules_locate(&list->sink->modules, process, pc, &module, &svma);
+	if (list->code == 0)
+		push_frame(list, module, svma);
+}
+
+/* The kernel's part of the call chain: what stands between its context marker and the next. */
+static void push_kernel_chain(struct frame_list *list, const struct perf_sample_record *sample)
+{
+	bool in_kernel = false, is_leaf = true;
+	size_t n = 0;
+	for (size_t i = 0; i < sample->n_chain && n < KERNEL_FRAMES_MAX; i++) {
+		uint64_t pc;
+		memcpy(&pc, &sample->chain[i], sizeof(pc));
+		if (pc >= (uint64_t)PERF_CONTEXT_MAX) {
+			in_kernel = pc == (uint64_t)PERF_CONTEXT_KERNEL;
+			continue;
+		}
+		if (!in_kernel)
+			continue;
+		push_kernel_pc(list, unwind_lookup_pc(pc, !is_leaf));
+		is_leaf = false;
+		n++;
+	}
+}
+
+/*
+ * The mapping of a pc may have been missed (records were lost, or the process was born before its
+ * events were on): look in /proc then, but not again and again for code that lies in none.
+ */
+static void refresh_maps(struct sample_sink *sink, struct process *process, uint64_t pc)
+{
+	if (!process->maps_doubtful && address_space_find(process->space, pc))
+		return;
+	uint64_t now_ns = clock_now_ns();
+	if (now_ns < process->maps_retry_ns)
+		return;
+	process->maps_retry_ns = now_ns + CLOCK_NS_PER_S;
+	processes_read_maps(sink->processes, process);
+}
+
+static enum cp_stop push_user_stack(struct frame_list *list, struct process *process,
+				    const struct perf_sample_record *sample, unsigned n_regs)
+{
+	struct sample_sink *sink = list->sink;
+	struct unwind_regs regs;
+	uint64_t values[64];
+	memcpy(values, sample->regs, n_regs * sizeof(values[0]));
+	unwind_regs_from_perf(&regs, values, n_regs);
+	uint64_t pc = unwind_regs_pc(&regs);
+	refresh_maps(sink, process, pc);
+	if (sample->regs_abi != PERF_SAMPLE_REGS_ABI_64) {
+		push_user_pc(list, process, pc);
+		return CP_STOP_UNSUPPORTED;
+	}
+	if (!process->unwinder && unwinder_create(process->space, &process->unwinder) < 0) {
+		list->code = -ENOMEM;
+		return CP_STOP_UNSUPPORTED;
+	}
+	struct unwind_stack stack = {
+		.sp = unwind_regs_sp(&regs),
+		.bytes = sample->stack,
+		.n_bytes = sample->stack_bytes,
+		.maybe_more = sample->stack_full,
+	};
+	struct unwind_result result = {.pcs = sink->pcs, .cap = UNWIND_MAX_FRAMES};
+	unwinder_walk(process->unwinder, &regs, &stack, &result);
+	for (size_t i = 0; i < result.n; i++)
+		push_user_pc(list, process, result.pcs[i]);
+	sink->counts.user_frames += result.n;
+	sink->counts.fp_frames += result.n_fp_frames;
+	return result.stop;
+}
+
+static int label_of(struct sample_sink *sink, struct thread *thread, thread_id *out)
+{
+	struct process *process = thread->process;
+	if (thread->label == 0 || thread->label_comm_version != process->comm_version) {
+		struct profile_thread label = {
+			.pid = (uint32_t)process->pid,
+			.tid = (uint32_t)thread->tid,
+		};
+		thread_id id;
+		int code = profile_string(sink->profile, process->comm, &label.comm);
+		if (code == 0)
+			code = profile_string(sink->profile, thread->name, &label.name);
+		if (code == 0)
+			code = profile_add_thread(sink->profile, &label, &id);
+		if (code < 0)
+			return code;
+		thread->label = id.v + 1;
+		thread->label_comm_version = process->comm_version;
+	}
+	out->v = thread->label - 1;
+	return 0;
+}
+
+static int64_t timeline_ns(const struct sample_sink *sink, uint64_t time_ns)
+{
+	if (sink->quantum_ns == 0)
+		return -1;
+	uint64_t offset_ns = time_ns > sink->start_ns ? time_ns - sink->start_ns : 0;
+	return (int64_t)(offset_ns - offset_ns % sink->quantum_ns);
+}
+
+static void count(struct sample_sink *sink, struct thread *thread, enum cp_stop stop,
+		  bool in_kernel, int64_t cpu_ns)
+{
+	sink->counts.samples++;
+	sink->counts.stops[stop]++;
+	sink->counts.in_kernel += in_kernel;
+	sink->counts.cpu_ns += (uint64_t)cpu_ns;
+	if (!thread->has_samples) {
+		thread->has_samples = true;
+		sink->counts.threads++;
+	}
+	if (!thread->process->has_samples) {
+		thread->process->has_samples = true;
+		sink->counts.processes++;
+	}
+}
+
+int sample_sink_add(struct sample_sink *sink, struct thread *thread,
+		    const struct perf_record *record)
+{
+	const struct perf_sample_record *sample = &record->sample;
+	struct process *process = thread->process;
+	if (sink->main_pid)
+		modules_add_main(&sink->modules, sink->processes, sink->main_pid);
+	sink->main_pid = 0;
+
+	struct frame_list list = {.sink = sink};
+	bool in_kernel = (record->misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_KERNEL;
+	push_kernel_chain(&list, sample);
+	if (in_kernel && sink->kernel_frames && list.n == 0)
+		push_kernel_pc(&list, sample->ip);
+	enum cp_stop stop = CP_STOP_NO_USER;
+	if (sample->regs_abi != PERF_SAMPLE_REGS_ABI_NONE)
+		stop = push_user_stack(&list, process, sample, sink->n_regs);
+	if (list.n == 0 &&
+	    list.code == 0) { /* kernel work of a task without user part, not shown */
+		module_id unknown;
+		list.code = modules_unknown(&sink->modules, &unknown);
+		push_frame(&list, unknown, 0);
+	}
+	struct profile_sample_key key = {
+		.stop = stop,
+		.time_ns = timeline_ns(sink, record->time_ns),
+	};
+	int code = list.code;
+	if (code == 0)
+		code = stack_store_intern(&sink->profile->stacks, sink->frames, list.n, &key.stack);
+	if (code == 0)
+		code = label_of(sink, thread, &key.thread);
+	int64_t cpu_ns = sink->period_ns ? sink->period_ns : (int64_t)sample->period;
+	int64_t values[] = {1, cpu_ns};
+	if (code == 0)
+		code = profile_add_sample(sink->profile, &key, values);
+	if (code == 0)
+		count(sink, thread, stop, in_kernel, cpu_ns);
+	return code;
+}

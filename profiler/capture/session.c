@@ -1,0 +1,193 @@
+#include "session.h"
+
+#include "clock.h"
+#include "procfs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define TIMELINE_QUANTUM_NS 10000000ULL
+
+static int check_options(const struct recorder_options *options, struct cp_err *err)
+{
+	static const char MAX_RATE[] = "/proc/sys/kernel/perf_event_max_sample_rate";
+	if (!options->argv == (options->n_pids == 0))
+		return cp_fail(err, -EINVAL, "either processes or a command must be given");
+	if (options->argv && !options->argv[0])
+		return cp_fail(err, -EINVAL, "the command is empty");
+	if (options->rate_hz < 1 || options->rate_hz > 50000)
+		return cp_fail(err, -EINVAL, "the rate must be 1 to 50000 samples a second, not %u",
+			       options->rate_hz);
+	long max_rate = procfs_number(MAX_RATE, 0);
+	if (max_rate > 0 && options->rate_hz > (unsigned long)max_rate)
+		return cp_fail(
+			err, -EINVAL,
+			"the kernel takes at most %ld samples a second; use -F %ld, or raise "
+			"it: `sudo sysctl kernel.perf_event_max_sample_rate=%u`",
+			max_rate, max_rate, options->rate_hz);
+	return 0;
+}
+
+static int probe_perf(struct session *s, struct cp_err *err)
+{
+	perf_probe_run(s->options->argv ? 0 : s->options->pids[0], &s->probe);
+	if (s->probe.usable)
+		return 0;
+	return cp_fail(err, -s->probe.open_errno, "%s\n%s", s->probe.reason, s->probe.remedy);
+}
+
+static int open_events(struct session *s, struct cp_err *err)
+{
+	const struct recorder_options *options = s->options;
+	struct perf_setup setup = {
+		.hardware = s->probe.hardware_cycles,
+		.rate_hz = options->rate_hz,
+		.exclude_kernel = !s->probe.kernel_visible,
+		.kernel_frames = s->probe.kernel_visible && !options->no_kernel,
+		.follow = options->no_inherit ? PERF_FOLLOW_THREADS : PERF_FOLLOW_CHILDREN,
+		.enable_on_exec = options->argv != NULL,
+	};
+	return perf_events_open(&setup, &s->events, err);
+}
+
+static int start_command(struct session *s, struct cp_err *err)
+{
+	int code = command_start(s->options->argv, &s->command, err);
+	if (code < 0)
+		return code;
+	s->has_command = true;
+	return targets_open(&s->command.pid, 1, &s->targets, err);
+}
+
+static void describe_command(const struct session *s, char *buf, size_t cap)
+{
+	buf[0] = 0;
+	if (s->options->argv) {
+		for (char *const *arg = s->options->argv; *arg; arg++)
+			procfs_quote(buf, cap, *arg);
+	} else {
+		procfs_command(s->options->pids[0], buf, cap);
+	}
+}
+
+static int open_file(struct session *s, struct cp_err *err)
+{
+	char command[4096];
+	describe_command(s, command, sizeof(command));
+	const struct perf_setup *setup = &s->events.setup;
+	struct recording_facts facts = {
+		.command = command,
+		.pids = s->options->argv ? &s->command.pid : s->options->pids,
+		.n_pids = s->targets.n,
+		.rate_hz = setup->rate_hz,
+		.hardware = setup->hardware,
+		.dump_bytes = setup->dump_bytes,
+		.n_cpus = s->events.n_rings,
+		.kernel = setup->exclude_kernel  ? "hidden"
+			  : setup->kernel_frames ? "visible"
+						 : "credited",
+	};
+	return recording_file_open(&s->file, s->options->path, &facts, err);
+}
+
+static int open_sink(struct session *s, struct cp_err *err)
+{
+	const struct perf_setup *setup = &s->events.setup;
+	struct perf_layout layout = perf_attr_layout(setup);
+	s->sink = (struct sample_sink){
+		.profile = s->file.profile,
+		.processes = s->processes,
+		.main_pid = s->targets.items[0].pid,
+		.quantum_ns = s->options->no_timeline ? 0 : TIMELINE_QUANTUM_NS,
+		.period_ns = setup->hardware ? (int64_t)(CLOCK_NS_PER_S / setup->rate_hz) : 0,
+		.kernel_frames = setup->kernel_frames,
+		.n_regs = layout.n_regs,
+	};
+	s->dispatch = (struct dispatch){
+		.events = &s->events,
+		.processes = s->processes,
+		.sink = &s->sink,
+		.layout = layout,
+		.known_only = setup->follow == PERF_FOLLOW_NONE || s->options->no_inherit,
+		.follow_children = !s->options->no_inherit,
+	};
+	return sample_sink_init(&s->sink) < 0 ? cp_fail_nomem(err) : 0;
+}
+
+static int watch_fd(struct session *s, int fd, int what, struct cp_err *err)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = what};
+	if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+		return cp_fail(err, -errno, "cannot wait for samples: epoll_ctl: %s",
+			       strerror(errno));
+	return 0;
+}
+
+static int open_loop(struct session *s, struct cp_err *err)
+{
+	s->scratch = aligned_alloc(64, PERF_RING_RECORD_MAX);
+	if (!s->scratch)
+		return cp_fail_nomem(err);
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (s->epoll_fd < 0)
+		return cp_fail(err, -errno, "cannot wait for samples: epoll_create: %s",
+			       strerror(errno));
+	int code = 0;
+	for (size_t i = 0; i < s->events.n_rings && code == 0; i++)
+		code = watch_fd(s, s->events.rings[i].fd, SESSION_WAIT_RING, err);
+	for (size_t i = 0; i < s->targets.n && code == 0; i++) {
+		if (s->targets.items[i].pidfd >= 0)
+			code = watch_fd(s, s->targets.items[i].pidfd, (int)i, err);
+	}
+	if (code == 0 && s->options->stop_fd >= 0)
+		code = watch_fd(s, s->options->stop_fd, SESSION_WAIT_STOP, err);
+	return code;
+}
+
+int session_open(struct session *s, const struct recorder_options *options, struct cp_err *err)
+{
+	memset(s, 0, sizeof(*s));
+	s->options = options;
+	s->epoll_fd = -1;
+	int code = check_options(options, err);
+	if (code == 0 && !options->argv)
+		code = targets_open(s->options->pids, s->options->n_pids, &s->targets, err);
+	if (code == 0)
+		code = probe_perf(s, err);
+	if (code == 0)
+		code = open_events(s, err);
+	if (code == 0 && s->options->argv)
+		code = start_command(s, err);
+	if (code == 0)
+		code = targets_attach(&s->targets, &s->probe, &s->events, err);
+	if (code == 0 && processes_create(&s->processes) < 0)
+		code = cp_fail_nomem(err);
+	if (code == 0)
+		code = open_file(s, err);
+	if (code == 0)
+		code = open_sink(s, err);
+	if (code == 0)
+		code = open_loop(s, err);
+	if (code == 0)
+		code = recording_file_create(&s->file, err);
+	return code;
+}
+
+void session_close(struct session *s)
+{
+	if (s->has_command)
+		command_abandon(&s->command);
+	if (s->epoll_fd >= 0)
+		close(s->epoll_fd);
+	free(s->scratch);
+	sample_sink_deinit(&s->sink);
+	recording_file_close(&s->file);
+	processes_destroy(s->processes);
+	perf_events_close(&s->events);
+	targets_close(&s->targets);
+	memset(s, 0, sizeof(*s));
+	s->epoll_fd = -1;
+}

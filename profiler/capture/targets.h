@@ -1,0 +1,56 @@
+/*
+ * targets.h - the processes asked for: are they fit to be recorded, are they alive, attach to them.
+ *
+ * Depends on: base, perf_events.h, perf_probe.h, cpu_time.h. Threads: one at a time.
+ */
+#ifndef CPROF_CAPTURE_TARGETS_H
+#define CPROF_CAPTURE_TARGETS_H
+
+#include "base/err.h"
+#include "cpu_time.h"
+#include "perf_events.h"
+#include "perf_probe.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct target {
+	pid_t pid;
+	int pidfd; /* -1: there is none, ask procfs_has_ended() */
+	bool ended;
+	struct cpu_time_watch cpu;
+};
+
+struct targets {
+	struct target *items;
+	size_t n, n_alive;
+};
+
+/** Return: 0 or -errno with a message: -ESRCH, -EINVAL (a thread, a kernel thread), -ENOMEM. */
+int targets_open(const pid_t *pids, size_t n, struct targets *out, struct cp_err *err);
+void targets_close(struct targets *targets);
+
+/** Note the CPU time used so far. @with_children: count those of children too. */
+void targets_begin(struct targets *targets, bool with_children);
+void targets_update(struct targets *targets);
+
+/** CPU time between the two, of all. Return: false when nothing is known of any. */
+bool targets_cpu_time(const struct targets *targets, struct cpu_time *out);
+
+/** One has ended. */
+void targets_end(struct targets *targets, struct target *target);
+
+/**
+ * Open events for all their threads.
+ *
+ * Threads that are born meanwhile are found by looking again until nothing changes; some of them
+ * end up with two sets of events (see perf_events.h). Where descriptors do not suffice, one
+ * event per CPU is opened instead if @probe allows it: setup.follow is PERF_FOLLOW_NONE then.
+ *
+ * Return: 0 or -errno with a message that names the remedy.
+ */
+int targets_attach(const struct targets *targets, const struct perf_probe *probe,
+		   struct perf_events *events, struct cp_err *err);
+
+#endif
