@@ -54,21 +54,22 @@ bool cp_parse_duration(const char *text, uint64_t *out_ns)
 
 const char *cp_format_duration(uint64_t ns, char buf[CP_TEXT_MAX])
 {
-	double seconds = (double)ns / 1e9;
+	/* what would be rounded up to a thousand, or to a minute, belongs to the next unit */
+	uint64_t seconds = (ns + 500000000) / 1000000000;
 	if (ns < 1000)
 		snprintf(buf, CP_TEXT_MAX, "%u ns", (unsigned)ns);
-	else if (ns < 1000000)
+	else if (ns < 999500)
 		snprintf(buf, CP_TEXT_MAX, "%.3g us", (double)ns / 1e3);
-	else if (ns < 1000000000)
+	else if (ns < 999500000)
 		snprintf(buf, CP_TEXT_MAX, "%.3g ms", (double)ns / 1e6);
-	else if (seconds < 60)
-		snprintf(buf, CP_TEXT_MAX, "%.1f s", seconds);
+	else if (ns < 59950000000)
+		snprintf(buf, CP_TEXT_MAX, "%.1f s", (double)ns / 1e9);
 	else if (seconds < 3600)
 		snprintf(buf, CP_TEXT_MAX, "%u m %02u s", (unsigned)seconds / 60,
 			 (unsigned)seconds % 60);
 	else
-		snprintf(buf, CP_TEXT_MAX, "%llu h %02u m", (unsigned long long)(seconds / 3600),
-			 (unsigned)((uint64_t)seconds / 60 % 60));
+		snprintf(buf, CP_TEXT_MAX, "%llu h %02u m", (unsigned long long)seconds / 3600,
+			 (unsigned)(seconds / 60 % 60));
 	return buf;
 }
 

@@ -1,0 +1,5 @@
+cprof_unit_test(err USES base)
+cprof_unit_test(index USES base)
+cprof_unit_test(interner USES base)
+cprof_unit_test(stop USES base)
+cprof_unit_test(text USES base)

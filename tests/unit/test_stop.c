@@ -1,0 +1,58 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/stop.h"
+
+#include <string.h>
+
+static void test_stop__names_are_the_contract_with_files(void **state)
+{
+	(void)state;
+	assert_string_equal(cp_stop_name(CP_STOP_END), "end");
+	assert_string_equal(cp_stop_name(CP_STOP_TRUNCATED), "truncated");
+	assert_string_equal(cp_stop_name(CP_STOP_NO_MAP), "no_map");
+	assert_string_equal(cp_stop_name(CP_STOP_NO_CFI), "no_cfi");
+	assert_string_equal(cp_stop_name(CP_STOP_UNSUPPORTED), "unsupported");
+	assert_string_equal(cp_stop_name(CP_STOP_SP_BACKWARDS), "sp_backwards");
+	assert_string_equal(cp_stop_name(CP_STOP_BAD_RA), "bad_ra");
+	assert_string_equal(cp_stop_name(CP_STOP_DEPTH), "depth");
+	assert_string_equal(cp_stop_name(CP_STOP_NO_USER), "no_user");
+}
+
+static void test_stop__every_name_is_parsed_back(void **state)
+{
+	(void)state;
+	for (int i = 0; i < CP_STOP_COUNT; i++) {
+		enum cp_stop stop = CP_STOP_COUNT;
+		assert_true(cp_stop_parse(cp_stop_name((enum cp_stop)i), &stop));
+		assert_int_equal(stop, i);
+		assert_true(strlen(cp_stop_advice((enum cp_stop)i)) > 0);
+	}
+	enum cp_stop stop = CP_STOP_DEPTH;
+	assert_false(cp_stop_parse("", &stop));
+	assert_false(cp_stop_parse("END", &stop));
+	assert_false(cp_stop_parse("end ", &stop));
+	assert_int_equal(stop, CP_STOP_DEPTH);
+}
+
+static void test_stop__only_whole_stacks_are_complete(void **state)
+{
+	(void)state;
+	for (int i = 0; i < CP_STOP_COUNT; i++)
+		assert_int_equal(cp_stop_is_complete((enum cp_stop)i),
+				 i == CP_STOP_END || i == CP_STOP_NO_USER);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_stop__names_are_the_contract_with_files),
+		cmocka_unit_test(test_stop__every_name_is_parsed_back),
+		cmocka_unit_test(test_stop__only_whole_stacks_are_complete),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
