@@ -3,8 +3,8 @@
  *
  * An image is read with pread into memory of ours, never mapped: a file that somebody truncates
  * while we look at it gives an error, not a SIGBUS. Everything in the file is validated. Only what
- * unwinding needs is read (program headers, notes, the segments that hold .eh_frame and its
- * header); the symbolizer opens its files through libelf.
+ * unwinding needs is read (program headers, notes, .eh_frame and its header, at most 256 MB
+ * each); the symbolizer opens its files through libelf.
  *
  * Depends on: base, libelf. Threads: an image is immutable after opening.
  */
@@ -19,7 +19,7 @@
 
 enum { ELF_BUILD_ID_MAX = 64 };
 
-struct elf_segment {	     /* PT_LOAD */
+struct elf_segment {             /* PT_LOAD */
 	uint64_t svma, file_off; /* not rounded to pages */
 	uint64_t file_size, mem_size;
 	bool exec;
@@ -56,14 +56,15 @@ bool elf_image_is_pie(const struct elf_image *image);
 /**
  * The segment that a mapping with file offset @file_off and @size bytes shows.
  *
- * The kernel maps whole pages, so @file_off may lie up to a page before the segment's.
+ * The kernel maps whole pages, so @file_off may lie up to a page before the segment's. Executable
+ * segments win over others; among them the one whose pages these are, else the largest overlap.
  * Return: NULL when none.
  */
 const struct elf_segment *elf_image_segment_at(const struct elf_image *image, uint64_t file_off,
 					       uint64_t size);
 
 /**
- * Bytes of the loaded image that do not change while it runs: from the segments that were read.
+ * Bytes of the unwind tables (.eh_frame and .eh_frame_hdr), which do not change while it runs.
  *
  * Return: a borrowed pointer to @size bytes at @svma, or NULL when not all of them are at hand.
  */
@@ -71,12 +72,15 @@ const uint8_t *elf_image_bytes(const struct elf_image *image, uint64_t svma, uin
 
 /* The binary search table of PT_GNU_EH_FRAME, as libunwind's remote tables want it. */
 struct elf_eh_frame_hdr {
-	uint64_t svma;	    /* of .eh_frame_hdr */
+	uint64_t svma;       /* of .eh_frame_hdr */
 	uint64_t table_svma; /* of the table, pairs of int32 relative to svma */
 	uint64_t n_entries;
 };
 
-/** Return: true and @out when the image has a usable table. */
+/**
+ * Return: true and @out when the image has a usable table: sorted, of the encoding that all linkers
+ * write, with every FDE it names at hand in elf_image_bytes().
+ */
 bool elf_image_eh_frame_hdr(const struct elf_image *image, struct elf_eh_frame_hdr *out);
 
 /** Memory the image holds. */

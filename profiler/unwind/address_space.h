@@ -35,7 +35,7 @@ enum mapping_kind {
 
 /* Where a mapping's bytes can be read, and what they are. */
 struct mapping_file {
-	const char *path;     /* as the kernel says it, with " (deleted)" cut off */
+	const char *path;                     /* as the kernel says it, with " (deleted)" cut off */
 	uint64_t dev_major, dev_minor, inode; /* inode 0 = not a file */
 	bool deleted;
 };
@@ -49,10 +49,11 @@ struct mapping {
 	bool deleted;
 	/* filled by address_space_find() */
 	bool resolved;
-	const struct elf_image *image;	   /* NULL: unreadable or not ELF */
+	const struct elf_image *image;     /* NULL: unreadable or not ELF */
 	const struct elf_segment *segment; /* NULL: as above, or matches none */
-	uint64_t bias;			   /* avma - svma; with a NULL segment: avma - file offset */
-	uint32_t user_id; /* for the owner of the address space: e.g. its module id + 1; 0 = unset */
+	uint64_t bias; /* avma - svma; without a segment avma - file offset, for MAPPING_ANON 0 */
+	uint32_t
+		user_id; /* for the owner of the address space: e.g. its module id + 1; 0 = unset */
 };
 
 struct address_space; /* of one process */

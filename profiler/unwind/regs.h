@@ -11,7 +11,8 @@
 
 enum { UNWIND_REGS_MAX = 17 };
 
-/* General registers in DWARF numbering of the ISA; on x86-64: 0-15, and 16 = return address (rip). */
+/* General registers in DWARF numbering of the ISA; on x86-64: 0-15, and 16 = return address (rip).
+ */
 struct unwind_regs {
 	uint64_t r[UNWIND_REGS_MAX];
 };
@@ -28,6 +29,10 @@ void unwind_regs_from_perf(struct unwind_regs *regs, const uint64_t *values, uns
 uint64_t unwind_regs_pc(const struct unwind_regs *regs);
 uint64_t unwind_regs_sp(const struct unwind_regs *regs);
 uint64_t unwind_regs_fp(const struct unwind_regs *regs);
+
+/** The frame pointer's bit in a mask of registers by DWARF number. */
+uint32_t unwind_regs_fp_bit(void);
+
 void unwind_regs_set_pc(struct unwind_regs *regs, uint64_t pc);
 void unwind_regs_set_sp(struct unwind_regs *regs, uint64_t sp);
 void unwind_regs_set_fp(struct unwind_regs *regs, uint64_t fp);

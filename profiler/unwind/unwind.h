@@ -19,7 +19,7 @@ enum { UNWIND_MAX_FRAMES = 2048 };
 
 /* The part of a thread's stack that was copied when the sample was taken. */
 struct unwind_stack {
-	uint64_t sp;	      /* avma of bytes[0] */
+	uint64_t sp; /* avma of bytes[0] */
 	const uint8_t *bytes;
 	size_t n_bytes;
 	/* False: the copy ends where the stack's mapping ends, so nothing is missing. */
