@@ -104,14 +104,14 @@ int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
 	struct symbolizer_stats stats;
 	struct cp_err err = {""};
 	size_t n_before = profile->n_locations;
+	if (!symbols->quiet)
+		terminal_progress("symbolizing %zu addresses", n_before);
 	int code = before ? symbolizer_run(profile, &options, &stats, &err) : cp_fail_nomem(&err);
 	for (size_t i = 0; before && i < n_before; i++) {
 		if (profile->locations[i].n_lines)
 			continue;
 		profile->locations[i].first_line = before[i].first_line;
 		profile->locations[i].n_lines = before[i].n_lines;
-		if (before[i].n_lines)
-			profile->modules[before[i].module.v].has_functions = true;
 	}
 	if (!code && !(symbols->cancel && *symbols->cancel))
 		code = profile_header_set(profile, HEADER_SYMBOLIZED, "yes");
