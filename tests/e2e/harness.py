@@ -209,7 +209,7 @@ class Profile:
 
     @property
     def samples(self):
-        return self.report()["recording"]["samples"]
+        return self.report()["totals"]["samples"]
 
     def folded(self, *args):
         """[([comm, root, ..., leaf], count)]"""

@@ -128,8 +128,8 @@ def test_flame_graphs_are_valid_deterministic_and_small(cpu_split, recordings, t
 
 def test_json_is_versioned(cpu_split):
     report = cpu_split.report()
-    assert isinstance(report["version"], int)
-    for key in ("engine", "event", "rate_hz", "duration_ns", "samples", "command"):
+    assert (report["schema"], report["version"]) == ("cprof.report", 1)
+    for key in ("engine", "event", "rate_hz", "duration_ns", "command"):
         assert key in report["recording"], key
     row = report["hotspots"][0]
     for key in (

@@ -33,7 +33,7 @@ def assert_lines(profile, source):
     """The marked lines hold their shares, within what the loops around them take."""
     self_samples = {}
     for row in profile.hotspots("--by", "line"):
-        if row["file"].endswith("/" + source):
+        if (row["file"] or "").endswith("/" + source):
             self_samples[row["line"]] = self_samples.get(row["line"], 0) + row["self_samples"]
     for function in profile.truth["functions"]:
         assert function["lines"], f"{function['name']} has no marked line"
