@@ -1,7 +1,6 @@
 #include "flame_cells.h"
 
 #include "base/array.h"
-#include "flame_palette.h"
 #include "safe_text.h"
 
 #include <errno.h>
@@ -29,78 +28,13 @@ struct chooser {
 	uint32_t *kept_children;
 	size_t n_drawn; /* the first n_drawn candidates are drawn */
 	size_t n_kept;
-	char *text, *other; /* scratch for names */
+	char title[4 * FLAME_TITLE_CHARS + 1];
 };
 
 static double width_px(const struct chooser *chooser, int64_t total)
 {
 	return (double)total * chooser->options->width_px /
 	       (double)chooser->tree->nodes[FLAME_ROOT].total;
-}
-
-static bool entry_equal(const void *key, const void *owner, uint32_t id)
-{
-	const struct flame_entry *a = key;
-	const struct flame_entry *b = &((const struct flame_cells *)owner)->entries[id];
-	return a->name.v == b->name.v && a->file.v == b->file.v && a->module.v == b->module.v &&
-	       a->class == b->class;
-}
-
-static unsigned digits(uint64_t value)
-{
-	unsigned n = 1;
-	for (; value > 9; value /= 10)
-		n++;
-	return n;
-}
-
-/* Intern @text cut to @chars; what a new string costs in the data is added to @cost. */
-static int add_string(struct chooser *chooser, struct flame_cells *cells, const char *text,
-		      size_t chars, string_id *out, size_t *cost)
-{
-	size_t known = cells->strings.n;
-	safe_text_copy(text, chars, chooser->text);
-	int rc = interner_add(&cells->strings, chooser->text, out);
-	if (!rc && cells->strings.n > known)
-		*cost += safe_text_json_size(chooser->text) + 1;
-	return rc;
-}
-
-static int entry_of_node(struct chooser *chooser, struct flame_cells *cells,
-			 const struct flame_node *node, size_t chars, uint32_t *out, size_t *cost)
-{
-	const struct frames *frames = chooser->tree->frames;
-	const char *name = flame_tree_name(chooser->tree, node);
-	const char *file = "", *module = "";
-	enum flame_family family = FLAME_PLAIN;
-	if (node->kind == FLAME_KIND_FRAME) {
-		const struct frame *frame = frames_get(frames, node->frame);
-		file = frames_text(frames, frame->file);
-		module = frames_text(frames, frame->module);
-		family = flame_palette_family(frame);
-	}
-	struct flame_entry entry = {.class = flame_palette_class(family, name)};
-	int rc = add_string(chooser, cells, name, chars, &entry.name, cost);
-	if (!rc)
-		rc = add_string(chooser, cells, file, chars, &entry.file, cost);
-	if (!rc)
-		rc = add_string(chooser, cells, module, chars, &entry.module, cost);
-	if (rc)
-		return rc;
-	uint64_t hash = cp_hash_mix(entry.name.v, entry.file.v);
-	hash = cp_hash_mix(hash, (uint64_t)entry.module.v << 8 | entry.class);
-	*out = cp_index_find(&cells->entry_index, hash, entry_equal, &entry, cells);
-	if (*out != CP_INDEX_NONE)
-		return 0;
-	struct flame_entry *added =
-		CP_ARRAY_PUSH(cells->entries, cells->n_entries, cells->cap_entries);
-	if (!added)
-		return -ENOMEM;
-	*added = entry;
-	*out = (uint32_t)(cells->n_entries - 1);
-	*cost += digits(entry.name.v) + digits(entry.file.v) + digits(entry.module.v) +
-		 digits(entry.class) + 4;
-	return cp_index_add(&cells->entry_index, hash, *out);
 }
 
 static uint32_t line_of(const struct flame_tree *tree, const struct flame_node *node)
@@ -114,11 +48,12 @@ static uint32_t line_of(const struct flame_tree *tree, const struct flame_node *
  */
 static size_t cell_cost(const struct flame_node *node, uint64_t entry, uint64_t line)
 {
-	return 2 + digits(entry) + digits((uint64_t)node->total) + digits(line) + 4;
+	return 2 + flame_entries_digits(entry) + flame_entries_digits((uint64_t)node->total) +
+	       flame_entries_digits(line) + 4;
 }
 
 /* A node in the picture without script, and the merged cell that it may have. */
-static size_t drawn_cost(const struct chooser *chooser, const struct flame_node *node)
+static size_t drawn_cost(struct chooser *chooser, const struct flame_node *node)
 {
 	double width = width_px(chooser, node->total);
 	size_t cost = COST_RECT;
@@ -126,8 +61,8 @@ static size_t drawn_cost(const struct chooser *chooser, const struct flame_node 
 		return cost;
 	if (node->n_children)
 		cost += COST_RECT + COST_TITLE + sizeof("(merged)");
-	safe_text_copy(flame_tree_name(chooser->tree, node), FLAME_TITLE_CHARS, chooser->other);
-	size_t name = safe_text_xml_size(chooser->other);
+	safe_text_copy(flame_tree_name(chooser->tree, node), FLAME_TITLE_CHARS, chooser->title);
+	size_t name = safe_text_xml_size(chooser->title);
 	cost += COST_TITLE + name;
 	if (width >= FLAME_LABEL_MIN_PX)
 		cost += COST_LABEL + name;
@@ -152,31 +87,23 @@ static size_t choose_drawn(struct chooser *chooser, size_t budget)
 	return used;
 }
 
-static void reset(struct chooser *chooser, struct flame_cells *cells)
-{
-	size_t n = chooser->tree->n;
-	memset(chooser->entry_of, 0xff, n * sizeof(*chooser->entry_of));
-	memset(chooser->kept_children, 0, n * sizeof(*chooser->kept_children));
-	cells->n_entries = 0;
-	cp_index_clear(&cells->entry_index);
-}
-
 /* Keep as many candidates, widest first, as fit into @budget with names of @chars. */
 static int choose_kept(struct chooser *chooser, struct flame_cells *cells, size_t chars,
 		       size_t budget)
 {
 	const struct flame_tree *tree = chooser->tree;
 	size_t used = 0;
-	reset(chooser, cells);
-	interner_deinit(&cells->strings);
-	if (interner_init(&cells->strings))
+	memset(chooser->entry_of, 0xff, tree->n * sizeof(*chooser->entry_of));
+	memset(chooser->kept_children, 0, tree->n * sizeof(*chooser->kept_children));
+	flame_entries_deinit(&cells->entries);
+	if (flame_entries_init(&cells->entries, chars))
 		return -ENOMEM;
 	for (size_t i = 0; i < chooser->n_candidates; i++) {
 		uint32_t id = chooser->candidates[i];
 		const struct flame_node *node = &tree->nodes[id];
 		uint32_t entry;
 		size_t more = 0, less = 0;
-		int rc = entry_of_node(chooser, cells, node, chars, &entry, &more);
+		int rc = flame_entries_add(&cells->entries, tree, node, &entry, &more);
 		if (rc)
 			return rc;
 		more += cell_cost(node, entry, line_of(tree, node));
@@ -348,13 +275,10 @@ static int fill(struct chooser *chooser, struct flame_cells *cells)
 	chooser->entry_of = malloc(n * sizeof(*chooser->entry_of));
 	chooser->subtree = calloc(n, sizeof(*chooser->subtree));
 	chooser->kept_children = malloc(n * sizeof(*chooser->kept_children));
-	chooser->text = malloc(4 * FLAME_NAME_CHARS + 1);
-	chooser->other = malloc(4 * FLAME_NAME_CHARS + 1);
 	bool *drawn = calloc(n, sizeof(*drawn));
 	struct level *levels = calloc((size_t)chooser->tree->max_depth + 2, sizeof(*levels));
 	int rc = -ENOMEM;
-	if (chooser->entry_of && chooser->subtree && chooser->kept_children && chooser->text &&
-	    chooser->other && drawn && levels)
+	if (chooser->entry_of && chooser->subtree && chooser->kept_children && drawn && levels)
 		rc = choose(chooser, cells);
 	if (!rc) {
 		for (size_t i = 0; i < chooser->n_drawn; i++)
@@ -365,8 +289,6 @@ static int fill(struct chooser *chooser, struct flame_cells *cells)
 	free(chooser->entry_of);
 	free(chooser->subtree);
 	free(chooser->kept_children);
-	free(chooser->text);
-	free(chooser->other);
 	free(drawn);
 	free(levels);
 	return rc;
@@ -379,10 +301,7 @@ int flame_cells_create(const struct flame_tree *tree, const struct flame_cells_o
 	if (!cells)
 		return -ENOMEM;
 	struct chooser chooser = {.tree = tree, .options = options};
-	int rc = interner_init(&cells->strings);
-	if (!rc)
-		rc = fill(&chooser, cells);
-	if (rc) {
+	if (fill(&chooser, cells)) {
 		flame_cells_destroy(cells);
 		return -ENOMEM;
 	}
@@ -394,9 +313,7 @@ void flame_cells_destroy(struct flame_cells *cells)
 {
 	if (!cells)
 		return;
-	interner_deinit(&cells->strings);
-	cp_index_deinit(&cells->entry_index);
-	free(cells->entries);
+	flame_entries_deinit(&cells->entries);
 	free(cells->cells);
 	free(cells);
 }

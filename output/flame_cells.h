@@ -6,19 +6,13 @@
  * go the same way, and long names are shortened; which, is computed before anything is written. A
  * frame that stays has all its ancestors stay, and every sample stays in some cell.
  *
- * Depends on: base, flame_tree.h. Threads: the owner's.
+ * Depends on: base, flame_tree.h, flame_entries.h. Threads: the owner's.
  */
 #ifndef CPROF_OUTPUT_FLAME_CELLS_H
 #define CPROF_OUTPUT_FLAME_CELLS_H
 
-#include "base/interner.h"
+#include "flame_entries.h"
 #include "flame_tree.h"
-
-/* What cells of one function share; the strings are in flame_cells.strings. */
-struct flame_entry {
-	string_id name, file, module; /* harmless text, at most name_chars long */
-	unsigned class;               /* of flame_palette.h */
-};
 
 struct flame_cell {
 	uint32_t entry; /* FLAME_NONE: a "(merged)" cell */
@@ -30,10 +24,7 @@ struct flame_cell {
 };
 
 struct flame_cells {
-	struct interner strings;
-	struct flame_entry *entries;
-	size_t n_entries, cap_entries;
-	struct cp_index entry_index;
+	struct flame_entries entries;
 	struct flame_cell *cells; /* depth first, parents before children, left to right */
 	size_t n, cap;
 	uint32_t max_depth, max_drawn_depth;
@@ -54,8 +45,8 @@ int flame_cells_create(const struct flame_tree *tree, const struct flame_cells_o
 		       struct flame_cells **out);
 void flame_cells_destroy(struct flame_cells *cells);
 
-/* Sizes that the writer keeps to: a title of the picture and a name in the data. */
-enum { FLAME_TITLE_CHARS = 100, FLAME_NAME_CHARS = 2000 };
+/* No title in the picture is longer. */
+enum { FLAME_TITLE_CHARS = 100 };
 
 /* A picture's cell narrower than this has no title; narrower than the other, no label. */
 #define FLAME_TITLE_MIN_PX 2.0

@@ -10,10 +10,10 @@ static const struct {
 	double light_saturation, light_lightness;
 	double dark_saturation, dark_lightness;
 } families[FLAME_FAMILIES] = {
-	[FLAME_USER] = {6, 38, 88, 66, 58, 34},      [FLAME_INLINED] = {40, 54, 84, 74, 48, 28},
-	[FLAME_KERNEL] = {204, 236, 70, 77, 42, 40}, [FLAME_JIT] = {98, 150, 48, 68, 38, 27},
+	[FLAME_USER] = {6, 38, 88, 66, 58, 34},      [FLAME_INLINED] = {42, 51, 84, 74, 46, 28},
+	[FLAME_KERNEL] = {204, 236, 70, 77, 42, 40}, [FLAME_JIT] = {110, 156, 48, 68, 38, 27},
 	[FLAME_UNNAMED] = {20, 50, 16, 76, 10, 36},  [FLAME_PLAIN] = {215, 215, 13, 84, 8, 30},
-	[FLAME_MERGED] = {215, 215, 8, 91, 6, 22},
+	[FLAME_MERGED] = {215, 215, 8, 89, 6, 22},
 };
 
 enum flame_family flame_palette_family(const struct frame *frame)

@@ -70,8 +70,8 @@ static const char *cell_name(const struct graph *graph, const struct flame_cell 
 {
 	if (cell->entry == FLAME_NONE)
 		return "(merged)";
-	string_id name = graph->cells->entries[cell->entry].name;
-	return interner_get(&graph->cells->strings, name);
+	string_id name = graph->cells->entries.entries[cell->entry].name;
+	return interner_get(&graph->cells->entries.strings, name);
 }
 
 static void write_title(const struct graph *graph, const struct flame_cell *cell)
@@ -107,8 +107,9 @@ static void write_cell(const struct graph *graph, const struct flame_cell *cell)
 	long y = HEADER + level * LEVEL;
 	long width = end - x, gap = width > 30 ? 6 : width > 10 ? 2 : 0;
 	bool titled = width >= (long)(FLAME_TITLE_MIN_PX * 10);
-	unsigned class = cell->entry == FLAME_NONE ? flame_palette_class(FLAME_MERGED, "")
-						   : graph->cells->entries[cell->entry].class;
+	unsigned class = cell->entry == FLAME_NONE
+				 ? flame_palette_class(FLAME_MERGED, "")
+				 : graph->cells->entries.entries[cell->entry].class;
 	char class_name[3];
 	flame_palette_class_name(class, class_name);
 	if (titled) {
@@ -174,8 +175,8 @@ static void write_footer(const struct graph *graph, long y)
 {
 	FILE *out = graph->out;
 	bool present[FLAME_FAMILIES] = {false};
-	for (size_t i = 0; i < graph->cells->n_entries; i++)
-		present[graph->cells->entries[i].class / 16] = true;
+	for (size_t i = 0; i < graph->cells->entries.n; i++)
+		present[graph->cells->entries.entries[i].class / 16] = true;
 	fprintf(out,
 		"<g id=\"footer\" transform=\"translate(0 %ld)\">"
 		"<rect class=\"paper\" width=\"%d\" height=\"%d\" fill=\"#fff\"/>"
@@ -201,7 +202,7 @@ static void write_footer(const struct graph *graph, long y)
 
 static void write_strings(const struct graph *graph)
 {
-	const struct interner *strings = &graph->cells->strings;
+	const struct interner *strings = &graph->cells->entries.strings;
 	fputs("\"strings\":[", graph->out);
 	for (uint32_t i = 0; i < strings->n; i++) {
 		if (i)
@@ -209,8 +210,8 @@ static void write_strings(const struct graph *graph)
 		safe_text_write_json(graph->out, interner_get(strings, (string_id){i}));
 	}
 	fputs("],\n\"entries\":[", graph->out);
-	for (size_t i = 0; i < graph->cells->n_entries; i++) {
-		const struct flame_entry *entry = &graph->cells->entries[i];
+	for (size_t i = 0; i < graph->cells->entries.n; i++) {
+		const struct flame_entry *entry = &graph->cells->entries.entries[i];
 		fprintf(graph->out, "%s%" PRIu32 ",%" PRIu32 ",%" PRIu32 ",%u", i ? "," : "",
 			entry->name.v, entry->file.v, entry->module.v, entry->class);
 	}

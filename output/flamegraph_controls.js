@@ -59,13 +59,9 @@ function createPage(svg, model) {
   };
 }
 
-function setStatus(page, text) {
-  const columns = Math.floor((page.view.width - 20) / (page.view.columnPx * 0.95));
-  page.status.textContent = fitLabel(text, columns);
-}
-
 function showStatus(page, cell) {
-  setStatus(page, cell < 0 ? HINT : describe(page.model, cell).join("  \u00b7  "));
+  const text = cell < 0 ? HINT : describe(page.model, cell).join(" \u00b7 ");
+  fitText(page.status, text, page.view.width - 2 * page.view.geometry.margin);
 }
 
 function fitText(element, text, width) {

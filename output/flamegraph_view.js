@@ -148,12 +148,13 @@ function drawCell(view, cell, box) {
 
 function layOut(view) {
   const { model, geometry } = view;
-  view.width = Math.max(320, document.documentElement.clientWidth || window.innerWidth);
   const content = geometry.header + (model.maxDepth + 1) * geometry.level + geometry.footer;
   view.height = Math.max(content, window.innerHeight);
   view.contentHeight = content;
   view.svg.setAttribute("height", content > window.innerHeight ? content : "100%");
   view.svg.setAttribute("width", "100%");
+  // Only now is it known whether a scroll bar takes its part.
+  view.width = Math.max(320, view.svg.getBoundingClientRect().width || window.innerWidth);
   const drawn = document.createDocumentFragment();
   view.shown = [];
   eachSeen(view, (cell, box) => {
