@@ -93,8 +93,10 @@ static int frame_of_line(struct frames *frames, const struct profile_line *line,
 		interner_add(&frames->strings, profile_text(profile, function->file), &frame->file);
 	if (rc)
 		return rc;
-	frame->line = line->line;
-	frame->start_line = function->start_line;
+	/* a line of no file means nothing */
+	bool has_file = frame->file.v != STRING_EMPTY.v;
+	frame->line = has_file ? line->line : 0;
+	frame->start_line = has_file ? function->start_line : 0;
 	frame->symbolized = name[0] != '\0';
 	if (frame->symbolized)
 		return interner_add(&frames->strings, name, &frame->name);

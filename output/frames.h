@@ -21,7 +21,8 @@ typedef struct {
 struct frame {
 	string_id name; /* in the frames' own interner */
 	string_id file; /* source path or "" */
-	uint32_t line;  /* of the executing instruction (or of the inlined call); 0 = unknown */
+	uint32_t line;  /* of the executing instruction (or of the inlined call); 0 = unknown, as
+			   without a file */
 	uint32_t start_line; /* of the function; 0 = unknown */
 	string_id module;    /* path of the binary */
 	bool kernel, inlined, jit;

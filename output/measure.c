@@ -22,10 +22,10 @@ static int fail_empty(const struct profile *profile, struct cp_err *err)
 	if (cpu_known && cpu_ns < idle_ns)
 		return cp_fail(
 			err, -ENODATA,
-			"the profile holds no samples: the target used %s of CPU in %s, so it "
+			"the profile holds no samples: the target used %s CPU in %s, so it "
 			"was idle; record it while it works, for longer (-d), or check that the "
 			"pid is the process that does the work",
-			cpu_ns ? cpu : "nothing", duration);
+			cpu_ns ? cpu : "no", duration);
 	if (cpu_known && kernel && strcmp(kernel, "hidden") == 0)
 		return cp_fail(
 			err, -ENODATA,

@@ -178,7 +178,10 @@ static void find_remedies(struct quality *quality, const struct remedy_source *s
 	}
 	if (n == 0)
 		return;
-	remedy_find(source, requests, n, &quality->remedy_note);
+	struct remedy_note note;
+	remedy_find(source, requests, n, &note);
+	quality->remedy_note = note.text;
+	quality->remedy_command = note.command;
 	for (size_t i = 0; i < n; i++)
 		quality->modules[i].remedy = requests[i].remedy;
 }
@@ -238,6 +241,6 @@ void quality_destroy(struct quality *quality)
 	for (size_t i = 0; i < quality->n_runtime_hints; i++)
 		free(quality->runtime_hints[i]);
 	free(quality->modules);
-	free(quality->remedy_note);
+	free(quality->remedy_command);
 	free(quality);
 }

@@ -48,8 +48,9 @@ struct quality {
 	double score_pct;
 	struct quality_module *modules; /* without debug information, most samples first */
 	size_t n_modules;
-	char *remedy_note;      /* what the remedies presuppose; NULL = nothing; owned */
-	char *runtime_hints[4]; /* for python, node, java: how to see their own frames; owned */
+	const char *remedy_note; /* what the remedies presuppose; static; NULL = nothing */
+	char *remedy_command;    /* that provides it; owned; NULL = none */
+	char *runtime_hints[4];  /* for python, node, java: how to see their own frames; owned */
 	size_t n_runtime_hints;
 };
 

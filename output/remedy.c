@@ -80,19 +80,19 @@ static char *remedy_of(const struct remedy_source *source, const struct remedy_r
 	return out.bytes;
 }
 
-static char *archive_note(const struct remedy_source *source)
+/* The command that adds the archive of the -dbgsym packages; NULL when we know none. */
+static char *archive_command(const struct remedy_source *source)
 {
 	struct strbuf out = {0};
 	const char *codename = source->os_codename;
-	strbuf_add(&out, "-dbgsym packages are in an archive of their own");
 	if (strcmp(source->os_id, "debian") == 0)
 		strbuf_addf(&out,
-			    "; add it with: echo 'deb http://deb.debian.org/debian-debug "
-			    "%s-debug main' > /etc/apt/sources.list.d/debug.list && apt update",
+			    "echo 'deb http://deb.debian.org/debian-debug %s-debug main' > "
+			    "/etc/apt/sources.list.d/debug.list && apt update",
 			    codename[0] ? codename : "unstable");
 	else if (strcmp(source->os_id, "ubuntu") == 0 && codename[0])
 		strbuf_addf(&out,
-			    "; add it with: apt install ubuntu-dbgsym-keyring && echo 'deb "
+			    "apt install ubuntu-dbgsym-keyring && echo 'deb "
 			    "http://ddebs.ubuntu.com %s main universe' > "
 			    "/etc/apt/sources.list.d/ddebs.list && apt update",
 			    codename);
@@ -102,12 +102,12 @@ static char *archive_note(const struct remedy_source *source)
 }
 
 void remedy_find(const struct remedy_source *source, struct remedy_request *requests, size_t n,
-		 char **note)
+		 struct remedy_note *note)
 {
 	const char **paths = calloc(n + 1, sizeof(*paths));
 	char **packages = calloc(n + 1, sizeof(*packages));
 	bool database = false, dbgsym = false;
-	*note = NULL;
+	*note = (struct remedy_note){NULL, NULL};
 	if (!paths || !packages)
 		goto out;
 	for (size_t i = 0; i < n; i++)
@@ -119,7 +119,10 @@ void remedy_find(const struct remedy_source *source, struct remedy_request *requ
 			 (requests[i].remedy && strstr(requests[i].remedy, "-dbgsym") != NULL);
 	}
 	if (dbgsym)
-		*note = archive_note(source);
+		*note = (struct remedy_note){
+			.text = "packages named -dbgsym are in an archive of their own; to add it",
+			.command = archive_command(source),
+		};
 out:
 	for (size_t i = 0; packages && i < n; i++)
 		free(packages[i]);

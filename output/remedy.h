@@ -31,15 +31,20 @@ struct remedy_request {
 	char *remedy; /* the answer: one sentence, the caller frees it; NULL = out of memory */
 };
 
+/* What the answers presuppose. */
+struct remedy_note {
+	const char *text; /* a sentence without its end; static; NULL = nothing needs saying */
+	char *command;    /* that does it, the caller frees it; NULL = none known */
+};
+
 /**
  * Answer a set of requests with one look-up.
  *
- * @note: what the answers presuppose (where -dbgsym packages come from), the caller frees it; NULL
- *        when nothing needs saying
+ * @note: where -dbgsym packages come from, when an answer names one
  * Context: the system's source runs a program and waits for it, at most a few seconds.
  */
 void remedy_find(const struct remedy_source *source, struct remedy_request *requests, size_t n,
-		 char **note);
+		 struct remedy_note *note);
 
 /** The system we run on. Valid as long as the process. */
 const struct remedy_source *remedy_system(void);

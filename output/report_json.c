@@ -208,6 +208,7 @@ static json_t *make_quality(struct json_maker *maker)
 	put_u64(maker, object, "invisible_cpu_ns", quality->invisible_cpu_ns);
 	put(maker, object, "modules_without_debug_info", make_quality_modules(maker));
 	put_text(maker, object, "remedy_note", quality->remedy_note);
+	put_text(maker, object, "remedy_command", quality->remedy_command);
 	for (size_t i = 0; i < quality->n_runtime_hints; i++) {
 		if (json_array_append_new(hints, make_text(maker, quality->runtime_hints[i])))
 			maker->failed = true;

@@ -8,9 +8,9 @@
  * Text in a table's cell or a list: what GitHub would take for markup is escaped, and `<` so that
  * template arguments are not taken for HTML.
  */
-static void print_plain(FILE *out, const char *text)
+static void print_plain(FILE *out, const char *text, size_t n)
 {
-	for (; *text; text++) {
+	for (const char *end = text + n; text < end; text++) {
 		if (*text == '<')
 			fputs("&lt;", out);
 		else if (*text == '&')
@@ -111,7 +111,7 @@ static void print_heads(const struct report *report, struct strbuf *scratch)
 	strbuf_clear(scratch);
 	strbuf_add_printable(scratch, report_unit(report));
 	fputs("| Self % | Self ", report->out);
-	print_plain(report->out, strbuf_text(scratch));
+	print_plain(report->out, strbuf_text(scratch), scratch->n);
 	fprintf(report->out, " | %s%s |\n|---:|---:|%s%s\n", total ? "Total % | " : "", names[by],
 		total ? "---:|" : "", rules[by]);
 }
@@ -122,15 +122,20 @@ static void print_line(const struct report *report, const char *before, const st
 	if (text->n == 0)
 		return;
 	fputs(before, report->out);
-	print_plain(report->out, strbuf_text(text));
+	print_plain(report->out, strbuf_text(text), text->n);
 	fputs(after, report->out);
 }
 
 static void print_remark(void *ctx, const char *text)
 {
 	const struct report *report = ctx;
+	const char *command = strchr(text, '\n');
 	fputs("- ", report->out);
-	print_plain(report->out, text);
+	print_plain(report->out, text, command ? (size_t)(command - text) : strlen(text));
+	if (command) {
+		fputc(' ', report->out);
+		print_code(report->out, command + 1);
+	}
 	fputc('\n', report->out);
 }
 

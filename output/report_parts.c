@@ -132,13 +132,18 @@ const char *report_unit(const struct report *report)
 	return report->hotspots->measure.type;
 }
 
-static void add_in_unit(const struct report *report, struct strbuf *to, int64_t value,
-			int64_t whole)
+/* Seconds with as many digits in every row, enough to tell small ones apart. */
+static void add_seconds(struct strbuf *to, int64_t ns, int64_t whole_ns)
+{
+	strbuf_addf(to, "%.*f", whole_ns < 10000000000 ? 3 : 2, (double)ns / 1e9);
+}
+
+/* An amount in the measure's own unit. */
+static void add_in_own_unit(const struct report *report, struct strbuf *to, int64_t value)
 {
 	char text[CP_TEXT_MAX];
-	if (shows_cpu(report) || in_nanoseconds(report))
-		/* as many digits in every row, enough to tell small rows apart */
-		strbuf_addf(to, "%.*f", whole < 10000000000 ? 3 : 2, (double)value / 1e9);
+	if (in_nanoseconds(report))
+		add_seconds(to, value, report->hotspots->all.value);
 	else if (value >= 0 && strcmp(report->hotspots->measure.unit, "bytes") == 0)
 		strbuf_add(to, cp_format_bytes((uint64_t)value, text));
 	else if (value >= 0)
@@ -149,11 +154,10 @@ static void add_in_unit(const struct report *report, struct strbuf *to, int64_t 
 
 void report_add_value(const struct report *report, struct strbuf *to, struct amount amount)
 {
-	const struct amount *all = &report->hotspots->all;
 	if (shows_cpu(report))
-		add_in_unit(report, to, amount.cpu_ns, all->cpu_ns);
+		add_seconds(to, amount.cpu_ns, report->hotspots->all.cpu_ns);
 	else
-		add_in_unit(report, to, amount.value, all->value);
+		add_in_own_unit(report, to, amount.value);
 }
 
 /* How time in the kernel is shown; "" when the recording does not say. */
@@ -176,7 +180,7 @@ void report_add_amount(const struct report *report, struct strbuf *to)
 	if (measure->counts_samples) {
 		add_count(to, hotspots->all.value, "sample", "samples");
 	} else {
-		add_in_unit(report, to, hotspots->all.value, hotspots->all.value);
+		add_in_own_unit(report, to, hotspots->all.value);
 		strbuf_add(to, in_nanoseconds(report) ? " s " : " ");
 		strbuf_add_printable(to, measure->type);
 	}
@@ -212,12 +216,14 @@ void report_add_selection(const struct report *report, struct strbuf *to)
 		strbuf_add(to, "no sample is left");
 		return;
 	}
-	report_add_pct(to, amount_pct(hotspots->selected.value, hotspots->all.value));
-	strbuf_add(to, " of the whole are shown (");
-	add_in_unit(report, to, hotspots->selected.value, hotspots->all.value);
+	add_in_own_unit(report, to, hotspots->selected.value);
 	strbuf_add(to, " of ");
-	add_in_unit(report, to, hotspots->all.value, hotspots->all.value);
-	strbuf_addf(to, "); percentages are of the whole");
+	add_in_own_unit(report, to, hotspots->all.value);
+	strbuf_add(to, " ");
+	strbuf_add_printable(to, hotspots->measure.type);
+	strbuf_add(to, " (");
+	report_add_pct(to, amount_pct(hotspots->selected.value, hotspots->all.value));
+	strbuf_add(to, "); percentages are of the whole profile");
 }
 
 void report_add_rest(const struct report *report, struct strbuf *to)

@@ -51,7 +51,10 @@ void report_add_value(const struct report *report, struct strbuf *to, struct amo
 /* What that is, for the head of its column: "s", "samples", "inuse_space". Not yet printable. */
 const char *report_unit(const struct report *report);
 
-/* The remarks under the quality line, worst first, one call each. Printable. */
+/*
+ * The remarks under the quality line, worst first, one call each. Printable; after a newline, if
+ * there is one, comes a command to copy.
+ */
 void report_each_remark(const struct report *report, struct strbuf *scratch,
 			void (*remark)(void *ctx, const char *text), void *ctx);
 

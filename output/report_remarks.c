@@ -53,27 +53,32 @@ static void remark_file(struct remarks *remarks)
 	}
 }
 
-static void remark_coverage(struct remarks *remarks)
+static void remark_invisible(struct remarks *remarks)
 {
 	const struct quality *quality = remarks->report->quality;
 	struct strbuf *text = remarks->text;
-	if (quality->target_cpu_ns == 0 || remarks->report->hotspots->measure.cpu_column < 0)
+	if (!quality->invisible_cpu_ns)
 		return;
-	if (quality->invisible_cpu_ns) {
-		strbuf_add(text, "kernel time is not visible here (perf_event_paranoid without "
-				 "privileges): ");
-		add_seconds(text, quality->invisible_cpu_ns);
-		strbuf_add(text, " of ");
-		add_seconds(text, quality->target_cpu_ns);
-		strbuf_add(text, " CPU were not sampled; run as root or set "
-				 "kernel.perf_event_paranoid=1");
-	} else {
-		strbuf_add(text, "CPU time covered: ");
-		add_seconds(text, quality->sampled_cpu_ns);
-		strbuf_add(text, " of ");
-		add_seconds(text, quality->target_cpu_ns);
-		strbuf_add(text, " used by the target");
-	}
+	strbuf_add(text, "kernel time is not visible here (perf_event_paranoid without "
+			 "privileges): ");
+	add_seconds(text, quality->invisible_cpu_ns);
+	strbuf_add(text, " of ");
+	add_seconds(text, quality->target_cpu_ns);
+	strbuf_add(text, " CPU were not sampled; run as root or set kernel.perf_event_paranoid=1");
+	give(remarks);
+}
+
+static void remark_coverage(struct remarks *remarks)
+{
+	const struct quality *quality = remarks->report->quality;
+	if (remarks->report->options->summary || quality->target_cpu_ns == 0 ||
+	    quality->sampled_cpu_ns == 0 || quality->invisible_cpu_ns)
+		return;
+	strbuf_add(remarks->text, "CPU time covered: ");
+	add_seconds(remarks->text, quality->sampled_cpu_ns);
+	strbuf_add(remarks->text, " of ");
+	add_seconds(remarks->text, quality->target_cpu_ns);
+	strbuf_add(remarks->text, " used by the target");
 	give(remarks);
 }
 
@@ -111,10 +116,11 @@ static void remark_stops(struct remarks *remarks)
 		enum cp_stop stop = (enum cp_stop)i;
 		if (quality->stops[i] <= 0 || cp_stop_is_complete(stop))
 			continue;
-		add_counted(remarks->text, (uint64_t)quality->stops[i], "stack", "stacks");
-		strbuf_addf(remarks->text, " incomplete, %s (", cp_stop_name(stop));
+		add_counted(remarks->text, (uint64_t)quality->stops[i], "incomplete stack",
+			    "incomplete stacks");
+		strbuf_add(remarks->text, " (");
 		report_add_pct(remarks->text, amount_pct(quality->stops[i], quality->samples));
-		strbuf_addf(remarks->text, "): %s", cp_stop_advice(stop));
+		strbuf_addf(remarks->text, "), %s: %s", cp_stop_name(stop), cp_stop_advice(stop));
 		give(remarks);
 	}
 	if (quality->fp_frames_pct >= notable_fp_pct) {
@@ -129,7 +135,7 @@ static void remark_kernel_clock(struct remarks *remarks)
 {
 	const struct quality *quality = remarks->report->quality;
 	const char *event = profile_header_get(remarks->report->profile, HEADER_EVENT);
-	if (!event || strcmp(event, "cpu-clock") != 0 ||
+	if (remarks->report->options->summary || !event || strcmp(event, "cpu-clock") != 0 ||
 	    amount_pct(quality->kernel, quality->samples) < notable_kernel_pct)
 		return;
 	strbuf_add(remarks->text, "cpu-clock is a timer interrupt: kernel code that runs with "
@@ -159,24 +165,30 @@ static void remark_modules(struct remarks *remarks)
 	const struct quality *quality = remarks->report->quality;
 	size_t most = remarks->report->options->summary ? SUMMARY_MODULES : QUALITY_MAX_REMEDIES;
 	size_t shown = 0;
+	bool needs_note = false;
 	double rest_pct = 0;
 	for (; shown < quality->n_modules && shown < most; shown++) {
-		if (quality->modules[shown].share_pct < QUALITY_REMEDY_PCT)
+		const struct quality_module *module = &quality->modules[shown];
+		if (module->share_pct < QUALITY_REMEDY_PCT)
 			break;
-		add_module(remarks->text, &quality->modules[shown]);
+		add_module(remarks->text, module);
+		needs_note = needs_note || (module->remedy && strstr(module->remedy, "-dbgsym"));
 		give(remarks);
 	}
 	for (size_t i = shown; i < quality->n_modules; i++)
 		rest_pct += quality->modules[i].share_pct;
 	if (shown < quality->n_modules) {
-		add_counted(remarks->text, quality->n_modules - shown, "module", "modules");
-		strbuf_addf(remarks->text, "%s without debug information (", shown ? " more" : "");
+		add_counted(remarks->text, quality->n_modules - shown,
+			    shown ? "more module" : "module", shown ? "more modules" : "modules");
+		strbuf_add(remarks->text, " without debug information (");
 		report_add_pct(remarks->text, rest_pct);
 		strbuf_add(remarks->text, ")");
 		give(remarks);
 	}
-	if (quality->remedy_note) {
+	if (needs_note && quality->remedy_note) {
 		strbuf_add(remarks->text, quality->remedy_note);
+		if (quality->remedy_command)
+			strbuf_addf(remarks->text, ":\n%s", quality->remedy_command);
 		give(remarks);
 	}
 }
@@ -209,12 +221,13 @@ void report_each_remark(const struct report *report, struct strbuf *scratch,
 	struct remarks remarks = {report, scratch, remark, ctx};
 	strbuf_clear(scratch);
 	remark_file(&remarks);
+	remark_invisible(&remarks);
 	remark_losses(&remarks);
-	remark_coverage(&remarks);
 	remark_stops(&remarks);
 	remark_modules(&remarks);
 	for (size_t i = 0; i < report->quality->n_runtime_hints; i++)
 		remark(ctx, report->quality->runtime_hints[i]);
 	remark_kernel_clock(&remarks);
+	remark_coverage(&remarks);
 	remark_recorder(&remarks);
 }

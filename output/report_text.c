@@ -7,8 +7,8 @@
 
 enum {
 	MIN_WIDTH = 60, /* narrower terminals wrap by themselves */
-	MIN_NAME = 20,
-	MIN_LOCATION = 16,
+	MIN_NAME = 16,
+	MIN_LOCATION = 12,
 	UNLIMITED_NAME = 60, /* without a width, longer names stand out of their column */
 };
 
@@ -49,7 +49,8 @@ static void add_name(const struct report *report, const struct hotspot *row, str
 			strbuf_add_printable(to, row->file);
 			break;
 		}
-		strbuf_add(to, "unknown file of ");
+		if (row->module[0] && row->module[0] != '[')
+			strbuf_add(to, "unknown file of ");
 		strbuf_add_printable(to, row->module[0] ? row->module : PROFILE_PATH_UNKNOWN);
 		break;
 	case REPORT_BY_MODULE:
@@ -75,9 +76,70 @@ static void add_location(const struct report *report, const struct hotspot *row,
 			strbuf_addf(to, ":%u", row->line);
 	} else if (!row->symbolized) {
 		strbuf_add(to, "(no symbols)");
+	} else if (row->kernel) {
+		strbuf_add(to, "[kernel]");
 	} else {
 		strbuf_add_printable(to, base_name(row->module));
 	}
+}
+
+/* Both ends of a name say most: its namespace, and its member. */
+static void add_without_middle(struct strbuf *to, const char *text, size_t width)
+{
+	if (strbuf_columns(text) <= width) {
+		strbuf_add(to, text);
+		return;
+	}
+	size_t head = (width - 3) / 2;
+	strbuf_add_bytes(to, text, strbuf_head(text, head));
+	strbuf_add(to, "...");
+	strbuf_add(to, strbuf_tail(text, width - 3 - head));
+}
+
+/*
+ * Copy a C++ or Rust name with what stands between the outermost pairs of @open and @close
+ * replaced by "...". Return: false when the brackets do not pair up (an operator< or ->).
+ */
+static bool add_abridged(struct strbuf *to, const char *text, char open, char close)
+{
+	size_t depth = 0;
+	for (; *text; text++) {
+		if (*text == close && depth-- == 0)
+			return false;
+		if (depth == 0)
+			strbuf_add_bytes(to, text, 1);
+		if (*text == open && depth++ == 0 && text[1] != close)
+			strbuf_add(to, "...");
+	}
+	return depth == 0;
+}
+
+/* A name that is too long loses its arguments first, then its template's, then its middle. */
+static void add_short_name(struct strbuf *to, const char *text, size_t width)
+{
+	static const struct {
+		char open, close;
+	} pairs[] = {{'(', ')'}, {'<', '>'}};
+	struct strbuf name = {0}, shorter = {0};
+	strbuf_add(&name, text);
+	for (size_t i = 0; i < 2 && strbuf_columns(strbuf_text(&name)) > width; i++) {
+		strbuf_clear(&shorter);
+		if (add_abridged(&shorter, strbuf_text(&name), pairs[i].open, pairs[i].close)) {
+			strbuf_clear(&name);
+			strbuf_add(&name, strbuf_text(&shorter));
+		}
+	}
+	static const char arguments[] = "(...)";
+	size_t n = strlen(arguments);
+	if (strbuf_columns(strbuf_text(&name)) > width && name.n > n &&
+	    strcmp(name.bytes + name.n - n, arguments) == 0) {
+		name.n -= n;
+		name.bytes[name.n] = '\0';
+	}
+	add_without_middle(to, strbuf_text(&name), width);
+	to->failed = to->failed || name.failed || shorter.failed;
+	strbuf_deinit(&name);
+	strbuf_deinit(&shorter);
 }
 
 /* Put @text into a column of @width: too long, it loses its middle, or a path its start. */
@@ -98,11 +160,7 @@ static void add_cell(struct strbuf *to, const char *text, size_t width, bool is_
 		strbuf_add(to, tail);
 		return;
 	}
-	/* both ends tell C++ names apart: the namespace in front, the member and its arguments */
-	size_t head = (width - 3) / 2;
-	strbuf_add_bytes(to, text, strbuf_head(text, head));
-	strbuf_add(to, "...");
-	strbuf_add(to, strbuf_tail(text, width - 3 - head));
+	add_short_name(to, text, width);
 }
 
 static void pad(FILE *out, size_t have, size_t want)
@@ -247,15 +305,18 @@ static void print_row(const struct table *table, const struct hotspot *row, stru
 	fputc('\n', report->out);
 }
 
-/* Print a paragraph of words within the width, its further lines indented by @indent. */
+/*
+ * Print a paragraph of words within the width, its further lines indented by @indent. What comes
+ * after a newline is a command to copy: it is never wrapped.
+ */
 static void print_wrapped(const struct report *report, const char *text, size_t at, size_t indent)
 {
 	size_t width = report->options->width;
 	if (width && width < MIN_WIDTH)
 		width = MIN_WIDTH;
 	bool first = true;
-	while (*text) {
-		size_t bytes = strcspn(text, " ");
+	while (*text && *text != '\n') {
+		size_t bytes = strcspn(text, " \n");
 		size_t columns = 0;
 		for (size_t i = 0; i < bytes; i++)
 			columns += ((unsigned char)text[i] & 0xc0) != 0x80;
@@ -274,6 +335,10 @@ static void print_wrapped(const struct report *report, const char *text, size_t 
 		text += *text == ' ';
 	}
 	fputc('\n', report->out);
+	if (*text == '\n') {
+		pad(report->out, 0, indent);
+		fprintf(report->out, "%s\n", text + 1);
+	}
 }
 
 static void print_remark(void *ctx, const char *text)
@@ -286,18 +351,14 @@ static void print_remark(void *ctx, const char *text)
 static void print_heading(const struct report *report, struct strbuf *scratch)
 {
 	if (!report->options->summary) {
-		struct strbuf method = {0};
-		report_add_method(report, &method);
 		strbuf_clear(scratch);
 		strbuf_add(scratch, "cprof: ");
 		report_add_target(report, scratch);
-		if (method.n) {
-			strbuf_add(scratch, ": ");
-			strbuf_add(scratch, strbuf_text(&method));
-		}
-		scratch->failed = scratch->failed || method.failed;
-		strbuf_deinit(&method);
 		print_wrapped(report, strbuf_text(scratch), 0, 7);
+		strbuf_clear(scratch);
+		report_add_method(report, scratch);
+		if (scratch->n)
+			print_wrapped(report, strbuf_text(scratch), 0, 0);
 	}
 	strbuf_clear(scratch);
 	report_add_amount(report, scratch);

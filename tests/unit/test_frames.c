@@ -123,6 +123,21 @@ static void test_frames__nameless_function_falls_back_to_its_module(void **state
 	profile_destroy(profile);
 }
 
+static void test_frames__line_without_a_file_is_unknown(void **state)
+{
+	(void)state;
+	struct profile *profile = build_profile();
+	location_id location =
+		build_at(profile, build_module(profile, "/bin/app", true), "run", "", 10);
+	struct frames *frames;
+	assert_int_equal(frames_create(profile, &frames), 0);
+	assert_int_equal(only_frame(frames, location)->line, 0);
+	assert_int_equal(only_frame(frames, location)->start_line, 0);
+	assert_true(only_frame(frames, location)->symbolized);
+	frames_destroy(frames);
+	profile_destroy(profile);
+}
+
 static void test_frames__stack_is_leaf_first_with_inlines_expanded(void **state)
 {
 	(void)state;
@@ -173,6 +188,7 @@ int main(void)
 		cmocka_unit_test(test_frames__inline_chain_is_innermost_first),
 		cmocka_unit_test(test_frames__addresses_of_one_line_are_one_frame),
 		cmocka_unit_test(test_frames__nameless_function_falls_back_to_its_module),
+		cmocka_unit_test(test_frames__line_without_a_file_is_unknown),
 		cmocka_unit_test(test_frames__stack_is_leaf_first_with_inlines_expanded),
 		cmocka_unit_test(test_frames__empty_profile_has_none),
 	};
