@@ -84,7 +84,7 @@ static inline struct perf_event_header *record_sample(struct record_bytes *recor
 	record_u64(record, ip);
 	record_u32s(record, origin.pid, origin.tid);
 	record_u64(record, origin.time_ns);
-	record_u64(record, 1);	     /* cpu */
+	record_u64(record, 1);       /* cpu */
 	record_u64(record, 1001001); /* period */
 	record_u64(record, n_chain);
 	for (size_t i = 0; i < n_chain; i++)
@@ -115,7 +115,7 @@ static inline struct perf_event_header *record_mmap(struct record_bytes *record,
 	record_u64(record, file_off);
 	record_u32s(record, 8, 1); /* device */
 	record_u64(record, 4711);  /* inode */
-	record_u64(record, 0);	   /* its generation */
+	record_u64(record, 0);     /* its generation */
 	record_u32s(record, 5, 2); /* PROT_READ | PROT_EXEC, MAP_PRIVATE */
 	record_text(record, path);
 	return record_end_with(record, origin);

@@ -1,2 +1,3 @@
-cprof_unit_test(perf_record USES base elf unwind profile capture)
-cprof_unit_test(perf_ring USES base elf unwind profile capture)
+foreach(file perf_record perf_ring processes dispatch modules)
+  cprof_unit_test(${file} USES base elf unwind profile capture)
+endforeach()

@@ -46,9 +46,8 @@ static void test_perf_record__sample_without_user_part(void **state)
 	(void)state;
 	struct record_bytes bytes;
 	struct perf_record record;
-	const struct perf_event_header *header =
-		record_sample(&bytes, PERF_RECORD_MISC_KERNEL, ORIGIN, 1, NULL, 0,
-			      PERF_SAMPLE_REGS_ABI_NONE);
+	const struct perf_event_header *header = record_sample(
+		&bytes, PERF_RECORD_MISC_KERNEL, ORIGIN, 1, NULL, 0, PERF_SAMPLE_REGS_ABI_NONE);
 	assert_true(perf_record_parse(header, &LAYOUT, &record));
 	assert_int_equal(record.sample.regs_abi, PERF_SAMPLE_REGS_ABI_NONE);
 	assert_null(record.sample.regs);
@@ -95,16 +94,16 @@ enum { N_CHAIN_AT = 56, STACK_SIZE_AT = N_CHAIN_AT + 8 + 8 + RECORD_REGS * 8 };
 static void test_perf_record__sample_with_hostile_counts_is_refused(void **state)
 {
 	(void)state;
-	static const uint64_t HOSTILE[] = {UINT64_MAX,	   UINT64_MAX / 8, UINT64_MAX / 8 + 1,
-					   1ULL << 61,	   1ULL << 32,	   65536,
-					   INT64_MAX,	   (uint64_t)INT64_MIN};
+	static const uint64_t HOSTILE[] = {UINT64_MAX, UINT64_MAX / 8,     UINT64_MAX / 8 + 1,
+					   1ULL << 61, 1ULL << 32,         65536,
+					   INT64_MAX,  (uint64_t)INT64_MIN};
 	static const size_t PLACES[] = {N_CHAIN_AT, STACK_SIZE_AT};
 	for (size_t p = 0; p < 2; p++) {
 		for (size_t i = 0; i < sizeof(HOSTILE) / sizeof(HOSTILE[0]); i++) {
 			struct record_bytes bytes;
 			struct perf_record record;
-			const struct perf_event_header *header =
-				record_sample(&bytes, 0, ORIGIN, 1, NULL, 0, PERF_SAMPLE_REGS_ABI_64);
+			const struct perf_event_header *header = record_sample(
+				&bytes, 0, ORIGIN, 1, NULL, 0, PERF_SAMPLE_REGS_ABI_64);
 			memcpy(bytes.bytes + PLACES[p], &HOSTILE[i], 8);
 			assert_false(perf_record_parse(header, &LAYOUT, &record));
 		}
@@ -150,8 +149,8 @@ static void test_perf_record__mmap_beyond_the_address_space_is_refused(void **st
 	(void)state;
 	struct record_bytes bytes;
 	struct perf_record record;
-	assert_false(perf_record_parse(record_mmap(&bytes, ORIGIN, UINT64_MAX - 10, 0x5000, 0, "/x"),
-				       &LAYOUT, &record));
+	assert_false(perf_record_parse(
+		record_mmap(&bytes, ORIGIN, UINT64_MAX - 10, 0x5000, 0, "/x"), &LAYOUT, &record));
 }
 
 static void test_perf_record__text_without_end_is_refused(void **state)
@@ -173,9 +172,9 @@ static void test_perf_record__comm_tells_exec(void **state)
 	assert_string_equal(record.comm.comm, "worker");
 	assert_int_equal(record.comm.tid, 101);
 	assert_false(record.comm.exec);
-	assert_true(perf_record_parse(
-		record_comm(&bytes, PERF_RECORD_MISC_COMM_EXEC, ORIGIN, "worker"), &LAYOUT,
-		&record));
+	assert_true(
+		perf_record_parse(record_comm(&bytes, PERF_RECORD_MISC_COMM_EXEC, ORIGIN, "worker"),
+				  &LAYOUT, &record));
 	assert_true(record.comm.exec);
 }
 
