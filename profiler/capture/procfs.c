@@ -188,6 +188,9 @@ void procfs_command(pid_t pid, char *buf, size_t cap)
 	buf[0] = 0;
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
 	ssize_t n = procfs_read(path, text, sizeof(text));
+	/* a program that sets its own title (redis-server) leaves the rest of its arguments empty */
+	while (n > 0 && text[n - 1] == 0)
+		n--;
 	for (ssize_t at = 0; at < n; at += (ssize_t)strlen(text + at) + 1)
 		procfs_quote(buf, cap, text + at);
 }
