@@ -55,7 +55,8 @@ static void test_help_page__is_wrapped_and_indented(void **state)
 				  "  -f, --first ARG               one two three\n"
 				  "                                four five six\n"
 				  "      --second                  short\n"
-				  "  -h, --help                    print this help\n");
+				  "  -h, --help                    print this\n"
+				  "                                help\n");
 	free(text);
 }
 
