@@ -106,8 +106,10 @@ static int access_mem(unw_addr_space_t as, unw_word_t avma, unw_word_t *value, i
 		return 0;
 	}
 	if (s->stack.sp - avma <= RED_ZONE_BYTES) {
+		/* avma == sp: the first word of a dump that does not hold it */
 		const unsigned word = (unsigned)(s->stack.sp - avma - 1) / WORD;
-		if (avma % WORD == s->stack.sp % WORD && s->red_zone_known >> word & 1) {
+		if (avma != s->stack.sp && avma % WORD == s->stack.sp % WORD &&
+		    s->red_zone_known >> word & 1) {
 			*value = s->red_zone[word];
 			return 0;
 		}
