@@ -1,10 +1,13 @@
 /*
  * flamegraph.h - a standalone interactive SVG flame graph: zoom, search with matched %, tooltips.
  *
- * Frames too narrow to see are merged into their parent's "(merged)" cell and counted, so that the
- * file stays below 1 MB whatever the profile's size. Colours follow from names alone.
+ * One file that loads nothing: real SVG elements laid out 1,200 px wide for viewers without script,
+ * and a script that draws from compact data beside them. Frames too narrow to see are merged into
+ * their parent's "(merged)" cell and counted, so that the file stays below 1,000,000 bytes whatever
+ * the profile's size. Colours follow from names alone. The root element carries the totals:
+ * data-total-samples, data-merged-frames, data-merged-samples.
  *
- * Depends on: base, profile, frames.h, quality.h. Threads: any.
+ * Depends on: base, profile, flame_tree.h, flame_cells.h. Threads: any.
  */
 #ifndef CPROF_OUTPUT_FLAMEGRAPH_H
 #define CPROF_OUTPUT_FLAMEGRAPH_H
@@ -20,7 +23,12 @@ struct flamegraph_options {
 	bool icicle;           /* root at the top */
 };
 
-/** Return: 0; -EINVAL: wrong regex; -ENODATA: no samples; -EIO; -ENOMEM; with a message. */
+/**
+ * Write a flame graph.
+ *
+ * Return: 0; -EINVAL: wrong expression; -ENODATA: no samples, or none of a matching thread;
+ *         -ERANGE: the sum of a foreign profile's values overflows; -EIO; -ENOMEM; with a message.
+ */
 int flamegraph_write(const struct profile *profile, const struct flamegraph_options *options,
 		     FILE *out, struct cp_err *err);
 

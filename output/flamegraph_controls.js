@@ -347,6 +347,10 @@ function start() {
   readState(page);
   showStatus(page, -1);
   showRoot(page.view);
+  if (page.view.zoomed) {
+    reveal(page.view, page.view.zoomed);
+    placeBars(page.view);
+  }
   root.setAttribute("data-ready", "true");
 }
 
