@@ -97,10 +97,10 @@ static size_t run(const char *path, char *const *argv, char *buf, size_t size)
 	if (pipe2(ends, O_CLOEXEC))
 		return 0;
 	CP_CLEANUP(cp_close_fd) int in = ends[0];
-	pid_t pid;
+	pid_t pid = 0;
 	int failed = start(path, argv, ends[1], &pid);
 	close(ends[1]);
-	if (failed)
+	if (failed || pid <= 0)
 		return 0;
 	size_t n = read_all(in, buf, size);
 	/* after end of file it is gone or about to go; otherwise it is late */

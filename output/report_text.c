@@ -1,5 +1,6 @@
 /* The report for people, on a terminal or in a log. */
 #include "report_parts.h"
+#include "short_name.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -7,8 +8,8 @@
 
 enum {
 	MIN_WIDTH = 60, /* narrower terminals wrap by themselves */
-	MIN_NAME = 16,
-	MIN_LOCATION = 12,
+	MIN_NAME = 18,
+	MIN_LOCATION = 10,
 	UNLIMITED_NAME = 60, /* without a width, longer names stand out of their column */
 };
 
@@ -41,8 +42,6 @@ static void add_name(const struct report *report, const struct hotspot *row, str
 	case REPORT_BY_FUNCTION:
 	case REPORT_BY_LINE:
 		strbuf_add_printable(to, row->name);
-		if (row->inlined)
-			strbuf_add(to, " (inlined)");
 		break;
 	case REPORT_BY_FILE:
 		if (row->file[0]) {
@@ -60,6 +59,12 @@ static void add_name(const struct report *report, const struct hotspot *row, str
 		report_add_thread(report, row, to);
 		break;
 	}
+}
+
+/* What stands behind a name, also behind one that had to be shortened. */
+static const char *name_suffix(const struct hotspot *row)
+{
+	return row->inlined && row->name[0] ? " (inlined)" : "";
 }
 
 /* Where: file:line, else the binary; of a thread its ids. */
@@ -81,86 +86,6 @@ static void add_location(const struct report *report, const struct hotspot *row,
 	} else {
 		strbuf_add_printable(to, base_name(row->module));
 	}
-}
-
-/* Both ends of a name say most: its namespace, and its member. */
-static void add_without_middle(struct strbuf *to, const char *text, size_t width)
-{
-	if (strbuf_columns(text) <= width) {
-		strbuf_add(to, text);
-		return;
-	}
-	size_t head = (width - 3) / 2;
-	strbuf_add_bytes(to, text, strbuf_head(text, head));
-	strbuf_add(to, "...");
-	strbuf_add(to, strbuf_tail(text, width - 3 - head));
-}
-
-/*
- * Copy a C++ or Rust name with what stands between the outermost pairs of @open and @close
- * replaced by "...". Return: false when the brackets do not pair up (an operator< or ->).
- */
-static bool add_abridged(struct strbuf *to, const char *text, char open, char close)
-{
-	size_t depth = 0;
-	for (; *text; text++) {
-		if (*text == close && depth-- == 0)
-			return false;
-		if (depth == 0)
-			strbuf_add_bytes(to, text, 1);
-		if (*text == open && depth++ == 0 && text[1] != close)
-			strbuf_add(to, "...");
-	}
-	return depth == 0;
-}
-
-/* A name that is too long loses its arguments first, then its template's, then its middle. */
-static void add_short_name(struct strbuf *to, const char *text, size_t width)
-{
-	static const struct {
-		char open, close;
-	} pairs[] = {{'(', ')'}, {'<', '>'}};
-	struct strbuf name = {0}, shorter = {0};
-	strbuf_add(&name, text);
-	for (size_t i = 0; i < 2 && strbuf_columns(strbuf_text(&name)) > width; i++) {
-		strbuf_clear(&shorter);
-		if (add_abridged(&shorter, strbuf_text(&name), pairs[i].open, pairs[i].close)) {
-			strbuf_clear(&name);
-			strbuf_add(&name, strbuf_text(&shorter));
-		}
-	}
-	static const char arguments[] = "(...)";
-	size_t n = strlen(arguments);
-	if (strbuf_columns(strbuf_text(&name)) > width && name.n > n &&
-	    strcmp(name.bytes + name.n - n, arguments) == 0) {
-		name.n -= n;
-		name.bytes[name.n] = '\0';
-	}
-	add_without_middle(to, strbuf_text(&name), width);
-	to->failed = to->failed || name.failed || shorter.failed;
-	strbuf_deinit(&name);
-	strbuf_deinit(&shorter);
-}
-
-/* Put @text into a column of @width: too long, it loses its middle, or a path its start. */
-static void add_cell(struct strbuf *to, const char *text, size_t width, bool is_path)
-{
-	size_t columns = strbuf_columns(text);
-	if (columns <= width) {
-		strbuf_add(to, text);
-		return;
-	}
-	if (is_path) {
-		const char *tail = strbuf_tail(text, width - 3);
-		const char *slash = strchr(tail, '/');
-		/* whole directories read better, unless that costs much of the column */
-		if (slash && (size_t)(slash - tail) < width / 3)
-			tail = slash;
-		strbuf_add(to, "...");
-		strbuf_add(to, tail);
-		return;
-	}
-	add_short_name(to, text, width);
 }
 
 static void pad(FILE *out, size_t have, size_t want)
@@ -200,6 +125,7 @@ static void measure_columns(struct table *table, struct strbuf *scratch)
 		value = columns > value ? columns : value;
 		strbuf_clear(scratch);
 		add_name(report, row, scratch);
+		strbuf_add(scratch, name_suffix(row));
 		columns = strbuf_columns(strbuf_text(scratch));
 		name = columns > name ? columns : name;
 		strbuf_clear(scratch);
@@ -263,6 +189,20 @@ static void print_heads(const struct table *table, struct strbuf *scratch)
 	fputc('\n', report->out);
 }
 
+/* The name, shortened to its column. */
+static void add_name_cell(const struct table *table, const struct hotspot *row, const char *name,
+			  struct strbuf *to)
+{
+	enum report_by by = table->report->options->by;
+	size_t width = table->report->options->width ? table->name_width : SIZE_MAX;
+	if (by == REPORT_BY_FILE || by == REPORT_BY_MODULE) {
+		short_path_add(to, name, width);
+		return;
+	}
+	short_name_add(to, name, width - strlen(name_suffix(row)));
+	strbuf_add(to, name_suffix(row));
+}
+
 static void print_row(const struct table *table, const struct hotspot *row, struct strbuf *cell,
 		      struct strbuf *scratch)
 {
@@ -285,20 +225,18 @@ static void print_row(const struct table *table, const struct hotspot *row, stru
 		fputs("  ", report->out);
 		print_right(report->out, strbuf_text(cell), 7);
 	}
-	bool path =
-		report->options->by == REPORT_BY_FILE || report->options->by == REPORT_BY_MODULE;
 	strbuf_clear(scratch);
 	strbuf_clear(cell);
 	add_name(report, row, scratch);
-	add_cell(cell, strbuf_text(scratch), limited ? table->name_width : SIZE_MAX, path);
+	add_name_cell(table, row, strbuf_text(scratch), cell);
 	fputs("  ", report->out);
 	print_left(report, strbuf_text(cell), table->location ? table->name_width : 0, colour);
 	if (table->location) {
 		strbuf_clear(scratch);
 		strbuf_clear(cell);
 		add_location(report, row, scratch);
-		add_cell(cell, strbuf_text(scratch), limited ? table->location_width : SIZE_MAX,
-			 true);
+		short_path_add(cell, strbuf_text(scratch),
+			       limited ? table->location_width : SIZE_MAX);
 		fputs("  ", report->out);
 		print_left(report, strbuf_text(cell), 0, NULL);
 	}

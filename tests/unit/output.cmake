@@ -1,5 +1,6 @@
 cprof_unit_test(frames USES base profile output)
 cprof_unit_test(strbuf USES base profile output)
+cprof_unit_test(short_name USES base profile output)
 cprof_unit_test(hotspots USES base profile output)
 cprof_unit_test(remedy USES base profile output)
 cprof_unit_test(quality USES base profile output)

@@ -186,6 +186,10 @@ static void test_report__lines_fit_the_width(void **state)
 			       ">::emplace_back(std::pair<std::string, int>&&)",
 			       "/usr/include/c++/12/bits/deeply/nested/directory/of/a/vector.tcc",
 			       123));
+	const struct build_line chain[] = {
+		{"ns::Klass<int, int>::inlined_method_of_some_length(int, int)", "k.h", 7, 5},
+		{"main", "cpu_split.c", 12, 9}};
+	BUILD_SAMPLES(profile, thread, 50, build_chain(profile, app, chain, 2));
 	static const unsigned widths[] = {60, 80, 100, 200};
 	for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
 		struct report_options options = {.width = widths[i]};
@@ -199,6 +203,7 @@ static void test_report__lines_fit_the_width(void **state)
 	/* arguments go first, then what is in the templates; of a path the tail stays */
 	expect_part(text, " std::vector<...>::emplace_back");
 	expect_part(text, ".../a/vector.tcc:123\n");
+	expect_part(text, " (inlined)  k.h:7\n");
 	free(text);
 	options.width = 0;
 	text = report(profile, &options);

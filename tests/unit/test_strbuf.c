@@ -50,11 +50,13 @@ static void test_strbuf__printable_writes_control_characters_out(void **state)
 	expect_printable("a\nb\tc\x1b[31md\x7f", "a\\x0ab\\x09c\\x1b[31md\\x7f");
 	/* C1 control U+009B starts an escape sequence on some terminals */
 	expect_printable("\xc2\x9b", "\\x9b");
+	/* NOLINTBEGIN(misc-misleading-bidirectional) what is tested */
 	/* right-to-left override, isolate, left-to-right mark, line separator */
 	expect_printable("\xe2\x80\xae", "\\u202e");
 	expect_printable("\xe2\x81\xa6", "\\u2066");
 	expect_printable("\xe2\x80\x8e", "\\u200e");
 	expect_printable("\xe2\x80\xa8", "\\u2028");
+	/* NOLINTEND(misc-misleading-bidirectional) */
 }
 
 static void test_strbuf__valid_utf8_stays(void **state)
