@@ -55,9 +55,17 @@ static int end_source(struct scan *scan, struct cp_err *err)
 {
 	if (scan->gz.n_out == 0)
 		return cp_fail(err, -EBADMSG, "the file is empty: nothing was recorded");
-	if (!pprof_frames_at_boundary(&scan->frames))
-		return cp_fail(err, -EBADMSG, "damaged: it ends in the middle of a field");
-	return 0;
+	if (pprof_frames_at_boundary(&scan->frames))
+		return 0;
+	if (scan->gz.bare)
+		return cp_fail(err, -EBADMSG,
+			       "not a profile, or cut in the middle of a field: neither gzip nor "
+			       "an uncompressed pprof message");
+	if (!scan->extent->members)
+		return cp_fail(err, -EBADMSG,
+			       "not a profile: the gzip data holds something other than pprof, or "
+			       "ends in the middle of a field");
+	return cp_fail(err, -EBADMSG, "damaged: it ends in the middle of a field");
 }
 
 static int end_failed(struct scan *scan, struct cp_err *err)
