@@ -131,10 +131,18 @@ static void show_symbols(void)
 {
 	puts("\nWhere names come from");
 	bool kernel = kernel_symbols_readable();
-	finding("kernel (/proc/kallsyms)", kernel ? "readable" : "hidden",
+	char restricted[16] = "";
+	read_line("/proc/sys/kernel/kptr_restrict", restricted, sizeof(restricted));
+	/* kernel/kallsyms.c, kallsyms_show_value(): 0 shows them to whoever may use perf for the
+	 * kernel, 1 to CAP_SYSLOG, 2 to nobody */
+	finding("kernel (/proc/kallsyms)",
+		kernel ? "readable" : "hidden: kernel frames show as [kernel]",
 		kernel ? NULL
-		       : "kernel frames show as [kernel]: run as root, or: sysctl "
-			 "kernel.kptr_restrict=0");
+		: strcmp(restricted, "0") == 0
+			? "run as root, or: sysctl kernel.perf_event_paranoid=1"
+		: strcmp(restricted, "1") == 0 ? "run as root, or: sysctl kernel.kptr_restrict=0 "
+						 "kernel.perf_event_paranoid=1"
+					       : "sysctl kernel.kptr_restrict=1, and run as root");
 	bool debug_files = access("/usr/lib/debug/.build-id", R_OK | X_OK) == 0;
 	finding("/usr/lib/debug", debug_files ? "has debug files" : "no debug files",
 		debug_files ? NULL
@@ -212,7 +220,8 @@ static int doctor_run(const struct cli_command *self, int argc, char **argv)
 		target_state_read(pid, &target);
 	struct perf_probe probe;
 	/* a process that is gone or forbidden would hide what works here in general */
-	perf_probe_run(target.exists && target.maps_readable ? pid : 0, &probe);
+	bool probed = target.exists && target.maps_readable && !target.kernel_thread;
+	perf_probe_run(probed ? pid : 0, &probe);
 	show_system();
 	show_engine(&probe);
 	show_settings(&probe);

@@ -10,21 +10,23 @@
 #include <stdio.h>
 #include <string.h>
 
-static void on_broken_pipe(int signal_number)
+static void on_failed_write(int signal_number)
 {
 	(void)signal_number;
 }
 
 /*
- * Writing to a closed pipe shall give EPIPE, not end the program: a recording goes on when
- * `cprof ... 2>&1 | head` has seen enough. A handler, not SIG_IGN, as that one would be inherited
- * by the command that `record` starts.
+ * Writing to a closed pipe, or beyond the limit of a file's size, shall give an error, not end the
+ * program: a recording goes on when `cprof ... 2>&1 | head` has seen enough, and what fitted into
+ * the file stays a valid profile. Handlers, not SIG_IGN, as that would be inherited by the command
+ * that `record` starts.
  */
-static void keep_broken_pipes_quiet(void)
+static void turn_signals_into_errors(void)
 {
-	struct sigaction action = {.sa_handler = on_broken_pipe, .sa_flags = SA_RESTART};
+	struct sigaction action = {.sa_handler = on_failed_write, .sa_flags = SA_RESTART};
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGPIPE, &action, NULL);
+	sigaction(SIGXFSZ, &action, NULL);
 }
 
 /* A full disk may show only when the last bytes leave the buffer. */
@@ -62,7 +64,7 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	keep_broken_pipes_quiet();
+	turn_signals_into_errors();
 	int status = run(argc, argv);
 	terminal_progress_end();
 	return close_stdout(status);

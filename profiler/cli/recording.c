@@ -206,8 +206,9 @@ static int record(const struct recording_request *request, const char *path, int
 	interrupts_recording_over();
 	if (code) {
 		cli_fail("%s", err.message);
-		if (result.samples && path == request->output)
-			cli_note("what was recorded before is kept: %s", path);
+		if (strcmp(path, CLI_DEFAULT_PROFILE) == 0 && access(".", W_OK) != 0)
+			cli_note("this directory cannot be written to: -o FILE puts the profile "
+				 "elsewhere");
 		return exit_status(request, &result, CLI_FAILED);
 	}
 	int status = finish(request, path);
