@@ -142,7 +142,8 @@ static int collect_candidates(struct chooser *chooser)
 {
 	const struct flame_tree *tree = chooser->tree;
 	for (uint32_t i = 0; i < tree->n; i++) {
-		if (width_px(chooser, tree->nodes[i].total) < chooser->options->min_px)
+		if (i != FLAME_ROOT &&
+		    width_px(chooser, tree->nodes[i].total) < chooser->options->min_px)
 			continue;
 		if (!CP_ARRAY_PUSH(chooser->candidates, chooser->n_candidates,
 				   chooser->cap_candidates))
@@ -150,8 +151,9 @@ static int collect_candidates(struct chooser *chooser)
 		chooser->candidates[chooser->n_candidates - 1] = i;
 	}
 	/* widest first, so that to stop anywhere keeps every frame's ancestors */
-	qsort_r(chooser->candidates, chooser->n_candidates, sizeof(*chooser->candidates),
-		compare_candidates, (void *)tree);
+	if (chooser->n_candidates)
+		qsort_r(chooser->candidates, chooser->n_candidates, sizeof(*chooser->candidates),
+			compare_candidates, (void *)tree);
 	for (size_t i = tree->n; i-- > 0;) {
 		chooser->subtree[i]++;
 		if (tree->nodes[i].parent != FLAME_NONE)

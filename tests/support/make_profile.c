@@ -170,6 +170,7 @@ static void make_hostile(struct profile *profile)
 		"javascript:window.pwned=1",
 		"bad utf-8 \xff\xc3\x28\xed\xa0\x80 tail",
 		"control \x01\x1b[31m\n\t\x7f end",
+		/* NOLINTNEXTLINE(misc-misleading-bidirectional) */
 		"bidi \xe2\x80\xae gnp.exe \xe2\x81\xa6",
 		"\xe5\x87\xbd\xe6\x95\xb0\xe3\x83\x86\xe3\x82\xb9\xe3\x83\x88 wide",
 		"__proto__",
