@@ -3,6 +3,15 @@
 from tolerance import assert_share
 
 
+def stacks_of(profile, function):
+    """Of the work itself: before it, the sample finds out how fast the machine is."""
+    return [
+        (frames, count)
+        for frames, count in profile.folded()
+        if function in frames and "truth_calibrate" not in frames
+    ]
+
+
 def test_a_deep_stack_keeps_its_leaf_side_and_is_counted(recordings):
     profile = recordings("deep_recursion", "--cpu-seconds", 5.4)
     n = profile.samples
@@ -10,8 +19,7 @@ def test_a_deep_stack_keeps_its_leaf_side_and_is_counted(recordings):
     rows = {row["function"]: row for row in profile.hotspots()}
     for name, share in shares.items():
         assert_share(name, rows[name]["self_samples"] / n, share, n)
-    deep = [(frames, c) for frames, c in profile.folded() if "burn_leaf" in frames]
-    for frames, _ in deep:
+    for frames, _ in stacks_of(profile, "burn_leaf"):
         user = [frame for frame in frames if not frame.endswith("_[k]")]
         assert "truth_block" in user and "run_phase" in user, user[-5:]
         between = user[user.index("descend") : user.index("truth_block")]
@@ -26,15 +34,15 @@ def test_a_deep_stack_keeps_its_leaf_side_and_is_counted(recordings):
 
 def test_a_truncated_stack_says_so_in_folded_output(recordings):
     profile = recordings("deep_recursion", "--cpu-seconds", 5.4)
-    deep = [frames for frames, _ in profile.folded() if "burn_leaf" in frames]
-    assert all(frames[1] == "[truncated]" for frames in deep)
+    deep = stacks_of(profile, "burn_leaf")
+    assert all(frames[1] == "[truncated]" for frames, _ in deep)
 
 
 def test_a_stack_that_fits_is_complete(recordings):
     profile = recordings("deep_recursion", "--depth", 50, "--cpu-seconds", 5.4)
     n = profile.samples
     assert profile.report()["quality"]["complete_pct"] > 99.5
-    deep = [(frames, c) for frames, c in profile.folded() if frames[-1] == "burn_leaf"]
+    deep = stacks_of(profile, "burn_leaf")
     assert sum(c for _, c in deep) / n > 0.7
     for frames, _ in deep:
         assert frames.count("descend") == 50
