@@ -80,7 +80,7 @@ static void add_location(const struct report *report, const struct hotspot *row,
 		if (row->line)
 			strbuf_addf(to, ":%u", row->line);
 	} else if (!row->symbolized) {
-		strbuf_add(to, "(no symbols)");
+		strbuf_add(to, "(no symbol)");
 	} else if (row->kernel) {
 		strbuf_add(to, "[kernel]");
 	} else {
