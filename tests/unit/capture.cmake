@@ -1,3 +1,4 @@
-foreach(file perf_record perf_ring processes dispatch modules recorder)
+foreach(file
+    command dispatch modules perf_probe perf_record perf_ring processes procfs recorder targets)
   cprof_unit_test(${file} USES base elf unwind profile capture)
 endforeach()
