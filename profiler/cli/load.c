@@ -80,7 +80,8 @@ static struct profile_location *set_names_aside(struct profile *profile)
 	struct profile_location *before = malloc(bytes + 1);
 	if (!before)
 		return NULL;
-	memcpy(before, profile->locations, bytes);
+	if (bytes)
+		memcpy(before, profile->locations, bytes);
 	for (size_t i = 0; i < profile->n_locations; i++) {
 		struct profile_location *location = &profile->locations[i];
 		if (!profile->modules[location->module.v].has_lines)
