@@ -159,7 +159,7 @@ static void put_message(struct pprof_encoder *encoder, enum pprof_field field,
 			const ProtobufCMessage *message)
 {
 	size_t n = protobuf_c_message_get_packed_size(message);
-	if (SCRATCH(encoder, encoder->packed, encoder->cap_packed, n))
+	if (SCRATCH(encoder, encoder->packed, encoder->cap_packed, n + 1))
 		put_bytes(encoder, field, encoder->packed,
 			  protobuf_c_message_pack(message, encoder->packed));
 }
