@@ -111,7 +111,7 @@ static int add_pseudo(struct modules *modules, const char *path, const char *bui
 {
 	if (*cached == 0) {
 		struct profile_module whole = {.svma_end = UINT64_MAX};
-		module_id id;
+		module_id id = {0};
 		int code = add_module(modules, path, build_id, whole, &id);
 		if (code < 0)
 			return code;
@@ -182,7 +182,7 @@ int modules_locate(struct modules *modules, struct process *process, uint64_t av
 	if (mapping->kind == MAPPING_ANON)
 		return add_jit(modules, process, out);
 	if (mapping->user_id == 0) {
-		module_id id;
+		module_id id = {0};
 		int code = add_mapped(modules, mapping, &id);
 		if (code < 0)
 			return code;

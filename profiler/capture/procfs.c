@@ -188,7 +188,8 @@ void procfs_command(pid_t pid, char *buf, size_t cap)
 	buf[0] = 0;
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
 	ssize_t n = procfs_read(path, text, sizeof(text));
-	/* a program that sets its own title (redis-server) leaves the rest of its arguments empty */
+	/* a program that sets its own title (redis-server) leaves the rest of its arguments empty
+	 */
 	while (n > 0 && text[n - 1] == 0)
 		n--;
 	for (ssize_t at = 0; at < n; at += (ssize_t)strlen(text + at) + 1)
@@ -227,7 +228,7 @@ bool procfs_exe_start(pid_t pid, uint64_t *out_avma)
 
 size_t procfs_online_cpus(int *cpus, size_t cap)
 {
-	char text[4096];
+	char text[4096] = "";
 	size_t n = 0;
 	if (procfs_read("/sys/devices/system/cpu/online", text, sizeof(text)) > 0) {
 		char *at = text;

@@ -141,7 +141,7 @@ static int label_of(struct sample_sink *sink, struct thread *thread, thread_id *
 			.pid = (uint32_t)process->pid,
 			.tid = (uint32_t)thread->tid,
 		};
-		thread_id id;
+		thread_id id = {0};
 		int code = profile_string(sink->profile, process->comm, &label.comm);
 		if (code == 0)
 			code = profile_string(sink->profile, thread->name, &label.name);
