@@ -27,6 +27,7 @@ struct elf_image {
 	struct elf_segment *segments;
 	size_t n_segments;
 	struct elf_build_id build_id;
+	uint64_t entry;
 	bool pie;
 	bool has_table;
 	struct elf_eh_frame_hdr hdr;
@@ -255,6 +256,7 @@ static int read_image(struct elf_image *image, const struct source *source)
 	if (ret)
 		return ret;
 	image->pie = ehdr.e_type == ET_DYN;
+	image->entry = ehdr.e_entry;
 	CP_CLEANUP(cp_free) Elf64_Phdr *phdrs = malloc(ehdr.e_phnum * sizeof(*phdrs));
 	image->segments = calloc(ehdr.e_phnum, sizeof(*image->segments));
 	if (!phdrs || !image->segments)
@@ -335,6 +337,11 @@ const struct elf_build_id *elf_image_build_id(const struct elf_image *image)
 bool elf_image_is_pie(const struct elf_image *image)
 {
 	return image->pie;
+}
+
+uint64_t elf_image_entry(const struct elf_image *image)
+{
+	return image->entry;
 }
 
 /*

@@ -141,6 +141,30 @@ static size_t carve(struct address_space *space, size_t at, uint64_t start, uint
 	return at;
 }
 
+/* True when an address gets the same binary and bias from both, or from neither one. */
+static bool same_answer(const struct mapping *mapping, const struct mapping *other)
+{
+	if (mapping->kind == MAPPING_ANON && other->kind == MAPPING_ANON)
+		return true;
+	return mapping->kind == other->kind && mapping->inode == other->inode &&
+	       mapping->dev_major == other->dev_major && mapping->dev_minor == other->dev_minor &&
+	       mapping->avma_start - mapping->file_off == other->avma_start - other->file_off;
+}
+
+/*
+ * A JIT changes the protection of its code pages all the time, each time a record of a mapping that
+ * replaces parts of others: what is cached for the binaries' code must survive that.
+ *
+ * @at: of the first mapping that ends above the start of @added
+ */
+static bool voids_answers(const struct address_space *space, size_t at, const struct mapping *added)
+{
+	for (; at < space->n && space->mappings[at].avma_start < added->avma_end; at++)
+		if (!same_answer(&space->mappings[at], added))
+			return true;
+	return false;
+}
+
 int address_space_add(struct address_space *space, uint64_t avma_start, uint64_t avma_end,
 		      uint64_t file_off, const struct mapping_file *file)
 {
@@ -170,6 +194,7 @@ int address_space_add(struct address_space *space, uint64_t avma_start, uint64_t
 	added.path = strdup(file->path);
 	if (!added.path)
 		return -ENOMEM;
+	const bool voided = voids_answers(space, at, &added);
 	const size_t place = carve(space, at, avma_start, avma_end);
 	if (place == SIZE_MAX) {
 		free(added.path);
@@ -178,7 +203,7 @@ int address_space_add(struct address_space *space, uint64_t avma_start, uint64_t
 	memmove(&moved[place + 1], &moved[place], (space->n - place) * sizeof(*moved));
 	moved[place] = added;
 	space->n++;
-	space->generation++;
+	space->generation += voided;
 	return 0;
 }
 
@@ -209,7 +234,7 @@ static int read_lines(struct address_space *space, FILE *file, struct cp_err *er
 	return ferror(file) ? fail_maps(err, space->pid, errno) : 0;
 }
 
-/* Take over what is known about the mappings that are still there. Return: all are the same. */
+/* Take over what is known about the mappings that are still there. Return: all still are. */
 static bool inherit(struct address_space *fresh, const struct address_space *old)
 {
 	size_t n_same = 0;
@@ -225,7 +250,7 @@ static bool inherit(struct address_space *fresh, const struct address_space *old
 		mapping->deleted = deleted;
 		n_same++;
 	}
-	return n_same == fresh->n && n_same == old->n;
+	return n_same == old->n;
 }
 
 int address_space_read_proc(struct address_space *space, struct cp_err *err)

@@ -93,7 +93,11 @@ struct mapping *address_space_find(struct address_space *space, uint64_t avma);
 
 size_t address_space_count(const struct address_space *space);
 
-/** Changes with every change of the mappings: what was cached for another number is void. */
+/**
+ * Changes when what was found out about an address may no longer hold: what was cached for another
+ * number is void. A mapping where none was before does not change it, so "no mapping" must not be
+ * cached.
+ */
 uint64_t address_space_generation(const struct address_space *space);
 
 #endif

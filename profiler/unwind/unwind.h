@@ -22,7 +22,10 @@ struct unwind_stack {
 	uint64_t sp; /* avma of bytes[0] */
 	const uint8_t *bytes;
 	size_t n_bytes;
-	/* False: the copy ends where the stack's mapping ends, so nothing is missing. */
+	/*
+	 * False: the copy ended by itself, at the end of the stack's mapping or at a page that was
+	 * not present, and not because as much was copied as was asked for.
+	 */
 	bool maybe_more;
 };
 

@@ -19,17 +19,16 @@ struct cie {
 	bool signal_frame;
 };
 
-/* The index entry with the greatest start at or below @svma, or NULL. */
-static const uint8_t *search_index(const struct elf_image *image,
-				   const struct elf_eh_frame_hdr *hdr, uint64_t svma,
-				   uint64_t *entry_svma)
+bool eh_frame_search(const struct elf_image *image, uint64_t svma, struct eh_frame_entry *out)
 {
-	const uint8_t *table =
-		elf_image_bytes(image, hdr->table_svma, hdr->n_entries * ENTRY_BYTES);
-	const int64_t wanted = (int64_t)(svma - hdr->svma);
-	uint64_t lo = 0, hi = hdr->n_entries;
+	struct elf_eh_frame_hdr hdr;
+	if (!elf_image_eh_frame_hdr(image, &hdr))
+		return false;
+	const uint8_t *table = elf_image_bytes(image, hdr.table_svma, hdr.n_entries * ENTRY_BYTES);
+	const int64_t wanted = (int64_t)(svma - hdr.svma);
+	uint64_t lo = 0, hi = hdr.n_entries;
 	if (!table)
-		return NULL;
+		return false;
 	while (lo < hi) {
 		const uint64_t mid = lo + (hi - lo) / 2;
 		int32_t start;
@@ -40,9 +39,15 @@ static const uint8_t *search_index(const struct elf_image *image,
 			hi = mid;
 	}
 	if (lo == 0)
-		return NULL;
-	*entry_svma = hdr->table_svma + (lo - 1) * ENTRY_BYTES;
-	return table + (lo - 1) * ENTRY_BYTES;
+		return false;
+	int32_t to_fde;
+	memcpy(&to_fde, table + (lo - 1) * ENTRY_BYTES + 4, sizeof(to_fde));
+	*out = (struct eh_frame_entry){
+		.hdr_svma = hdr.svma,
+		.svma = hdr.table_svma + (lo - 1) * ENTRY_BYTES,
+		.fde_svma = hdr.svma + (uint64_t)(int64_t)to_fde,
+	};
+	return true;
 }
 
 /* The record (CIE or FDE) at @svma, without its length field. */
@@ -129,11 +134,11 @@ static bool check_lsda(struct cfi_reader data, unsigned encoding)
 	return !data.failed;
 }
 
-static bool parse_fde(const struct elf_image *image, uint64_t svma, struct eh_frame_fde *fde)
+bool eh_frame_parse(const struct elf_image *image, uint64_t fde_svma, struct eh_frame_fde *out)
 {
 	struct cfi_reader reader;
 	struct cie cie;
-	if (!read_record(image, svma, FDE_BYTES_MAX, &reader))
+	if (!read_record(image, fde_svma, FDE_BYTES_MAX, &reader))
 		return false;
 	const uint64_t id_svma = reader.svma;
 	const uint64_t to_cie = cfi_read_fixed(&reader, 4);
@@ -151,29 +156,10 @@ static bool parse_fde(const struct elf_image *image, uint64_t svma, struct eh_fr
 	}
 	if (reader.failed || size > UINT64_MAX - start || !cfi_check(reader))
 		return false;
-	fde->svma_start = start;
-	fde->svma_end = start + size;
-	fde->signal_frame = cie.signal_frame;
+	*out = (struct eh_frame_fde){
+		.svma_start = start,
+		.svma_end = start + size,
+		.signal_frame = cie.signal_frame,
+	};
 	return true;
-}
-
-enum eh_frame_result eh_frame_find(const struct elf_image *image, uint64_t svma,
-				   struct eh_frame_fde *out)
-{
-	struct elf_eh_frame_hdr hdr;
-	struct eh_frame_fde fde;
-	if (!elf_image_eh_frame_hdr(image, &hdr))
-		return EH_FRAME_NONE;
-	const uint8_t *entry = search_index(image, &hdr, svma, &fde.entry_svma);
-	if (!entry)
-		return EH_FRAME_NONE;
-	int32_t to_fde;
-	memcpy(&to_fde, entry + 4, sizeof(to_fde));
-	fde.hdr_svma = hdr.svma;
-	if (!parse_fde(image, hdr.svma + (uint64_t)(int64_t)to_fde, &fde))
-		return EH_FRAME_UNSUPPORTED;
-	if (svma < fde.svma_start || svma >= fde.svma_end)
-		return EH_FRAME_NONE;
-	*out = fde;
-	return EH_FRAME_FOUND;
 }

@@ -11,21 +11,25 @@
 
 #include "elf/elf_image.h"
 
+/* An entry of the index, .eh_frame_hdr. */
+struct eh_frame_entry {
+	uint64_t hdr_svma; /* of the index, which the entry's numbers are relative to */
+	uint64_t svma;     /* of the entry */
+	uint64_t fde_svma;
+};
+
 struct eh_frame_fde {
 	uint64_t svma_start, svma_end; /* the code it describes */
-	uint64_t hdr_svma;             /* of .eh_frame_hdr, which its index is relative to */
-	uint64_t entry_svma;           /* of its entry in the index */
-	bool signal_frame;             /* 'S': the frame was interrupted, not called */
+	bool signal_frame;             /* 'S': the caller was interrupted, not calling */
 };
 
-enum eh_frame_result {
-	EH_FRAME_FOUND,
-	EH_FRAME_NONE,        /* no table, or none of its functions holds the address */
-	EH_FRAME_UNSUPPORTED, /* damaged, or in a form that no compiler emits */
-};
+/**
+ * The entry with the greatest start at or below an address, whose FDE may end before the address.
+ * Return: false when there is none, or no table.
+ */
+bool eh_frame_search(const struct elf_image *image, uint64_t svma, struct eh_frame_entry *out);
 
-/** @out: written when EH_FRAME_FOUND. */
-enum eh_frame_result eh_frame_find(const struct elf_image *image, uint64_t svma,
-				   struct eh_frame_fde *out);
+/** Return: false when the FDE is damaged, or in a form that no compiler emits; @out untouched. */
+bool eh_frame_parse(const struct elf_image *image, uint64_t fde_svma, struct eh_frame_fde *out);
 
 #endif

@@ -37,9 +37,9 @@ struct query {
 	uint64_t avma;
 	const struct elf_image *image;
 	uint64_t bias;
+	struct eh_frame_entry entry;
 	struct eh_frame_fde fde;
-	bool found;
-	uint32_t rule_id;
+	bool failed; /* to keep a rule */
 };
 
 struct stepper {
@@ -155,9 +155,9 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t avma, unw_proc_info_t 
 		.format = UNW_INFO_FORMAT_REMOTE_TABLE,
 		.u.rti =
 			{
-				.segbase = q->fde.hdr_svma + q->bias,
+				.segbase = q->entry.hdr_svma + q->bias,
 				.table_len = 1, /* in words */
-				.table_data = q->fde.entry_svma + q->bias,
+				.table_data = q->entry.svma + q->bias,
 			},
 	};
 	return _Ux86_64_dwarf_search_unwind_table(as, avma, &table, info, need, arg);
@@ -193,9 +193,8 @@ int stepper_create(struct address_space *space, struct stepper **out)
 		return -ENOMEM;
 	s->space = space;
 	s->generation = address_space_generation(space);
-	rule_cache_init(&s->cache);
 	s->as = unw_create_addr_space(&accessors, 0);
-	if (!s->as) {
+	if (rule_cache_init(&s->cache) != 0 || !s->as) {
 		stepper_destroy(s);
 		return -ENOMEM;
 	}
@@ -222,34 +221,56 @@ void stepper_sync(struct stepper *s)
 	s->generation = generation;
 }
 
-/* libunwind reports the rules of a function one after the other: keep the one looked for. All are
- * let pass, because libunwind leaks its remembered states when it is stopped. */
+/* libunwind reports the rules of a function one after the other. All are let pass also when one
+ * could not be kept, because libunwind leaks its remembered states when it is stopped. */
 static int keep_rule(void *token, void *state, size_t n, unw_word_t start, unw_word_t end)
 {
 	struct stepper *s = token;
-	if (s->query.avma < start || s->query.avma >= end)
-		return 0;
-	s->query.found = n <= RULE_BYTES_MAX &&
-			 rule_cache_intern(&s->cache, state, n, &s->query.rule_id) == 0;
+	(void)end;
+	if (!s->query.failed && rule_cache_add_row(&s->cache, start, state, n) != 0)
+		s->query.failed = true;
 	return 0;
 }
 
-/* Make libunwind parse the function's rules. */
-static uint32_t parse_rule(struct stepper *s, uint64_t avma, const struct mapping *mapping,
-			   const struct eh_frame_fde *fde)
+/* Make libunwind parse a function's rules. Return: false when it cannot; it then has no rows. */
+static bool parse_rules(struct stepper *s, const struct mapping *mapping,
+			const struct eh_frame_entry *entry, const struct eh_frame_fde *fde)
 {
 	s->query = (struct query){
 		.active = true,
-		.avma = avma,
+		.avma = fde->svma_start + mapping->bias,
 		.image = mapping->image,
 		.bias = mapping->bias,
+		.entry = *entry,
 		.fde = *fde,
 	};
 	unw_cursor_t cursor;
 	const bool ok = unw_init_remote(&cursor, s->as, s) == 0 &&
-			unw_reg_states_iterate(&cursor, keep_rule, s) >= 0 && s->query.found;
+			unw_reg_states_iterate(&cursor, keep_rule, s) >= 0 && !s->query.failed;
 	s->query.active = false;
-	return ok ? s->query.rule_id : RULE_ID_UNSUPPORTED;
+	if (!ok)
+		rule_cache_drop_rows(&s->cache);
+	return ok;
+}
+
+static const struct rule_function *add_function(struct stepper *s, const struct mapping *mapping,
+						const struct eh_frame_entry *entry)
+{
+	struct rule_function *function =
+		rule_cache_add_function(&s->cache, entry->svma + mapping->bias);
+	if (!function)
+		return NULL;
+	struct eh_frame_fde fde;
+	if (!eh_frame_parse(mapping->image, entry->fde_svma, &fde)) {
+		function->avma_end = UINT64_MAX; /* it could be anywhere */
+		return function;
+	}
+	function->avma_start = fde.svma_start + mapping->bias;
+	function->avma_end = fde.svma_end + mapping->bias;
+	function->signal_frame = fde.signal_frame;
+	if (function->avma_start < function->avma_end)
+		parse_rules(s, mapping, entry, &fde);
+	return function;
 }
 
 static uint32_t look_up(struct stepper *s, uint64_t avma, bool *signal_frame)
@@ -257,29 +278,39 @@ static uint32_t look_up(struct stepper *s, uint64_t avma, bool *signal_frame)
 	const struct mapping *mapping = address_space_find(s->space, avma);
 	if (!mapping)
 		return RULE_ID_NO_MAP;
-	if (!mapping->image)
+	struct eh_frame_entry entry;
+	if (!mapping->image || !eh_frame_search(mapping->image, avma - mapping->bias, &entry))
 		return RULE_ID_NO_CFI;
-	struct eh_frame_fde fde;
-	switch (eh_frame_find(mapping->image, avma - mapping->bias, &fde)) {
-	case EH_FRAME_FOUND:
-		*signal_frame = fde.signal_frame;
-		return parse_rule(s, avma, mapping, &fde);
-	case EH_FRAME_NONE:
-		return RULE_ID_NO_CFI;
-	default:
+	const struct rule_function *function =
+		rule_cache_function(&s->cache, entry.svma + mapping->bias);
+	if (!function)
+		function = add_function(s, mapping, &entry);
+	if (!function)
 		return RULE_ID_UNSUPPORTED;
-	}
+	if (avma < function->avma_start || avma >= function->avma_end)
+		return RULE_ID_NO_CFI;
+	uint32_t rule_id = RULE_ID_UNSUPPORTED;
+	rule_cache_search(&s->cache, function, avma, &rule_id);
+	*signal_frame = function->signal_frame;
+	return rule_id;
 }
 
 struct step_rule stepper_find(struct stepper *s, uint64_t avma)
 {
-	uint32_t rule_id;
-	bool signal_frame = false;
-	if (!rule_cache_get(&s->cache, avma, &rule_id, &signal_frame)) {
-		rule_id = look_up(s, avma, &signal_frame);
-		rule_cache_put(&s->cache, avma, rule_id, signal_frame);
+	struct rule_pc *pc = rule_cache_pc(&s->cache, avma);
+	if (!pc->used || pc->avma != avma) {
+		bool signal_frame = false;
+		const uint32_t rule_id = look_up(s, avma, &signal_frame);
+		if (rule_id == RULE_ID_NO_MAP) /* a mapping can come: address_space_generation() */
+			return (struct step_rule){.kind = RULE_NO_MAP};
+		*pc = (struct rule_pc){
+			.avma = avma,
+			.rule_id = rule_id,
+			.used = true,
+			.signal_frame = signal_frame,
+		};
 	}
-	switch (rule_id) {
+	switch (pc->rule_id) {
 	case RULE_ID_NO_MAP:
 		return (struct step_rule){.kind = RULE_NO_MAP};
 	case RULE_ID_NO_CFI:
@@ -289,8 +320,8 @@ struct step_rule stepper_find(struct stepper *s, uint64_t avma)
 	default:
 		return (struct step_rule){
 			.kind = RULE_CFI,
-			.signal_frame = signal_frame,
-			.state = s->cache.rules[rule_id].bytes,
+			.signal_frame = pc->signal_frame,
+			.state = s->cache.rules[pc->rule_id].bytes,
 		};
 	}
 }

@@ -4,9 +4,8 @@
  * libunwind parses the tables and applies the rule; finding the tables, memory and the cache are
  * ours. unw_step() is not used: it takes a lock and changes the signal mask twice a step, its cache
  * does not tell a return address from an interrupted pc, and it guesses where there is no
- * information. Instead the rule of each pc is taken once (unw_reg_states_iterate), kept, and
- * applied (unw_apply_reg_state). Equal rules are stored once; most of a process's pcs share a few
- * hundred.
+ * information. Instead the rules of each function are taken once (unw_reg_states_iterate), kept,
+ * and applied (unw_apply_reg_state).
  *
  * Depends on: base, elf, address_space.h, unwind.h, libunwind. Threads: one at a time.
  */

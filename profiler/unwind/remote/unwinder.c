@@ -16,9 +16,12 @@ enum { WORD = sizeof(uint64_t) };
 static const uint64_t user_limit = UINT64_C(1) << 47;      /* four-level paging */
 static const uint64_t lowest_code = UINT64_C(1) << 16;     /* vm.mmap_min_addr */
 static const uint64_t frame_bytes_max = UINT64_C(1) << 23; /* the default stack limit */
+static const uint64_t entry_code_bytes = 64; /* ld.so's has 61, other C libraries' fewer */
+static const uint64_t argc_max = UINT64_C(1) << 20;
 static const uint32_t all_regs = (UINT32_C(1) << UNWIND_REGS_MAX) - 1;
 
 struct unwinder {
+	struct address_space *space; /* borrowed */
 	struct stepper *stepper;
 };
 
@@ -30,6 +33,7 @@ struct frame {
 };
 
 struct walk {
+	struct address_space *space;
 	struct stepper *stepper;
 	const struct unwind_stack *stack;
 	struct frame frame;
@@ -41,6 +45,7 @@ int unwinder_create(struct address_space *space, struct unwinder **out)
 	struct unwinder *unwinder = calloc(1, sizeof(*unwinder));
 	if (!unwinder)
 		return -ENOMEM;
+	unwinder->space = space;
 	const int ret = stepper_create(space, &unwinder->stepper);
 	if (ret) {
 		free(unwinder);
@@ -72,13 +77,18 @@ static bool read_stack(const struct unwind_stack *stack, uint64_t avma, uint64_t
 	return true;
 }
 
-/* Why memory that a rule needs is not in the copy. */
+/*
+ * Why memory that a rule needs is not in the copy. Above a copy that reaches the end of the stack's
+ * mapping, nothing can be missing in principle; but perf copies with page faults off, so it also
+ * ends at a page that was never touched or is swapped out, for instance inside a large local array.
+ */
 static enum cp_stop stop_of_fault(const struct walk *walk, uint64_t avma)
 {
 	if (walk->stack_swapped)
 		return CP_STOP_TRUNCATED;
-	const bool above = avma >= walk->stack->sp && avma < user_limit;
-	if (above && walk->stack->maybe_more)
+	if (avma < walk->stack->sp || avma >= user_limit)
+		return CP_STOP_SP_BACKWARDS;
+	if (walk->stack->maybe_more || avma - stack_end(walk->stack) < frame_bytes_max)
 		return CP_STOP_TRUNCATED;
 	return CP_STOP_SP_BACKWARDS;
 }
@@ -161,6 +171,25 @@ static bool step_by_frame_pointer(struct walk *walk, struct frame *next, enum cp
 	return true;
 }
 
+/*
+ * True in the first instructions of a program or of the dynamic linker, which run at the root of
+ * the main thread and often have no unwind information (ld.so's _start). The stack is then as the
+ * kernel has left it: argc, argv, NULL (psABI 3.4.1).
+ */
+static bool is_process_entry(const struct walk *walk)
+{
+	const struct frame *frame = &walk->frame;
+	const struct mapping *mapping = address_space_find(walk->space, frame->lookup);
+	if (!mapping || !mapping->image)
+		return false;
+	const uint64_t entry = elf_image_entry(mapping->image);
+	const uint64_t svma = frame->lookup - mapping->bias;
+	uint64_t argc, argv_end;
+	return entry != 0 && svma >= entry && svma - entry < entry_code_bytes &&
+	       read_stack(walk->stack, frame->sp, &argc) && argc <= argc_max &&
+	       read_stack(walk->stack, frame->sp + (1 + argc) * WORD, &argv_end) && argv_end == 0;
+}
+
 static enum cp_stop walk_out(struct walk *walk, struct unwind_result *result, size_t cap)
 {
 	struct step_rule rule = stepper_find(walk->stepper, walk->frame.lookup);
@@ -174,6 +203,8 @@ static enum cp_stop walk_out(struct walk *walk, struct unwind_result *result, si
 				return stop;
 			break;
 		case RULE_NO_CFI:
+			if (is_process_entry(walk))
+				return CP_STOP_END;
 			if (!step_by_frame_pointer(walk, &next, &stop))
 				return stop;
 			by_frame_pointer = true;
@@ -206,6 +237,7 @@ void unwinder_walk(struct unwinder *unwinder, const struct unwind_regs *regs,
 		return;
 	const uint64_t pc = unwind_regs_pc(regs);
 	struct walk walk = {
+		.space = unwinder->space,
 		.stepper = unwinder->stepper,
 		.stack = stack,
 		.frame = {.pc = pc, .sp = unwind_regs_sp(regs), .lookup = pc},
