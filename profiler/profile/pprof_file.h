@@ -7,6 +7,9 @@
  * Values of the model that pprof has no field for travel as labels and comments; README.md of
  * this folder has the mapping.
  *
+ * The functions are in pprof_writer.c, pprof_save.c and pprof_load.c. Writing may raise SIGXFSZ and
+ * SIGPIPE: a program that wants the error instead ignores them.
+ *
  * Depends on: base, profile.h, zlib, protobuf-c. Threads: one at a time per object.
  */
 #ifndef CPROF_PROFILE_PPROF_FILE_H
@@ -17,9 +20,10 @@
 struct pprof_writer;
 
 /**
- * Start a recording's file. An existing file is renamed to "PATH.old" first.
+ * Start a recording's file. An existing regular file is renamed to "PATH.old" first; a device or a
+ * pipe is written to as it is.
  *
- * @path: copied
+ * @path: copied; "-" = standard output
  * Return: 0 or -errno with a message; nothing is left behind on failure.
  */
 int pprof_writer_create(const char *path, struct pprof_writer **out, struct cp_err *err);
@@ -48,18 +52,21 @@ uint64_t pprof_writer_samples(const struct pprof_writer *writer);
 
 /**
  * Keep the file bounded: replace it by one whose timeline has the coarser @quantum_ns, in one
- * member (temporary file, rename). @profile's ids stay valid for later flushes.
+ * member (temporary file, rename). @profile's ids stay valid for later flushes; its samples are
+ * not written by this.
  *
- * Return: 0 or -errno with a message; the old file is then still in place.
+ * @quantum_ns: as for profile_coarsen()
+ * Return: 0 or -errno with a message; the old file is then still in place. -EOPNOTSUPP: it is a
+ *         device or a pipe.
  */
 int pprof_writer_compact(struct pprof_writer *writer, const struct profile *profile,
 			 int64_t quantum_ns, struct cp_err *err);
 
 /**
  * Write a whole profile as one gzip member: to a temporary file beside @path, fsync, rename.
- * The mode of an existing file is kept.
+ * Mode and, where permitted, owner of an existing file are kept.
  *
- * @path: "-" = standard output, written directly
+ * @path: "-" = standard output; that, devices and pipes are written to directly
  * Return: 0 or -errno with a message; an existing file is then untouched.
  */
 int pprof_save(const struct profile *profile, const char *path, struct cp_err *err);
@@ -67,7 +74,7 @@ int pprof_save(const struct profile *profile, const char *path, struct cp_err *e
 struct pprof_load_info {
 	uint64_t torn_bytes; /* at the end of the file that belong to no whole member; 0 = sound */
 	uint64_t unknown_labels; /* labels of foreign profiles that the model does not keep */
-	size_t members;
+	size_t members;          /* whole ones; 1 when uncompressed */
 };
 
 /**
