@@ -76,7 +76,7 @@ class Nobody:
         command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         command += ["prlimit", *limits] if limits else []
         command += [program or self.cprof, *args]
-        return subprocess.run(
+        done = subprocess.run(
             list(map(str, command)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -88,6 +88,8 @@ class Nobody:
             timeout=120,
             check=False,
         )
+        harness.assert_sound(done.stderr, " ".join(map(str, command)))
+        return done
 
 
 @pytest.fixture

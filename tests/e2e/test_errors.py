@@ -77,6 +77,7 @@ def test_out_of_file_descriptors(tmp_path):
     finally:
         target.kill()
         target.communicate()
+    harness.assert_sound(done.stderr, "20 descriptors")
     assert done.returncode in (1, 4), done.stderr
     if done.returncode == 1:
         assert re.search("descriptor|ulimit|nofile|open files", done.stderr, re.IGNORECASE)
