@@ -151,9 +151,16 @@ static bool same_answer(const struct mapping *mapping, const struct mapping *oth
 	       mapping->avma_start - mapping->file_off == other->avma_start - other->file_off;
 }
 
+/* True when @part tells nothing new. A JIT changes the protection of its code pages all the time,
+ * which gives a record each time: they must neither pile up nor void what is known. */
+static bool is_part_of(const struct mapping *mapping, const struct mapping *part)
+{
+	return mapping->avma_start <= part->avma_start && part->avma_end <= mapping->avma_end &&
+	       same_answer(mapping, part);
+}
+
 /*
- * A JIT changes the protection of its code pages all the time, each time a record of a mapping that
- * replaces parts of others: what is cached for the binaries' code must survive that.
+ * True when a new mapping takes the place of something else.
  *
  * @at: of the first mapping that ends above the start of @added
  */
@@ -184,7 +191,7 @@ int address_space_add(struct address_space *space, uint64_t avma_start, uint64_t
 	if (added.kind != MAPPING_FILE)
 		added.file_off = 0;
 	const size_t at = lower_bound(space, avma_start);
-	if (at < space->n && same_mapping(&space->mappings[at], &added))
+	if (at < space->n && is_part_of(&space->mappings[at], &added))
 		return 0;
 	struct mapping *moved =
 		cp_array_reserve(space->mappings, &space->cap, space->n + 2, sizeof(*moved));

@@ -70,7 +70,7 @@ void address_space_clear(struct address_space *space);
 
 /**
  * Add an executable mapping; what it overlaps is cut or replaced, as mmap does.
- * The same mapping again is a no-op. Return: 0 or -ENOMEM.
+ * The same mapping again, or a part of it, is a no-op. Return: 0 or -ENOMEM.
  */
 int address_space_add(struct address_space *space, uint64_t avma_start, uint64_t avma_end,
 		      uint64_t file_off, const struct mapping_file *file);
