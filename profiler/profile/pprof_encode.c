@@ -258,8 +258,10 @@ static void put_function(struct pprof_encoder *encoder, const struct profile *pr
 static void put_location(struct pprof_encoder *encoder, const struct profile *profile, size_t i)
 {
 	const struct profile_location *location = &profile->locations[i];
-	if (!SCRATCH(encoder, encoder->lines, encoder->cap_lines, location->n_lines + 1) ||
-	    !SCRATCH(encoder, encoder->line_refs, encoder->cap_line_refs, location->n_lines + 1))
+	if (!SCRATCH(encoder, encoder->lines, encoder->cap_lines, location->n_lines + 1))
+		return;
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): it is an array of pointers */
+	if (!SCRATCH(encoder, encoder->line_refs, encoder->cap_line_refs, location->n_lines + 1))
 		return;
 	for (uint32_t k = 0; k < location->n_lines; k++) {
 		const struct profile_line *line = &profile->lines[location->first_line + k];

@@ -19,6 +19,7 @@ struct resolve {
 	uint32_t *module_models, *function_models; /* ids by position */
 	struct profile_line *lines;                /* scratch: one location's */
 	size_t cap_lines;
+	uint64_t next_made_up_svma;
 };
 
 void pprof_refs_deinit(struct pprof_refs *refs)
@@ -214,13 +215,13 @@ static bool same_lines(const struct resolve *r, location_id id, size_t n)
  * Producers for interpreters give many locations the address 0. In the model an address says all
  * about a location, so one that says something else gets an address nobody uses.
  */
-static const uint64_t made_up_svma = (uint64_t)1 << 63;
+static const uint64_t first_made_up_svma = (uint64_t)1 << 63;
 
 static int resolve_location(struct resolve *r, size_t i)
 {
 	const struct raw_location *raw = &r->raw->locations[i];
-	module_id module;
-	size_t n_lines;
+	module_id module = {0};
+	size_t n_lines = 0;
 	int rc = location_module(r, raw, &module);
 	if (!rc)
 		rc = location_lines(r, raw, &n_lines);
@@ -229,7 +230,7 @@ static int resolve_location(struct resolve *r, size_t i)
 	uint64_t svma = raw->address;
 	for (;;) {
 		size_t before = r->profile->n_locations;
-		location_id id;
+		location_id id = {0};
 		rc = profile_add_location(r->profile, module, svma, &id);
 		if (!rc && r->profile->n_locations != before)
 			rc = profile_set_lines(r->profile, id, r->lines, n_lines);
@@ -238,7 +239,7 @@ static int resolve_location(struct resolve *r, size_t i)
 		r->refs->location_models[i] = id.v;
 		if (same_lines(r, id, n_lines))
 			return 0;
-		svma = svma < made_up_svma ? made_up_svma + i : svma + 1;
+		svma = r->next_made_up_svma++;
 	}
 }
 
@@ -249,7 +250,7 @@ static size_t comment_key(const char *text)
 	return text[n] == '=' ? n : 0;
 }
 
-/* Collect, per key, the last comment that has it; free text gets a key of its own. */
+/* Collect, by key id, the last comment that has it; free text gets a key of its own. */
 static int collect_header(struct resolve *r, struct interner *keys, const char **values)
 {
 	unsigned n_free = 0;
@@ -277,7 +278,7 @@ static int collect_header(struct resolve *r, struct interner *keys, const char *
 
 static int resolve_header(struct resolve *r)
 {
-	const char *values[MAX_HEADER_KEYS + 1];
+	const char *values[MAX_HEADER_KEYS + 1] = {NULL};
 	struct interner keys;
 	if (interner_init(&keys))
 		return cp_fail_nomem(r->err);
@@ -328,7 +329,11 @@ static int resolve_tables(struct resolve *r)
 int pprof_resolve(const struct pprof_raw *raw, struct profile *profile, struct pprof_refs *refs,
 		  struct cp_err *err)
 {
-	struct resolve r = {.raw = raw, .profile = profile, .refs = refs, .err = err};
+	struct resolve r = {.raw = raw,
+			    .profile = profile,
+			    .refs = refs,
+			    .err = err,
+			    .next_made_up_svma = first_made_up_svma};
 	int rc = allocate(&r);
 	if (!rc)
 		rc = resolve_value_types(&r);

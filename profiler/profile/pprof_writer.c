@@ -202,10 +202,22 @@ uint64_t pprof_writer_samples(const struct pprof_writer *writer)
 	return writer->samples;
 }
 
-/* What the file holds, with a coarser timeline. */
-static int load_coarse(struct pprof_writer *writer, const struct profile *profile,
-		       int64_t quantum_ns, struct profile **old, uint64_t **location_ids,
-		       struct cp_err *err)
+/* The file was ours when it was opened; is it still? */
+static bool is_ours(const struct profile *old, const uint64_t *location_ids,
+		    const struct profile *profile)
+{
+	if (old->n_value_types != profile->n_value_types)
+		return false;
+	for (size_t i = 0; i < old->n_locations; i++) {
+		if (location_ids[i] > profile->n_locations)
+			return false;
+	}
+	return true;
+}
+
+/* What the file holds. */
+static int load_own(struct pprof_writer *writer, struct profile **old, uint64_t **location_ids,
+		    struct cp_err *err)
 {
 	struct byte_source source;
 	int rc = byte_source_open(&source, writer->path, err);
@@ -213,16 +225,7 @@ static int load_coarse(struct pprof_writer *writer, const struct profile *profil
 		rc = pprof_decode(&source, old, NULL, location_ids, err);
 		byte_source_close(&source);
 	}
-	if (rc)
-		return cp_fail_prefix(err, rc, "cannot compact %s", writer->path);
-	bool ours = (*old)->n_value_types == profile->n_value_types;
-	for (size_t i = 0; i < (*old)->n_locations; i++)
-		ours = ours && (*location_ids)[i] <= profile->n_locations;
-	if (!ours)
-		return cp_fail(err, -EBADMSG, "%s was replaced while it was recorded",
-			       writer->path);
-	rc = profile_coarsen(*old, quantum_ns);
-	return rc ? cp_fail_nomem(err) : 0;
+	return rc ? cp_fail_prefix(err, rc, "cannot compact %s", writer->path) : 0;
 }
 
 static int sink_file(void *ctx, const void *bytes, size_t n)
@@ -273,6 +276,27 @@ static int adopt(struct pprof_writer *writer, struct safe_file *file, uint64_t s
 	return rc;
 }
 
+static int replace_by(struct pprof_writer *writer, const struct profile *profile,
+		      const struct profile *old, const uint64_t *location_ids, struct cp_err *err)
+{
+	struct pprof_encoder *encoder;
+	if (pprof_encoder_create(&encoder))
+		return cp_fail_nomem(err);
+	struct safe_file file;
+	int rc = safe_file_begin(&file, writer->path, err);
+	if (!rc) {
+		rc = write_compact(encoder, profile, old, location_ids, &file);
+		if (rc)
+			cp_fail(err, rc, "cannot compact %s: %s; it stays as it was", writer->path,
+				strerror(-rc));
+		else
+			rc = adopt(writer, &file, old->n_samples, &encoder, err);
+		safe_file_deinit(&file);
+	}
+	pprof_encoder_destroy(encoder);
+	return rc;
+}
+
 int pprof_writer_compact(struct pprof_writer *writer, const struct profile *profile,
 			 int64_t quantum_ns, struct cp_err *err)
 {
@@ -283,23 +307,15 @@ int pprof_writer_compact(struct pprof_writer *writer, const struct profile *prof
 		return 0;
 	struct profile *old = NULL;
 	uint64_t *location_ids = NULL;
-	struct pprof_encoder *encoder = NULL;
-	struct safe_file file = {.fd = -1};
-	int rc = load_coarse(writer, profile, quantum_ns, &old, &location_ids, err);
-	if (!rc && pprof_encoder_create(&encoder))
+	int rc = load_own(writer, &old, &location_ids, err);
+	if (!old)
+		return rc;
+	if (!is_ours(old, location_ids, profile))
+		rc = cp_fail(err, -EBADMSG, "%s was replaced while it was recorded", writer->path);
+	else if (profile_coarsen(old, quantum_ns))
 		rc = cp_fail_nomem(err);
-	if (!rc)
-		rc = safe_file_begin(&file, writer->path, err);
-	if (!rc) {
-		rc = write_compact(encoder, profile, old, location_ids, &file);
-		if (rc)
-			cp_fail(err, rc, "cannot compact %s: %s; it stays as it was", writer->path,
-				strerror(-rc));
-		else
-			rc = adopt(writer, &file, old->n_samples, &encoder, err);
-	}
-	safe_file_deinit(&file);
-	pprof_encoder_destroy(encoder);
+	else
+		rc = replace_by(writer, profile, old, location_ids, err);
 	free(location_ids);
 	profile_destroy(old);
 	return rc;

@@ -236,6 +236,25 @@ static void test_pprof_damage__too_many_comments(void **state)
 	proto_free(&p);
 }
 
+/* Each gets an address of its own; looking for one anew from the start would be quadratic. */
+static void test_pprof_damage__many_locations_at_one_address(void **state)
+{
+	(void)state;
+	struct proto_bytes p = {0};
+	put_sound(&p);
+	for (uint64_t i = 2; i < 50000; i++)
+		put_location(&p, i, 1, UINT64_MAX - i % 2, 1, i);
+	struct profile *profile = NULL;
+	assert_int_equal(pprof_load_bytes(p.bytes, p.n, &profile, NULL, NULL), 0);
+	assert_int_equal(profile->n_locations, 49999);
+	assert_true(profile->locations[1].svma == UINT64_MAX);
+	assert_true(profile->locations[2].svma == UINT64_MAX - 1);
+	assert_true(profile->locations[3].svma == 1ULL << 63);
+	assert_true(profile->locations[49998].svma == (1ULL << 63) + 49995);
+	profile_destroy(profile);
+	proto_free(&p);
+}
+
 /* Our own file of one member, and one of two; uncompressed, too. */
 static void make_files(struct temp_dir *dir, struct proto_bytes *one, struct proto_bytes *two,
 		       size_t *first)
@@ -380,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_pprof_damage__messages_that_cannot_be_decoded),
 		cmocka_unit_test(test_pprof_damage__a_sample_of_more_than_the_limit),
 		cmocka_unit_test(test_pprof_damage__too_many_comments),
+		cmocka_unit_test(test_pprof_damage__many_locations_at_one_address),
 		cmocka_unit_test_setup_teardown(test_pprof_damage__cut_at_every_byte,
 						temp_dir_setup, temp_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_pprof_damage__flipped_at_every_bit,
