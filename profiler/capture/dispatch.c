@@ -37,6 +37,8 @@ static void on_sample(struct dispatch *d, const struct perf_record *record, perf
 		d->counts.untracked += !d->known_only;
 		return;
 	}
+	if (process->held)
+		return;
 	struct thread *thread = processes_find_thread(d->processes, (pid_t)record->tid);
 	if (!thread || thread->process != process) {
 		char name[PROCFS_COMM_MAX];

@@ -43,6 +43,7 @@ void perf_attr_fill(const struct perf_setup *setup, struct perf_event_attr *out)
 	out->sample_regs_user = unwind_regs_perf_mask();
 	out->sample_stack_user = setup->dump_bytes;
 	out->exclude_kernel = setup->exclude_kernel;
+	out->exclude_idle = 1;
 	out->mmap = 1;
 	out->mmap2 = 1;
 	out->comm = 1;

@@ -295,12 +295,17 @@ int processes_exec(struct processes *processes, pid_t pid, const char *name, per
 	address_space_clear(process->space);
 	process->maps_read_ns = 0;
 	process->maps_doubtful = false;
+	process->held = false;
+	process->in_exec = true;
 	process->jit_module = 0;
 	set_comm(process, name);
+	const struct thread *before = processes_find_thread(processes, pid);
+	bool has_samples = before && before->has_samples;
 	struct thread *thread = new_thread(processes, process, pid);
 	if (!thread)
 		return -ENOMEM;
 	set_name(thread->name, name);
+	thread->has_samples = has_samples;
 	thread->source = source;
 	return 0;
 }
@@ -336,6 +341,22 @@ void processes_sweep(struct processes *processes, bool ask_kernel)
 			*link = process->next;
 			processes->n_processes--;
 			free_process(process);
+		}
+	}
+}
+
+void processes_add_cpu_time(const struct processes *processes, struct cpu_time *sum)
+{
+	for (size_t i = 0; i < PROCESSES_BUCKETS; i++) {
+		const struct process *process = processes->by_pid[i];
+		for (; process; process = process->next) {
+			/* born during the recording, so all its time counts */
+			struct cpu_time_watch watch = {
+				.pid = process->pid, .with_children = true, .known = true};
+			if (process->is_target || process->n_live == 0)
+				continue;
+			cpu_time_update(&watch);
+			cpu_time_add(&watch, sum);
 		}
 	}
 }

@@ -11,6 +11,7 @@
 #define CPROF_CAPTURE_PROCESSES_H
 
 #include "base/err.h"
+#include "cpu_time.h"
 #include "perf_events.h"
 #include "procfs.h"
 #include "unwind/address_space.h"
@@ -34,6 +35,9 @@ struct process {
 	uint64_t maps_retry_ns; /* not to be read again before */
 	bool maps_doubtful;     /* records were lost: a mapping may be missing */
 	uint32_t jit_module;    /* of the sample sink: module id + 1; 0 = unset */
+	bool is_target;         /* asked for; the others are its descendants */
+	bool held;              /* it has not reached the exec that it was started for */
+	bool in_exec;           /* it may not have returned from an exec yet */
 	bool has_samples;
 	size_t n_live;          /* threads that have not exited */
 	struct thread *threads; /* linked by sibling */
@@ -121,6 +125,9 @@ int processes_exec(struct processes *processes, pid_t pid, const char *name, per
  * @ask_kernel: records were lost: look in /proc for those whose EXIT was among them
  */
 void processes_sweep(struct processes *processes, bool ask_kernel);
+
+/** Add the CPU time of live descendants of the targets, and of what those have waited for. */
+void processes_add_cpu_time(const struct processes *processes, struct cpu_time *sum);
 
 /** Records were lost: mappings of any process may be missing. */
 void processes_doubt(struct processes *processes);

@@ -21,22 +21,37 @@ struct recorder {
 	uint64_t start_ns, end_ns; /* end_ns: when to stop at the latest */
 	uint64_t next_flush_ns, next_progress_ns;
 	bool stop_asked;
+	struct cpu_time cpu; /* used by the recorded processes */
+	bool cpu_known;
 };
+
+/* Names and mappings of the targets as they are now. */
+static int scan_targets(struct recorder *r, struct cp_err *err)
+{
+	for (size_t i = 0; i < r->s.targets.n; i++) {
+		pid_t pid = r->s.targets.items[i].pid;
+		int code = processes_scan(r->s.processes, pid, err);
+		if (code < 0 && code != -ESRCH) /* ended already: its records tell what there was */
+			return code;
+		struct process *process = processes_find(r->s.processes, pid);
+		if (process) {
+			process->is_target = true;
+			process->held = r->s.has_command;
+		}
+	}
+	return 0;
+}
 
 /* Let the samples come. */
 static int begin(struct recorder *r, struct cp_err *err)
 {
-	int code = 0;
 	r->start_ns = clock_now_ns();
 	r->s.sink.start_ns = r->start_ns;
 	targets_begin(&r->s.targets, !r->s.options->no_inherit);
 	if (!r->s.events.setup.enable_on_exec)
 		perf_events_enable(&r->s.events);
 	/* after that, so that no thread and no mapping falls between the records and /proc */
-	for (size_t i = 0; i < r->s.targets.n && code == 0; i++)
-		code = processes_scan(r->s.processes, r->s.targets.items[i].pid, err);
-	if (code == -ESRCH)
-		code = 0; /* ended already: its records tell what there was */
+	int code = scan_targets(r, err);
 	if (code == 0 && r->s.has_command)
 		code = command_release(&r->s.command, r->s.options->argv[0], err);
 	uint64_t duration_ns = r->s.options->duration_ns;
@@ -58,26 +73,29 @@ static void drain(struct recorder *r, uint64_t horizon_ns)
  * followed, ended ones too; /proc gives clock ticks, and of ended processes what was seen last.
  * So the ticks only divide the total into user and system time, unless the events saw more than
  * the recorded processes, or some of them twice.
+ *
+ * @events: what they counted, at the end; NULL while recording
  */
-static bool cpu_used(struct recorder *r, const struct perf_count *events, struct cpu_time *out)
+static void update_cpu_time(struct recorder *r, const struct perf_count *events)
 {
 	const struct sample_counts *samples = &r->s.sink.counts;
 	struct cpu_time ticks;
+	targets_update(&r->s.targets);
 	bool known = targets_cpu_time(&r->s.targets, &ticks);
 	bool exact = events && r->s.events.setup.follow != PERF_FOLLOW_NONE &&
 		     r->s.dispatch.counts.duplicates == 0;
+	if (events && !exact && !r->s.options->no_inherit)
+		processes_add_cpu_time(r->s.processes, &ticks);
 	if (exact && ticks.user_ns + ticks.system_ns == 0) {
 		/* shorter than a tick: as the samples say */
 		ticks.user_ns = samples->samples - samples->in_kernel;
 		ticks.system_ns = samples->in_kernel;
 	}
-	*out = exact ? cpu_time_divide(events->running_ns, ticks) : ticks;
-	return exact || known;
+	r->cpu = exact ? cpu_time_divide(events->running_ns, ticks) : ticks;
+	r->cpu_known = exact || known;
 }
 
-/* @final: what the events counted in all, for the last flush; else NULL */
-static int flush(struct recorder *r, const struct perf_count *final, uint64_t now_ns,
-		 struct cp_err *err)
+static int flush(struct recorder *r, bool complete, uint64_t now_ns, struct cp_err *err)
 {
 	const struct dispatch_counts *counts = &r->s.dispatch.counts;
 	char runtimes[64];
@@ -89,9 +107,10 @@ static int flush(struct recorder *r, const struct perf_count *final, uint64_t no
 		.duration_ns = now_ns - r->start_ns,
 		.quantum_ns = r->s.sink.quantum_ns,
 		.runtimes = modules_runtimes(&r->s.sink.modules, runtimes, sizeof(runtimes)),
-		.complete = final != NULL,
+		.complete = complete,
+		.target_cpu = r->cpu,
+		.target_cpu_known = r->cpu_known,
 	};
-	all.target_cpu_known = cpu_used(r, final, &all.target_cpu);
 	return recording_file_flush(&r->s.file, &all, err);
 }
 
@@ -119,8 +138,8 @@ static int tick(struct recorder *r, struct cp_err *err)
 	if (now_ns < r->next_flush_ns)
 		return 0;
 	r->next_flush_ns = now_ns + FLUSH_INTERVAL_NS;
-	targets_update(&r->s.targets);
-	int code = flush(r, NULL, now_ns, err);
+	update_cpu_time(r, NULL);
+	int code = flush(r, false, now_ns, err);
 	if (code < 0)
 		return code;
 	recording_file_bound(&r->s.file, &r->s.sink.quantum_ns);
@@ -181,17 +200,16 @@ static int end(struct recorder *r, int code, struct recorder_result *result, str
 {
 	struct session *s = &r->s;
 	struct perf_count final;
-	struct cpu_time cpu;
 	perf_events_disable(&s->events);
 	uint64_t now_ns = clock_now_ns();
 	drain(r, UINT64_MAX);
 	perf_events_count(&s->events, &final);
-	targets_update(&s->targets);
+	update_cpu_time(r, &final);
 	/* the last losses are announced by the next record, which never came */
 	if (final.lost > s->dispatch.counts.lost)
 		s->dispatch.counts.lost = final.lost;
 	if (code == 0)
-		code = flush(r, &final, now_ns, err);
+		code = flush(r, true, now_ns, err);
 	*result = (struct recorder_result){
 		.samples = s->sink.counts.samples,
 		.lost = s->dispatch.counts.lost,
@@ -199,8 +217,8 @@ static int end(struct recorder *r, int code, struct recorder_result *result, str
 		.file_bytes = pprof_writer_size_bytes(s->file.writer),
 		.target_ended = s->targets.n_alive == 0,
 	};
-	if (cpu_used(r, &final, &cpu))
-		result->target_cpu_ns = cpu.user_ns + cpu.system_ns;
+	if (r->cpu_known)
+		result->target_cpu_ns = r->cpu.user_ns + r->cpu.system_ns;
 	return code;
 }
 

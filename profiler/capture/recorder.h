@@ -25,6 +25,19 @@ struct recorder_progress {
 	uint64_t file_bytes;
 };
 
+/*
+ * Where the events are. A timer of its own for each thread on each CPU takes its first sample only
+ * after a whole period of CPU time there: on average half a period of each such pair is never
+ * seen, all of it for threads and processes that live shorter. A timer for each CPU has no such
+ * bias, costs nothing at a context switch and needs no descriptor per thread, but interrupts
+ * everything that runs, and takes CAP_PERFMON.
+ */
+enum recorder_scope {
+	RECORDER_SCOPE_AUTO, /* CPUS for timers where permitted and not too many, else THREADS */
+	RECORDER_SCOPE_THREADS,
+	RECORDER_SCOPE_CPUS,
+};
+
 struct recorder_options {
 	const pid_t *pids; /* processes to attach to, or NULL with @argv */
 	size_t n_pids;
@@ -35,7 +48,8 @@ struct recorder_options {
 	bool no_kernel;       /* no kernel frames: their time goes to the user stack */
 	bool no_inherit;      /* do not follow children */
 	bool no_timeline;     /* no time_ns labels */
-	int stop_fd;          /* end normally when it becomes readable; -1 = none */
+	enum recorder_scope scope;
+	int stop_fd; /* end normally when it becomes readable; -1 = none */
 	/* Called a few times a second from the recording loop; may be NULL. */
 	void (*progress)(void *ctx, const struct recorder_progress *progress);
 	void *progress_ctx;

@@ -100,15 +100,28 @@ static void refresh_maps(struct sample_sink *sink, struct process *process, uint
 	processes_read_maps(sink->processes, process);
 }
 
+/*
+ * From the moment an exec has thrown the old program away until it returns into the new one, the
+ * task has neither stack nor code, while its registers are still those of the call.
+ */
+static bool is_inside_exec(struct process *process, uint64_t pc, bool in_kernel)
+{
+	if (process->in_exec && (!in_kernel || address_space_find(process->space, pc)))
+		process->in_exec = false;
+	return process->in_exec;
+}
+
 static enum cp_stop push_user_stack(struct frame_list *list, struct process *process,
-				    const struct perf_sample_record *sample, unsigned n_regs)
+				    const struct perf_sample_record *sample, bool in_kernel)
 {
 	struct sample_sink *sink = list->sink;
 	struct unwind_regs regs;
 	uint64_t values[64];
-	memcpy(values, sample->regs, n_regs * sizeof(values[0]));
-	unwind_regs_from_perf(&regs, values, n_regs);
+	memcpy(values, sample->regs, sink->n_regs * sizeof(values[0]));
+	unwind_regs_from_perf(&regs, values, sink->n_regs);
 	uint64_t pc = unwind_regs_pc(&regs);
+	if (is_inside_exec(process, pc, in_kernel))
+		return CP_STOP_NO_USER;
 	refresh_maps(sink, process, pc);
 	if (sample->regs_abi != PERF_SAMPLE_REGS_ABI_64) {
 		push_user_pc(list, process, pc);
@@ -197,7 +210,7 @@ int sample_sink_add(struct sample_sink *sink, struct thread *thread,
 		push_kernel_pc(&list, sample->ip);
 	enum cp_stop stop = CP_STOP_NO_USER;
 	if (sample->regs_abi != PERF_SAMPLE_REGS_ABI_NONE)
-		stop = push_user_stack(&list, process, sample, sink->n_regs);
+		stop = push_user_stack(&list, process, sample, in_kernel);
 	if (list.n == 0 &&
 	    list.code == 0) { /* kernel work of a task without user part, not shown */
 		module_id unknown;

@@ -162,7 +162,7 @@ int session_open(struct session *s, const struct recorder_options *options, stru
 	if (code == 0 && s->options->argv)
 		code = start_command(s, err);
 	if (code == 0)
-		code = targets_attach(&s->targets, &s->probe, &s->events, err);
+		code = targets_attach(&s->targets, &s->probe, options->scope, &s->events, err);
 	if (code == 0 && processes_create(&s->processes) < 0)
 		code = cp_fail_nomem(err);
 	if (code == 0)

@@ -201,24 +201,45 @@ static size_t count_threads(const struct targets *targets)
 	return sum;
 }
 
-static int attach_system(const struct perf_probe *probe, struct perf_events *events,
-			 size_t n_threads, size_t limit, struct cp_err *err)
+bool targets_prefer_cpus(const struct perf_probe *probe, size_t n_threads, size_t n_cpus)
+{
+	/*
+	 * Beyond so many CPUs, interrupting them all for the sake of one process has to be worth
+	 * it: when half a period is lost on that many pairs, half a second is at 1 kHz.
+	 */
+	enum { CPUS_FEW = 32, PAIRS_MANY = 1000 };
+	/* The period of a cycle counter follows a CPU's load: only a thread's own tells its time.
+	 */
+	if (!probe->system_wide || probe->hardware_cycles)
+		return false;
+	return n_cpus <= CPUS_FEW || n_threads * n_cpus >= PAIRS_MANY;
+}
+
+static int attach_cpus(struct perf_events *events, struct cp_err *err)
 {
 	perf_events_detach(events);
-	if (!probe->system_wide)
-		return cp_fail(
-			err, -EMFILE,
-			"out of file descriptors: %zu threads on %zu CPUs take %zu events, "
-			"the limit is %zu; raise it with `ulimit -n %zu` (above the hard limit "
-			"as root), or run cprof with sudo, which can do with one event per CPU",
-			n_threads, events->n_rings, n_threads * events->n_rings, limit,
-			n_threads * events->n_rings * 5 / 4 + 1024);
 	events->setup.follow = PERF_FOLLOW_NONE;
 	events->setup.enable_on_exec = false;
 	int code = perf_events_attach_system(events);
 	if (code < 0)
 		return cp_fail(err, code, "cannot open an event on each CPU: %s", strerror(-code));
 	return 0;
+}
+
+/* There are not enough descriptors for an event for each thread on each CPU. */
+static int attach_fewer(const struct perf_probe *probe, struct perf_events *events,
+			size_t n_threads, size_t limit, struct cp_err *err)
+{
+	if (probe->system_wide)
+		return attach_cpus(events, err);
+	perf_events_detach(events);
+	return cp_fail(
+		err, -EMFILE,
+		"out of file descriptors: %zu threads on %zu CPUs take %zu events, the limit "
+		"is %zu; raise it with `ulimit -n %zu` (above the hard limit as root), or run "
+		"cprof with sudo, which can do with one event per CPU",
+		n_threads, events->n_rings, n_threads * events->n_rings, limit,
+		n_threads * events->n_rings * 5 / 4 + 1024);
 }
 
 static int attach_failed(int code, const struct targets *targets, struct cp_err *err)
@@ -238,15 +259,19 @@ static int attach_failed(int code, const struct targets *targets, struct cp_err 
 }
 
 int targets_attach(const struct targets *targets, const struct perf_probe *probe,
-		   struct perf_events *events, struct cp_err *err)
+		   enum recorder_scope scope, struct perf_events *events, struct cp_err *err)
 {
-	/* more than there are now: some will be born before all are attached */
 	size_t n_threads = count_threads(targets), limit, n_attached = 0;
+	if (scope == RECORDER_SCOPE_CPUS ||
+	    (scope == RECORDER_SCOPE_AUTO &&
+	     targets_prefer_cpus(probe, n_threads, events->n_rings)))
+		return attach_cpus(events, err);
+	/* more than there are now: some will be born before all are attached */
 	if (!perf_events_fit(events, n_threads + n_threads / 16 + 4, &limit))
-		return attach_system(probe, events, n_threads, limit, err);
+		return attach_fewer(probe, events, n_threads, limit, err);
 	int code = attach_threads(targets, events, &n_attached);
 	if (code == -EMFILE || code == -ENFILE)
-		return attach_system(probe, events, n_threads, limit, err);
+		return attach_fewer(probe, events, n_threads, limit, err);
 	if (code < 0)
 		return attach_failed(code, targets, err);
 	if (n_attached == 0)

@@ -10,6 +10,7 @@
 #include "cpu_time.h"
 #include "perf_events.h"
 #include "perf_probe.h"
+#include "recorder.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,15 +43,22 @@ bool targets_cpu_time(const struct targets *targets, struct cpu_time *out);
 void targets_end(struct targets *targets, struct target *target);
 
 /**
- * Open events for all their threads.
+ * What RECORDER_SCOPE_AUTO means: true for one event per CPU.
+ *
+ * @n_threads, @n_cpus: their product is the number of timers of the other way
+ */
+bool targets_prefer_cpus(const struct perf_probe *probe, size_t n_threads, size_t n_cpus);
+
+/**
+ * Open the events: for all their threads, or one per CPU (setup.follow is PERF_FOLLOW_NONE then).
  *
  * Threads that are born meanwhile are found by looking again until nothing changes; some of them
  * end up with two sets of events (see perf_events.h). Where descriptors do not suffice, one
- * event per CPU is opened instead if @probe allows it: setup.follow is PERF_FOLLOW_NONE then.
+ * event per CPU is opened instead if @probe allows it.
  *
  * Return: 0 or -errno with a message that names the remedy.
  */
 int targets_attach(const struct targets *targets, const struct perf_probe *probe,
-		   struct perf_events *events, struct cp_err *err);
+		   enum recorder_scope scope, struct perf_events *events, struct cp_err *err);
 
 #endif

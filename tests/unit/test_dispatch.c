@@ -311,6 +311,46 @@ static void test_dispatch__kernel_samples_without_frames_show_where_they_are(voi
 		PROFILE_PATH_UNKNOWN);
 }
 
+/* A sample in the kernel with user registers. */
+static void sample_user(struct fixture *f, uint64_t time_ns, uint16_t misc)
+{
+	dispatch_record(&f->dispatch,
+			record_sample(&f->bytes, misc, origin(PID, PID, ID_OF_FIRST, time_ns),
+				      CHAIN[1], CHAIN, 5, PERF_SAMPLE_REGS_ABI_64));
+}
+
+static void test_dispatch__inside_an_exec_there_is_no_user_part(void **state)
+{
+	struct fixture *f = *state;
+	name(f, PID, PID, "a");
+	dispatch_record(&f->dispatch, record_comm(&f->bytes, PERF_RECORD_MISC_COMM_EXEC,
+						  origin(PID, PID, ID_OF_FIRST, 1000), "b"));
+	/* the registers are those of the old program, whose code is not mapped any more */
+	sample_user(f, 2000, PERF_RECORD_MISC_KERNEL);
+	assert_int_equal(f->sink.counts.stops[CP_STOP_NO_USER], 1);
+	const struct profile_sample_key *key = &f->profile->samples[0];
+	assert_int_equal(stack_store_depth(&f->profile->stacks, key->stack), 2);
+	/* once the new program ran, code in no mapping is what it looks like */
+	sample_user(f, 3000, PERF_RECORD_MISC_USER);
+	sample_user(f, 4000, PERF_RECORD_MISC_KERNEL);
+	assert_int_equal(f->sink.counts.stops[CP_STOP_NO_USER], 1);
+	assert_int_equal(f->sink.counts.stops[CP_STOP_NO_MAP], 2);
+}
+
+static void test_dispatch__command_is_recorded_from_its_exec_on(void **state)
+{
+	struct fixture *f = *state;
+	name(f, PID, PID, "cprof");
+	processes_find(f->processes, PID)->held = true;
+	sample(f, origin(PID, PID, ID_OF_FIRST, 1000));
+	assert_int_equal(f->sink.counts.samples, 0);
+	dispatch_record(&f->dispatch, record_comm(&f->bytes, PERF_RECORD_MISC_COMM_EXEC,
+						  origin(PID, PID, ID_OF_FIRST, 2000), "command"));
+	sample(f, origin(PID, PID, ID_OF_FIRST, 3000));
+	assert_int_equal(f->sink.counts.samples, 1);
+	assert_string_equal(profile_text(f->profile, f->profile->threads[0].comm), "command");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_dispatch__##name, setup, teardown)
 
 int main(void)
@@ -328,6 +368,8 @@ int main(void)
 		TEST(damaged_records_are_counted),
 		TEST(missed_births_are_made_up_for),
 		TEST(events_of_all_tasks_record_the_known_ones_only),
+		TEST(inside_an_exec_there_is_no_user_part),
+		TEST(command_is_recorded_from_its_exec_on),
 		TEST(kernel_samples_without_frames_show_where_they_are),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

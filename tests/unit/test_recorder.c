@@ -62,6 +62,9 @@ static void burn(void (*code)(void), unsigned cpu_ms)
 		code();
 }
 
+/* Both ways of recording have to give the same. */
+static enum recorder_scope scope;
+
 struct fixture {
 	char dir[32], path[64];
 	int stop_fd;
@@ -150,6 +153,7 @@ static struct recorder_options options_for(struct fixture *f)
 		.n_pids = 1,
 		.path = f->path,
 		.rate_hz = 999,
+		.scope = scope,
 		.stop_fd = f->stop_fd,
 		.progress = on_progress,
 		.progress_ctx = f,
@@ -235,8 +239,8 @@ static uint64_t samples_in(const struct profile *profile, const char *start, con
 }
 
 /*
- * Sampling by a timer takes one sample per period of CPU time; what is left at the end of each
- * thread on each CPU is not seen, nor what a hypervisor takes away.
+ * Sampling by a timer takes one sample per period of CPU time; with a timer for each thread on each
+ * CPU, what is left of a period at the end is not seen, nor what a hypervisor takes away.
  */
 static void assert_cpu_close(uint64_t sampled_ns, uint64_t used_ns)
 {
@@ -275,7 +279,7 @@ static void test_recorder__samples_lie_where_the_time_went(void **state)
 	assert_true(a + b > 0.95 * (double)total);
 	assert_true(a / (a + b) > 0.69 && a / (a + b) < 0.81);
 	assert_true(number(profile, "stop.end") > total * 95 / 100);
-	/* the events measured the CPU time exactly; rusage has microseconds, and the start */
+	/* rusage has microseconds and the time before it was let go; /proc has ticks of 10 ms */
 	uint64_t counted_ns =
 		number(profile, HEADER_TARGET_USER_NS) + number(profile, HEADER_TARGET_SYSTEM_NS);
 	assert_int_equal(counted_ns, result.target_cpu_ns);
@@ -454,6 +458,39 @@ static void test_recorder__time_in_the_kernel_is_credited_or_shown(void **state)
 		close(f->go_fd);
 		f->go_fd = -1;
 	}
+}
+
+static void fork_many(void)
+{
+	for (int i = 0; i < 300; i++) {
+		pid_t child = fork();
+		if (child == 0) {
+			burn(burn_b, 1);
+			_exit(0);
+		}
+		waitpid(child, NULL, 0);
+	}
+}
+
+static void test_recorder__processes_of_a_millisecond_are_seen(void **state)
+{
+	struct fixture *f = *state;
+	struct recorder_result result;
+	start_target(f, fork_many);
+	struct recorder_options options = options_for(f);
+	options.scope = RECORDER_SCOPE_CPUS;
+	f->release = true;
+	record(&options, &result);
+	uint64_t used_ns = reap(f);
+	struct profile *profile = load(f);
+	assert_cpu_close(sum(profile, "cpu"), used_ns);
+	/* 300 times a millisecond and a bit, sampled every millisecond: 5 standard deviations */
+	uint64_t in_children = samples_in(profile, __start_burn_b_code, __stop_burn_b_code);
+	assert_in_range(in_children, 210, 450);
+	assert_in_range(number(profile, HEADER_PROCESSES), 150, 301);
+	assert_true(result.target_cpu_ns > used_ns - 40000000 &&
+		    result.target_cpu_ns < used_ns + 40000000);
+	profile_destroy(profile);
 }
 
 /* ---- threads that come while we attach ---- */
@@ -814,20 +851,23 @@ static void test_recorder__without_privileges(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	const struct CMUnitTest both_ways[] = {
 		TEST(samples_lie_where_the_time_went),
 		TEST(header_says_how_it_was_done),
-		TEST(timeline_can_be_left_out),
 		TEST(threads_and_children_are_followed),
 		TEST(children_can_be_left_out),
 		TEST(time_in_the_kernel_is_credited_or_shown),
 		TEST(threads_born_while_attaching_count_once),
 		TEST(ends_on_request_and_leaves_the_target_alone),
-		TEST(ends_after_the_duration),
 		TEST(idle_target_gives_a_file_without_samples),
 		TEST(commands_status_is_passed_on),
 		TEST(unknown_command_leaves_everything_as_it_was),
 		TEST(command_is_ended_with_the_recording),
+	};
+	const struct CMUnitTest once[] = {
+		TEST(timeline_can_be_left_out),
+		TEST(processes_of_a_millisecond_are_seen),
+		TEST(ends_after_the_duration),
 		TEST(command_goes_on_after_the_duration),
 		TEST(full_disk_ends_it_with_a_message),
 		TEST(what_was_written_before_a_failure_is_valid),
@@ -836,5 +876,11 @@ int main(void)
 		TEST(rates_out_of_range),
 		TEST(without_privileges),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	scope = RECORDER_SCOPE_THREADS;
+	int failed = cmocka_run_group_tests_name("threads", both_ways, NULL, NULL);
+	scope = RECORDER_SCOPE_CPUS;
+	failed += cmocka_run_group_tests_name("cpus", both_ways, NULL, NULL);
+	scope = RECORDER_SCOPE_AUTO;
+	failed += cmocka_run_group_tests_name("auto", once, NULL, NULL);
+	return failed;
 }

@@ -116,7 +116,8 @@ static void test_targets__each_thread_has_an_event_on_each_cpu(void **state)
 	perf_probe_run(pid, &probe);
 	assert_int_equal(targets_open(&pid, 1, &targets, NULL), 0);
 	open_events(&events);
-	assert_int_equal(targets_attach(&targets, &probe, &events, NULL), 0);
+	assert_int_equal(targets_attach(&targets, &probe, RECORDER_SCOPE_THREADS, &events, NULL),
+			 0);
 	assert_int_equal(events.n_rings, sysconf(_SC_NPROCESSORS_ONLN));
 	assert_int_equal(events.n_handles, N_THREADS * events.n_rings);
 	for (size_t i = 0; i < events.n_handles; i++)
@@ -144,14 +145,16 @@ static void test_targets__too_few_descriptors(void **state)
 	const struct rlimit low = {.rlim_cur = 64, .rlim_max = 64};
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
 	/* where events of all tasks are permitted, one on each CPU does */
-	assert_int_equal(targets_attach(&targets, &probe, &events, &err), 0);
+	assert_int_equal(targets_attach(&targets, &probe, RECORDER_SCOPE_THREADS, &events, &err),
+			 0);
 	assert_int_equal(events.setup.follow, PERF_FOLLOW_NONE);
 	assert_int_equal(events.n_handles, events.n_rings);
 	assert_int_equal(perf_events_owner(&events, events.handles[0].id), PERF_OWNER_SYSTEM);
 	/* where not, the limit is the message */
 	probe.system_wide = false;
 	events.setup.follow = PERF_FOLLOW_CHILDREN;
-	assert_int_equal(targets_attach(&targets, &probe, &events, &err), -EMFILE);
+	assert_int_equal(targets_attach(&targets, &probe, RECORDER_SCOPE_THREADS, &events, &err),
+			 -EMFILE);
 	assert_non_null(strstr(err.message, "8 threads"));
 	assert_non_null(strstr(err.message, "the limit is 64"));
 	assert_non_null(strstr(err.message, "ulimit -n"));
@@ -159,6 +162,21 @@ static void test_targets__too_few_descriptors(void **state)
 	targets_close(&targets);
 	close(stop_fd);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_targets__timers_are_per_cpu_where_that_is_permitted_and_cheap(void **state)
+{
+	(void)state;
+	struct perf_probe probe = {.usable = true, .system_wide = true};
+	assert_true(targets_prefer_cpus(&probe, 1, 2));
+	assert_true(targets_prefer_cpus(&probe, 1, 32));
+	assert_false(targets_prefer_cpus(&probe, 1, 128));
+	assert_true(targets_prefer_cpus(&probe, 200, 128));
+	probe.hardware_cycles = true;
+	assert_false(targets_prefer_cpus(&probe, 200, 128));
+	assert_false(targets_prefer_cpus(&probe, 1, 2));
+	probe = (struct perf_probe){.usable = true};
+	assert_false(targets_prefer_cpus(&probe, 200, 128));
 }
 
 static void test_targets__soft_limit_is_raised(void **state)
@@ -203,6 +221,8 @@ int main(void)
 			test_targets__those_that_are_no_program_are_refused_with_the_reason),
 		cmocka_unit_test(test_targets__thread_is_named_with_its_process),
 		cmocka_unit_test(test_targets__each_thread_has_an_event_on_each_cpu),
+		cmocka_unit_test(
+			test_targets__timers_are_per_cpu_where_that_is_permitted_and_cheap),
 		cmocka_unit_test(test_targets__soft_limit_is_raised),
 		cmocka_unit_test(test_targets__cpu_time_is_divided_as_the_ticks_say),
 		/* last: it lowers the hard limit of this process for good */
