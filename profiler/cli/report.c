@@ -12,7 +12,7 @@
 enum { OPT_FORMAT, OPT_BY, OPT_SORT, OPT_LIMIT, OPT_FOCUS, OPT_IGNORE };
 
 /* In the order of enum report_format, report_by and report_sort. */
-static const char formats[] = "text|json";
+static const char formats[] = "text|json|markdown";
 static const char bys[] = "function|line|file|module|thread";
 static const char sorts[] = "self|total";
 
@@ -23,7 +23,7 @@ static const struct cli_option report_options_table[] = {
 		      "order of the rows: time in the row itself, or with what it calls (default: "
 		      "self)"},
 	[OPT_LIMIT] = {"limit", 0, "N", NULL,
-		       "rows at most; 0 = all (default: 20 in text, all in JSON)"},
+		       "rows at most; 0 = all (default: all in JSON, else 20)"},
 	[OPT_FOCUS] =
 		{"focus", 0, "RE", NULL,
 		 "only samples with a frame whose name matches this extended regular expression"},
@@ -78,7 +78,7 @@ static int show(struct report_arguments *arguments)
 	if (!profile)
 		return CLI_FAILED;
 	struct report_options *report = &arguments->report;
-	if (!arguments->limit_given && report->format == REPORT_TEXT)
+	if (!arguments->limit_given && report->format != REPORT_JSON)
 		report->limit = 20;
 	report->torn_bytes = info.torn_bytes;
 	report->colour = terminal_colour(STDOUT_FILENO);

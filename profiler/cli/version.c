@@ -25,7 +25,8 @@ static int version_run(const struct cli_command *self, int argc, char **argv)
 	printf("symbols:    elfutils %s (DWARF, ELF), libiberty (C++, Rust)\n", dwfl_version(NULL));
 	printf("profiles:   pprof through protobuf-c %s and zlib %s\n", protobuf_c_version(),
 	       zlibVersion());
-	printf("reports:    text, JSON (jansson %s), folded stacks, SVG\n", jansson_version_str());
+	printf("reports:    text, JSON (jansson %s), Markdown, folded stacks, SVG\n",
+	       jansson_version_str());
 	return CLI_OK;
 }
 
