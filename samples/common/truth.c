@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum { MAX_ROWS = 32, MAX_MARKS = 64, MAX_PHASES = 256 };
-enum { PHASE_MIN_NS = 3000000, PHASE_SPAN_NS = 14000000, CHUNK_NS = 200000 };
+enum { PHASE_MIN_NS = 3000000, PHASE_SPAN_NS = 14000000, CHUNK_NS = 500000 };
 
 struct row {
 	const char *name;

@@ -62,7 +62,7 @@ struct truth_work {
 	const char *mark;     /* of its HOT() line; NULL = none */
 	void (*run)(uint64_t n);
 	unsigned weight;  /* of the block, relative to the other works */
-	uint64_t chunk;   /* n that takes about 200 us; 0 = found at the first block */
+	uint64_t chunk;   /* n that takes 500 us or more; truth_calibrate() finds it */
 	uint64_t owed_ns; /* by design up to the current block */
 	uint64_t cpu_ns;  /* used, by the thread's CPU clock */
 };

@@ -45,7 +45,7 @@ def symbols(program):
 
 def plain(name):
     """nm says what a template returns, and which clone of a function it is; DWARF says neither."""
-    return re.sub(r" \[clone .*\]$", "", re.sub(r"^(?:\w|::)+ (?=\w)", "", name))
+    return re.sub(r" \[clone .*\]$", "", re.sub(r"^(?!operator)(?:\w|::)+ (?=\w)", "", name))
 
 
 def test_cpp_names(recordings):
