@@ -81,13 +81,13 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 	if (!f)
 		return -1;
+	*state = f;
 	strcpy(f->dir, "/tmp/cprof-test-XXXXXX");
 	f->stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (!mkdtemp(f->dir) || f->stop_fd < 0)
 		return -1;
 	snprintf(f->path, sizeof(f->path), "%s/p.pb.gz", f->dir);
 	f->go_fd = -1;
-	*state = f;
 	return 0;
 }
 
