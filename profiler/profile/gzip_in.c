@@ -5,11 +5,12 @@
 enum { WINDOW_BITS_GZIP = 15 + 16 }; /* zlib.h, inflateInit2(): + 16 = gzip only */
 
 /*
- * A file of some megabytes may deflate from gigabytes that are all alike. Profiles compress 5 to
- * 30 times; these limits leave room and keep a bomb from filling the memory.
+ * A file of some megabytes may deflate from gigabytes that are all alike, and a table's entry of
+ * two bytes takes some thirty times that in memory. Profiles compress 5 to 30 times; these limits
+ * leave room and keep a bomb from filling the memory.
  */
-static const uint64_t max_out_always = (uint64_t)256 << 20;
-static const uint64_t max_out_ratio = 256;
+static const uint64_t max_out_always = (uint64_t)64 << 20;
+static const uint64_t max_out_ratio = 128;
 static const uint64_t max_out_ever = (uint64_t)8 << 30;
 
 static uint64_t output_limit(const struct gzip_in *gz)

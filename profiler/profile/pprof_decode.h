@@ -19,8 +19,11 @@
 /* Longest string; longest other field. Beyond is no profile. */
 enum { PPROF_MAX_FIELD_BYTES = 4 << 20 };
 
-/* Deepest stack of a file: a guard for the memory of the reader. */
-enum { PPROF_MAX_DEPTH = 1 << 16 };
+/*
+ * Deepest stack of a file, inlined functions included, and longest inline chain. Views expand the
+ * chains: without these, few bytes of file are any number of frames.
+ */
+enum { PPROF_MAX_DEPTH = 1 << 16, PPROF_MAX_INLINED = 1024 };
 
 /* The first pass' result: where the whole members end. */
 struct pprof_extent {

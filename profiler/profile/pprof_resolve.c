@@ -10,6 +10,9 @@
 /* Distinct keys among the comments; a file with more is not a profile anybody wrote. */
 enum { MAX_HEADER_KEYS = 1024 };
 
+/* Of all values: each is a copy, though many comments may be one string of the file. */
+enum { MAX_HEADER_BYTES = 16 << 20 };
+
 struct resolve {
 	const struct pprof_raw *raw;
 	struct profile *profile;
@@ -175,6 +178,10 @@ static int location_module(struct resolve *r, const struct raw_location *raw, mo
 static int location_lines(struct resolve *r, const struct raw_location *raw, size_t *n)
 {
 	*n = 0;
+	if (raw->n_lines > PPROF_MAX_INLINED)
+		return cp_fail(r->err, -EBADMSG,
+			       "damaged: location %" PRIu64 " is of %zu inlined functions", raw->id,
+			       raw->n_lines);
 	struct profile_line *grown =
 		cp_array_reserve(r->lines, &r->cap_lines, raw->n_lines + 1, sizeof(*grown));
 	if (!grown)
@@ -283,7 +290,14 @@ static int resolve_header(struct resolve *r)
 	if (interner_init(&keys))
 		return cp_fail_nomem(r->err);
 	int rc = collect_header(r, &keys, values);
+	size_t bytes = 0;
 	for (uint32_t i = 1; i < keys.n && !rc; i++) {
+		bytes += strlen(values[i]) + 1;
+		if (bytes > MAX_HEADER_BYTES) {
+			rc = cp_fail(r->err, -EBADMSG, "comments of more than %d MiB",
+				     MAX_HEADER_BYTES >> 20);
+			break;
+		}
 		rc = profile_header_set(r->profile, interner_get(&keys, (string_id){i}), values[i]);
 		if (rc)
 			cp_fail_nomem(r->err);

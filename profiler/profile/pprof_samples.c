@@ -164,6 +164,7 @@ static int sample_stack(struct reader *r, const Perftools__Profiles__Sample *sam
 	if (!frames)
 		return cp_fail_nomem(r->err);
 	r->frames = frames;
+	size_t depth = 0;
 	for (size_t i = 0; i < n; i++) {
 		int64_t position = pprof_ids_find(&r->refs->locations, sample->location_id[i]);
 		if (position < 0)
@@ -172,7 +173,11 @@ static int sample_stack(struct reader *r, const Perftools__Profiles__Sample *sam
 				       ", which is not there",
 				       sample->location_id[i]);
 		frames[i].v = r->refs->location_models[position];
+		uint32_t n_lines = r->profile->locations[frames[i].v].n_lines;
+		depth += n_lines ? n_lines : 1;
 	}
+	if (depth > PPROF_MAX_DEPTH)
+		return cp_fail(r->err, -EBADMSG, "damaged: a stack of %zu frames", depth);
 	return intern_stack(r, n, out);
 }
 

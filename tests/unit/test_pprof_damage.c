@@ -211,6 +211,66 @@ static void test_pprof_damage__a_sample_of_more_than_the_limit(void **state)
 	free(long_field);
 }
 
+/* @n times the same inlined function at location @id. */
+static void put_inlined(struct proto_bytes *p, uint64_t id, size_t n)
+{
+	struct proto_bytes m = {0};
+	proto_int(&m, 1, id);
+	proto_int(&m, 2, 1);
+	proto_int(&m, 3, 0x400000 + id);
+	while (n--) {
+		struct proto_bytes line = {0};
+		proto_int(&line, 1, 1);
+		proto_message(&m, 4, &line);
+	}
+	proto_message(p, IN_LOCATION, &m);
+}
+
+/* Every view expands inline chains: few bytes of file would become millions of frames. */
+static void test_pprof_damage__inline_chains_of_more_than_the_limit(void **state)
+{
+	(void)state;
+	struct proto_bytes p = {0};
+	put_sound(&p);
+	put_inlined(&p, 2, 1025);
+	refuse_both(&p, "location 2 is of 1025 inlined functions");
+
+	uint64_t stack[65];
+	for (size_t i = 0; i < 65; i++)
+		stack[i] = 2;
+	put_sound(&p);
+	put_inlined(&p, 2, 1024);
+	struct proto_bytes sample = begin_sample(stack, 64, 1);
+	proto_message(&p, IN_SAMPLE, &sample);
+	struct profile *profile;
+	assert_int_equal(pprof_load_bytes(p.bytes, p.n, &profile, NULL, NULL), 0);
+	profile_destroy(profile);
+	sample = begin_sample(stack, 65, 1);
+	proto_message(&p, IN_SAMPLE, &sample);
+	refuse_both(&p, "a stack of 66560 frames");
+}
+
+/* Each comment of free text is kept, though all of them are one string of the file. */
+static void test_pprof_damage__one_long_string_as_many_comments(void **state)
+{
+	(void)state;
+	struct proto_bytes p = {0};
+	char *text = malloc((1 << 20) + 1);
+	assert_non_null(text);
+	memset(text, 'x', 1 << 20);
+	text[1 << 20] = '\0';
+	put_sound(&p);
+	proto_text(&p, IN_STRING, text);
+	free(text);
+	for (size_t i = 0; i < 15; i++)
+		proto_int(&p, IN_COMMENT, 6);
+	struct profile *profile;
+	assert_int_equal(pprof_load_bytes(p.bytes, p.n, &profile, NULL, NULL), 0);
+	profile_destroy(profile);
+	proto_int(&p, IN_COMMENT, 6);
+	refuse_both(&p, "comments of more than 16 MiB");
+}
+
 static void test_pprof_damage__too_many_comments(void **state)
 {
 	(void)state;
@@ -398,6 +458,8 @@ int main(void)
 		cmocka_unit_test(test_pprof_damage__values_that_do_not_match_their_types),
 		cmocka_unit_test(test_pprof_damage__messages_that_cannot_be_decoded),
 		cmocka_unit_test(test_pprof_damage__a_sample_of_more_than_the_limit),
+		cmocka_unit_test(test_pprof_damage__inline_chains_of_more_than_the_limit),
+		cmocka_unit_test(test_pprof_damage__one_long_string_as_many_comments),
 		cmocka_unit_test(test_pprof_damage__too_many_comments),
 		cmocka_unit_test(test_pprof_damage__many_locations_at_one_address),
 		cmocka_unit_test_setup_teardown(test_pprof_damage__cut_at_every_byte,
