@@ -81,8 +81,8 @@ int profile_value_column(const struct profile *profile, const char *type)
 }
 
 /*
- * Find-or-add for a dense table: @TABLE is the member's name without the plural. Expands to the
- * body that all tables share; the element is compared by @eq and copied from @wanted.
+ * Find-or-add for a dense table: the body that all of them share. The element is compared by @eq
+ * and copied from @wanted. Returns from the function around it on failure.
  */
 #define FIND_OR_ADD(profile, items, count, cap, index, hash, eq, wanted, out_id)                   \
 	do {                                                                                       \

@@ -180,8 +180,8 @@ int profile_add_function(struct profile *profile, const struct profile_function 
 /**
  * Set a location's inline chain, replacing what it had.
  *
- * @lines: innermost first; copied
- * Return: 0 or -ENOMEM.
+ * @lines: innermost first; copied; not the profile's own
+ * Return: 0, -ENOMEM, -EOVERFLOW.
  */
 int profile_set_lines(struct profile *profile, location_id location,
 		      const struct profile_line *lines, size_t n);
