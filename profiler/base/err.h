@@ -38,4 +38,10 @@ int cp_fail_prefix(struct cp_err *err, int code, const char *fmt, ...)
 /** The usual message when memory ran out. Return: -ENOMEM. */
 int cp_fail_nomem(struct cp_err *err);
 
+#ifdef __clang_analyzer__
+/* It looks at one file at a time and would take a failure's value for a possible 0. */
+#define cp_fail(err, code, ...) ((cp_fail)(err, code, __VA_ARGS__), (code))
+#define cp_fail_prefix(err, code, ...) ((cp_fail_prefix)(err, code, __VA_ARGS__), (code))
+#endif
+
 #endif

@@ -77,7 +77,7 @@ static void show_progress(void *ctx, const char *path, size_t done, size_t total
 static struct profile_location *set_names_aside(struct profile *profile)
 {
 	size_t bytes = profile->n_locations * sizeof(*profile->locations);
-	struct profile_location *before = malloc(bytes + 1);
+	struct profile_location *before = calloc(1, bytes + 1);
 	if (!before)
 		return NULL;
 	if (bytes)

@@ -43,7 +43,7 @@ static __attribute__((noinline)) uint64_t odd(struct worker *worker, int level);
 
 static __attribute__((noinline)) uint64_t even(struct worker *worker, int level)
 {
-	volatile uint64_t locals[6] = { worker->state };
+	volatile uint64_t locals[6] = {worker->state};
 	if (level > 0)
 		return odd(worker, level - 1) + locals[0];
 	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
@@ -87,8 +87,7 @@ int main(int argc, char **argv)
 	}
 	printf("ready\n");
 	fflush(stdout);
-	struct timespec wait = { (time_t)seconds,
-				 (long)((seconds - (double)(time_t)seconds) * 1e9) };
+	struct timespec wait = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
 	nanosleep(&wait, NULL);
 	atomic_store(&stop, true);
 	uint64_t units = 0, check = 0;

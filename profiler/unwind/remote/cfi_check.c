@@ -156,7 +156,9 @@ static bool check_extended(struct cfi_reader *reader, unsigned opcode, unsigned 
 	case CFA_DEF_CFA_REGISTER:
 		return check_register(reader);
 	case CFA_REGISTER:
-		return check_register(reader) && check_register(reader);
+		if (!check_register(reader))
+			return false;
+		return check_register(reader);
 	case CFA_OFFSET_EXTENDED:
 	case CFA_OFFSET_EXTENDED_SF:
 	case CFA_DEF_CFA:
