@@ -31,7 +31,7 @@ struct binary {
 	/* the last symbol and its demangled name: sorted addresses ask for it again and again */
 	const struct symbol *last_symbol;
 	const char *last_name;
-	struct symbol_frame frames[DWARF_INFO_MAX_FRAMES];
+	struct dwarf_chain chain;
 };
 
 void binary_close(struct binary *binary)
@@ -340,19 +340,52 @@ static int name_by_symbol(struct binary *binary, uint64_t svma, struct symbol_fr
 	return 1;
 }
 
-int binary_find(struct binary *binary, uint64_t svma, const struct symbol_frame **frames, size_t *n)
+/*
+ * gcc gives functions of local linkage no linkage name, but their symbols have one: it tells
+ * overloads and the lambdas of one function apart. C's symbols are not mangled; they only add
+ * the compiler's suffixes.
+ */
+static int name_function(struct binary *binary, uint64_t svma, struct symbol_frame *frame)
 {
-	*frames = binary->frames;
-	*n = 0;
-	binary->frames[0] = (struct symbol_frame){.name = "", .system_name = "", .file = ""};
-	if (binary->has_dwarf) {
-		int rc = dwarf_info_find(&binary->dwarf, svma, binary->frames, n);
-		if (rc < 0 || *n > 0)
+	const struct symbol *symbol = symbol_table_find(&binary->symbols, svma);
+	bool mangled = symbol && symbol->name[0] == '_' &&
+		       (symbol->name[1] == 'Z' || symbol->name[1] == 'R');
+	if (frame->name[0] && !mangled)
+		return 0;
+	int named = name_by_symbol(binary, svma, frame);
+	return named < 0 ? named : 0;
+}
+
+/* Fill in the names that the DWARF lacks: it may miss its other half (dwz). */
+static int complete_names(struct binary *binary, struct dwarf_chain *chain)
+{
+	if (!chain->has_linkage) {
+		int rc = name_function(binary, chain->entry, &chain->frames[chain->n - 1]);
+		if (rc < 0)
 			return rc;
 	}
-	int rc = name_by_symbol(binary, svma, &binary->frames[0]);
+	for (size_t i = 0; i < chain->n; i++)
+		if (!chain->frames[i].name[0])
+			chain->frames[i].name = chain->frames[i].system_name = "[unnamed]";
+	return 0;
+}
+
+int binary_find(struct binary *binary, uint64_t svma, const struct symbol_frame **frames, size_t *n)
+{
+	struct dwarf_chain *chain = &binary->chain;
+	*frames = chain->frames;
+	*n = 0;
+	chain->n = 0;
+	chain->frames[0] = (struct symbol_frame){.name = "", .system_name = "", .file = ""};
+	int rc = binary->has_dwarf ? dwarf_info_find(&binary->dwarf, svma, chain) : 0;
+	if (rc == 0 && chain->n > 0) {
+		rc = complete_names(binary, chain);
+	} else if (rc == 0) {
+		rc = name_by_symbol(binary, svma, &chain->frames[0]);
+		chain->n = rc > 0;
+	}
 	if (rc < 0)
 		return rc;
-	*n = (size_t)rc;
+	*n = chain->n;
 	return 0;
 }

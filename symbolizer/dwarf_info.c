@@ -118,48 +118,51 @@ static void place_innermost(struct dwarf_info *info, struct dwarf_unit *unit, ui
 		frame->line = (uint32_t)number;
 }
 
-static int name_frame(struct dwarf_info *info, Dwarf_Die *die, struct symbol_frame *frame)
+static int name_frame(struct dwarf_info *info, Dwarf_Die *die, struct symbol_frame *frame,
+		      bool *has_linkage)
 {
 	struct dwarf_name name;
 	int rc = dwarf_names_get(&info->names, die, &name);
 	if (rc < 0)
 		return rc;
-	frame->name = name.name[0] ? name.name : "[unnamed]";
-	frame->system_name = name.system_name[0] ? name.system_name : "[unnamed]";
+	frame->name = name.name;
+	frame->system_name = name.system_name;
 	frame->start_line = name.decl_line;
+	*has_linkage = name.has_linkage;
 	return 0;
 }
 
-int dwarf_info_find(struct dwarf_info *info, uint64_t svma, struct symbol_frame *frames, size_t *n)
+int dwarf_info_find(struct dwarf_info *info, uint64_t svma, struct dwarf_chain *chain)
 {
 	struct dwarf_unit *unit;
 	struct dwarf_function *function;
+	struct symbol_frame *frame = &chain->frames[0];
 	const struct symbol_frame nothing = {.name = "", .system_name = "", .file = ""};
-	*n = 0;
-	frames[0] = nothing;
+	chain->n = 0;
+	*frame = nothing;
 	int rc = dwarf_units_find(&info->units, svma, &unit, &function);
 	if (rc < 0 || !unit)
 		return rc;
-	place_innermost(info, unit, svma, &frames[0]);
+	place_innermost(info, unit, svma, frame);
 	if (!function)
 		return 0;
 
-	size_t at = 0;
 	const struct dwarf_inlines *inlines = &function->inlines;
 	for (uint32_t id = dwarf_inlines_find(inlines, svma); id != INLINE_NONE;) {
 		struct inline_call *call = &inlines->calls[id];
-		rc = name_frame(info, &call->die, &frames[at]);
+		rc = name_frame(info, &call->die, frame, &chain->has_linkage);
 		if (rc < 0)
 			return rc;
 		/* The caller's place is where this one was called. */
-		frames[++at] = nothing;
-		frames[at].file = source_path(info, unit, dwarf_units_file(unit, call->call_file));
-		frames[at].line = call->call_line;
+		*++frame = nothing;
+		frame->file = source_path(info, unit, dwarf_units_file(unit, call->call_file));
+		frame->line = call->call_line;
 		id = call->parent;
 	}
-	rc = name_frame(info, &function->die, &frames[at]);
+	rc = name_frame(info, &function->die, frame, &chain->has_linkage);
 	if (rc < 0)
 		return rc;
-	*n = at + 1;
+	chain->entry = function->entry;
+	chain->n = (size_t)(frame - chain->frames) + 1;
 	return 0;
 }

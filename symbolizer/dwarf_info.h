@@ -43,15 +43,23 @@ int dwarf_info_init(struct dwarf_info *info, Elf *elf, const char *elf_path,
 		    const struct debug_file_search *search, const struct code_ranges *code);
 void dwarf_info_deinit(struct dwarf_info *info);
 
+struct dwarf_chain {
+	/* innermost inlined call first, the function last; a name is "" when the DWARF has none */
+	struct symbol_frame frames[DWARF_INFO_MAX_FRAMES];
+	size_t n;
+	/* of the function; false: its symbol at @entry may know the name better */
+	bool has_linkage;
+	uint64_t entry;
+};
+
 /**
  * The chain of calls at an address.
  *
- * @frames: room for DWARF_INFO_MAX_FRAMES; innermost inlined call first, the function last.
- *          Strings live as long as @info.
- * @n:      0 when no function of the DWARF has the address; then frames[0] has, where the line
- *          table knows the address all the same (assembly), file and line, and name "".
+ * @chain: strings live as long as @info. n = 0 when no function of the DWARF has the address;
+ *         then frames[0] has file and line all the same where the line table knows them
+ *         (assembly), and the name "".
  * Return: 0 or -ENOMEM.
  */
-int dwarf_info_find(struct dwarf_info *info, uint64_t svma, struct symbol_frame *frames, size_t *n);
+int dwarf_info_find(struct dwarf_info *info, uint64_t svma, struct dwarf_chain *chain);
 
 #endif

@@ -4,6 +4,7 @@
  * A concrete function, its abstract origin and its declaration share out the attributes; they are
  * collected along DW_AT_abstract_origin and DW_AT_specification, over a bounded number of steps:
  * a damaged file may link them in a circle.
+ * A function without a linkage name is shown with the scopes it is declared in.
  *
  * Depends on: base, libdw, demangle. Threads: as the Dwarf handle.
  */
@@ -11,21 +12,25 @@
 #define CPROF_SYMBOLIZER_DWARF_NAMES_H
 
 #include "base/index.h"
+#include "dwarf_scopes.h"
 
 #include <elfutils/libdw.h>
 
 struct dwarf_name {
-	const char *name;        /* demangled; "" when the entry has no name */
+	const char *name;        /* demangled or with its scopes; "" when the entry has none */
 	const char *system_name; /* linkage name, else plain name */
 	uint32_t decl_line;      /* 0 = unknown */
+	bool has_linkage;        /* system_name is what the linker knows */
 	const void *entry;       /* key: the entry's address in memory */
-	char *demangled;         /* owned; NULL when name is system_name */
+	char *made;              /* owned; NULL when name is system_name */
 };
 
 struct dwarf_names {
 	struct dwarf_name *names;
 	size_t n, cap;
 	struct cp_index index;
+	struct dwarf_scopes scopes;
+	int depth; /* functions whose names are being put together, each inside the next */
 };
 
 void dwarf_names_deinit(struct dwarf_names *names);

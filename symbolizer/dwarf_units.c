@@ -146,7 +146,7 @@ static int add_function(struct dwarf_units *units, struct dwarf_unit *unit, Dwar
 				unit->functions, unit->n_functions, unit->cap_functions);
 			if (!function)
 				return -ENOMEM;
-			*function = (struct dwarf_function){.die = *die};
+			*function = (struct dwarf_function){.die = *die, .entry = start};
 			added = true;
 		}
 		if (range_table_add(&unit->function_ranges, start, end,

@@ -19,7 +19,8 @@
 #include "range_table.h"
 
 struct dwarf_function {
-	Dwarf_Die die; /* DW_TAG_subprogram with code */
+	Dwarf_Die die;  /* DW_TAG_subprogram with code */
+	uint64_t entry; /* start of its first range */
 	bool inlines_read;
 	struct dwarf_inlines inlines;
 };

@@ -48,7 +48,8 @@ static int compare_plainness(const char *a, const char *b)
 	size_t a_length = strlen(a), b_length = strlen(b);
 	if (a_length != b_length)
 		return a_length < b_length ? 1 : -1;
-	return strcmp(b, a);
+	return strcmp(a,
+		      b); /* of C1/C2 and D1/D2 the second is the function, the first its alias */
 }
 
 /* By start; at one start the best symbol comes last. */
