@@ -157,8 +157,9 @@ char *flame_heading_quality(const struct flame_tree *tree, const struct flame_ce
 	}
 	if (!line_open(&line))
 		return NULL;
-	line_add(&line, "%.1f %% of stacks complete", amount_pct(total - incomplete, total));
-	line_add(&line, "%.1f %% symbolized", amount_pct(symbolized, total));
+	line_add(&line, "%s of stacks complete",
+		 cp_format_pct(amount_pct(total - incomplete, total), text));
+	line_add(&line, "%s symbolized", cp_format_pct(amount_pct(symbolized, total), text));
 	if (profile_header_get(tree->profile, HEADER_LOST))
 		line_add(&line, "%s lost",
 			 cp_format_count(profile_header_u64(tree->profile, HEADER_LOST, 0), text));

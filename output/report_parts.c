@@ -189,6 +189,8 @@ void report_add_amount(const struct report *report, struct strbuf *to)
 	if (hotspots->n_threads) {
 		strbuf_add(to, " on ");
 		add_count(to, (int64_t)hotspots->n_threads, "thread", "threads");
+	}
+	if (hotspots->n_threads && hotspots->n_processes) {
 		strbuf_add(to, " of ");
 		add_count(to, (int64_t)hotspots->n_processes, "process", "processes");
 	}
@@ -246,12 +248,8 @@ void report_add_rest(const struct report *report, struct strbuf *to)
 
 void report_add_pct(struct strbuf *to, double pct)
 {
-	if (pct > 0 && pct < 0.05)
-		strbuf_add(to, "<0.1 %");
-	else if (pct >= 99.95 && pct < 100)
-		strbuf_add(to, "99.9 %");
-	else
-		strbuf_addf(to, "%.1f %%", pct);
+	char text[CP_TEXT_MAX];
+	strbuf_add(to, cp_format_pct(pct, text));
 }
 
 void report_add_quality(const struct report *report, struct strbuf *to)

@@ -44,7 +44,7 @@ void report_add_selection(const struct report *report, struct strbuf *to);
 void report_add_rest(const struct report *report, struct strbuf *to);
 /* "99.2 % complete stacks, 98.7 % symbolized (97.0 % with lines), 0 lost". */
 void report_add_quality(const struct report *report, struct strbuf *to);
-/* "60.1 %", never rounded to "100.0 %" or "0.0 %" when it is not. */
+/* As cp_format_pct(). */
 void report_add_pct(struct strbuf *to, double pct);
 /* An amount as the rows show it: "5.94" (seconds), "1,234" (samples), "1.5 MiB". */
 void report_add_value(const struct report *report, struct strbuf *to, struct amount amount);

@@ -82,9 +82,21 @@ const char *cp_format_bytes(uint64_t bytes, char buf[CP_TEXT_MAX])
 	}
 	double value = (double)bytes / 1024;
 	size_t unit = 0;
-	for (; value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
+	/* what would be rounded up to 1024 belongs to the next unit */
+	for (; value >= 1023.95 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
 		value /= 1024;
 	snprintf(buf, CP_TEXT_MAX, "%.1f %s", value, units[unit]);
+	return buf;
+}
+
+const char *cp_format_pct(double pct, char buf[CP_TEXT_MAX])
+{
+	if (pct > 0 && pct < 0.05)
+		snprintf(buf, CP_TEXT_MAX, "<0.1 %%");
+	else if (pct >= 99.95 && pct < 100)
+		snprintf(buf, CP_TEXT_MAX, "99.9 %%");
+	else
+		snprintf(buf, CP_TEXT_MAX, "%.1f %%", pct);
 	return buf;
 }
 

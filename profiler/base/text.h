@@ -33,6 +33,12 @@ const char *cp_format_duration(uint64_t ns, char buf[CP_TEXT_MAX]);
 /** "512 B", "1.5 KiB", "3.2 MiB": into @buf of CP_TEXT_MAX bytes; returns @buf. */
 const char *cp_format_bytes(uint64_t bytes, char buf[CP_TEXT_MAX]);
 
+/**
+ * "60.1 %", never rounded to "100.0 %" or "0.0 %" when it is not: into @buf of CP_TEXT_MAX bytes;
+ * returns @buf.
+ */
+const char *cp_format_pct(double pct, char buf[CP_TEXT_MAX]);
+
 /** "1,234,567": into @buf of CP_TEXT_MAX bytes; returns @buf. */
 const char *cp_format_count(uint64_t count, char buf[CP_TEXT_MAX]);
 

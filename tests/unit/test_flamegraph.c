@@ -77,6 +77,22 @@ static void test_flamegraph__says_what_was_measured_and_how_well(void **state)
 	profile_destroy(profile);
 }
 
+static void test_flamegraph__one_cut_stack_in_many_is_not_rounded_away(void **state)
+{
+	(void)state;
+	struct profile *profile = build_profile();
+	module_id exe = build_module(profile, "/bin/app", true);
+	thread_id thread = build_thread(profile, 7, 7, "app", "app");
+	location_id main_at = build_at(profile, exe, "main", "m.c", 4);
+	location_id bare = build_bare(profile, exe);
+	BUILD_SAMPLES(profile, thread, 9999, main_at);
+	build_stopped(profile, thread, CP_STOP_TRUNCATED, 1, &bare, 1);
+	char *text = write_graph(profile, NULL, NULL);
+	assert_has(text, ">99.9 % of stacks complete \xc2\xb7 99.9 % symbolized");
+	free(text);
+	profile_destroy(profile);
+}
+
 static void test_flamegraph__is_a_picture_without_script(void **state)
 {
 	(void)state;
@@ -278,6 +294,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flamegraph__says_what_was_measured_and_how_well),
+		cmocka_unit_test(test_flamegraph__one_cut_stack_in_many_is_not_rounded_away),
 		cmocka_unit_test(test_flamegraph__is_a_picture_without_script),
 		cmocka_unit_test(test_flamegraph__icicle_has_the_root_at_the_top),
 		cmocka_unit_test(test_flamegraph__carries_its_data),

@@ -124,6 +124,27 @@ static void test_text__bytes_are_written_for_people(void **state)
 	assert_string_equal(cp_format_bytes(UINT64_MAX, buf), "16.0 EiB");
 }
 
+static void test_text__bytes_round_up_into_the_next_unit(void **state)
+{
+	(void)state;
+	char buf[CP_TEXT_MAX];
+	assert_string_equal(cp_format_bytes(1048524, buf), "1023.9 KiB");
+	assert_string_equal(cp_format_bytes(1048575, buf), "1.0 MiB");
+	assert_string_equal(cp_format_bytes(((uint64_t)1 << 40) - 1, buf), "1.0 TiB");
+}
+
+static void test_text__shares_are_never_rounded_to_all_or_nothing(void **state)
+{
+	(void)state;
+	char buf[CP_TEXT_MAX];
+	assert_string_equal(cp_format_pct(0, buf), "0.0 %");
+	assert_string_equal(cp_format_pct(0.01, buf), "<0.1 %");
+	assert_string_equal(cp_format_pct(0.05, buf), "0.1 %");
+	assert_string_equal(cp_format_pct(60.14, buf), "60.1 %");
+	assert_string_equal(cp_format_pct(99.99, buf), "99.9 %");
+	assert_string_equal(cp_format_pct(100, buf), "100.0 %");
+}
+
 static void test_text__counts_are_grouped_by_thousands(void **state)
 {
 	(void)state;
@@ -145,6 +166,8 @@ int main(void)
 		cmocka_unit_test(test_text__durations_are_written_for_people),
 		cmocka_unit_test(test_text__durations_round_up_into_the_next_unit),
 		cmocka_unit_test(test_text__bytes_are_written_for_people),
+		cmocka_unit_test(test_text__bytes_round_up_into_the_next_unit),
+		cmocka_unit_test(test_text__shares_are_never_rounded_to_all_or_nothing),
 		cmocka_unit_test(test_text__counts_are_grouped_by_thousands),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
