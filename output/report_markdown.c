@@ -22,8 +22,11 @@ static void print_plain(FILE *out, const char *text, size_t n)
 	}
 }
 
-/* A code span: fenced by more backticks than the text has in a row; `|` still ends a cell. */
-static void print_code(FILE *out, const char *text)
+/*
+ * A code span: fenced by more backticks than the text has in a row. In a table `|` ends a cell
+ * even so, unless an odd number of backslashes precedes it.
+ */
+static void print_code(FILE *out, const char *text, bool in_table)
 {
 	size_t longest = 0, run = 0;
 	for (const char *c = text; *c; c++) {
@@ -34,9 +37,10 @@ static void print_code(FILE *out, const char *text)
 	for (size_t i = 0; i <= longest; i++)
 		fputc('`', out);
 	fputs(space, out);
-	for (; *text; text++) {
-		if (*text == '|')
-			fputc('\\', out);
+	for (run = 0; *text; text++) {
+		if (in_table && *text == '|')
+			fputs(run % 2 ? "\\\\" : "\\", out);
+		run = *text == '\\' ? run + 1 : 0;
 		fputc(*text, out);
 	}
 	fputs(space, out);
@@ -85,7 +89,7 @@ static void print_row(const struct report *report, const struct hotspot *row,
 	fputs(" | ", report->out);
 	strbuf_clear(scratch);
 	add_name(report, row, scratch);
-	print_code(report->out, strbuf_text(scratch));
+	print_code(report->out, strbuf_text(scratch), true);
 	if (by == REPORT_BY_THREAD) {
 		fprintf(report->out, " | %u | %u |\n", row->thread->pid, row->thread->tid);
 		return;
@@ -95,7 +99,7 @@ static void print_row(const struct report *report, const struct hotspot *row,
 		strbuf_clear(scratch);
 		add_location(row, scratch);
 		if (scratch->n)
-			print_code(report->out, strbuf_text(scratch));
+			print_code(report->out, strbuf_text(scratch), true);
 	}
 	fputs(" |\n", report->out);
 }
@@ -134,7 +138,7 @@ static void print_remark(void *ctx, const char *text)
 	print_plain(report->out, text, command ? (size_t)(command - text) : strlen(text));
 	if (command) {
 		fputc(' ', report->out);
-		print_code(report->out, command + 1);
+		print_code(report->out, command + 1, false);
 	}
 	fputc('\n', report->out);
 }
@@ -144,7 +148,7 @@ static void print_heading(const struct report *report, struct strbuf *scratch)
 	strbuf_clear(scratch);
 	report_add_target(report, scratch);
 	fputs("### cprof: ", report->out);
-	print_code(report->out, strbuf_text(scratch));
+	print_code(report->out, strbuf_text(scratch), false);
 	fputs("\n\n", report->out);
 	strbuf_clear(scratch);
 	report_add_method(report, scratch);

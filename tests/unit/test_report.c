@@ -336,6 +336,20 @@ static void test_report__foreign_heap_profile(void **state)
 	profile_destroy(profile);
 }
 
+static void test_report__threads_without_a_process(void **state)
+{
+	(void)state;
+	struct profile *profile = build_profile();
+	module_id app = build_module(profile, "/bin/app", true);
+	BUILD_SAMPLES(profile, build_thread(profile, 0, 5, "", "worker"), 2,
+		      build_at(profile, app, "main", "m.c", 1));
+	struct report_options options = {.limit = 0};
+	char *text = report(profile, &options);
+	expect_part(text, " on 1 thread\n");
+	free(text);
+	profile_destroy(profile);
+}
+
 static void test_report__markdown_table(void **state)
 {
 	(void)state;
@@ -376,6 +390,16 @@ static void test_report__markdown_escapes_what_ends_a_cell(void **state)
 	options.focus = NULL;
 	text = report(profile, &options);
 	expect_part(text, "| ``` `tick`` ``` | `c.c:2` |\n");
+	free(text);
+	/* two backslashes are one that escapes nothing: the | after them would end the cell */
+	BUILD_SAMPLES(profile, thread, 1, build_at(profile, app, "x\\|y", "d\\\\|.c", 3));
+	text = report(profile, &options);
+	expect_part(text, "| `x\\\\\\|y` | `d\\\\\\|.c:3` |\n");
+	free(text);
+	/* outside of a table it would be shown */
+	set(profile, HEADER_COMMAND, "sh -c 'a | b'");
+	text = report(profile, &options);
+	expect_part(text, "### cprof: `sh -c 'a | b'`\n");
 	free(text);
 	profile_destroy(profile);
 }
@@ -420,6 +444,7 @@ int main(void)
 		cmocka_unit_test(test_report__losses_say_what_to_do),
 		cmocka_unit_test(test_report__summary_is_short),
 		cmocka_unit_test(test_report__foreign_heap_profile),
+		cmocka_unit_test(test_report__threads_without_a_process),
 		cmocka_unit_test(test_report__markdown_table),
 		cmocka_unit_test(test_report__markdown_escapes_what_ends_a_cell),
 		cmocka_unit_test(test_report__failures_have_messages),
