@@ -99,18 +99,40 @@ static bool can_be_mended(const char *path, bool has_functions)
 	return path[0] != '\0' && path[0] != '[';
 }
 
-/* Two segments of one binary are one module to people. */
-static struct quality_module *find_module(struct quality *quality, const char *path,
-					  const char *build_id)
+/* The modules of a quality while they are being listed. */
+struct module_list {
+	const struct profile *profile;
+	struct quality *quality;
+	struct cp_index index; /* over quality->modules */
+};
+
+static bool same_binary(const void *key, const void *owner, uint32_t id)
 {
-	for (size_t i = 0; i < quality->n_modules; i++) {
-		struct quality_module *module = &quality->modules[i];
-		if (strcmp(module->path, path) == 0 && strcmp(module->build_id, build_id) == 0)
-			return module;
-	}
-	struct quality_module *module = &quality->modules[quality->n_modules++];
-	*module = (struct quality_module){.path = path, .build_id = build_id};
-	return module;
+	const struct module_list *list = owner;
+	const struct profile_module *a = key;
+	const struct profile_module *b =
+		&list->profile->modules[list->quality->modules[id].module.v];
+	return a->path.v == b->path.v && a->build_id.v == b->build_id.v;
+}
+
+/* Two segments of one binary are one module to people. Return: NULL when out of memory. */
+static struct quality_module *find_module(struct module_list *list, module_id id)
+{
+	struct quality *quality = list->quality;
+	const struct profile_module *module = &list->profile->modules[id.v];
+	uint64_t hash = cp_hash_mix(module->path.v, module->build_id.v);
+	uint32_t known = cp_index_find(&list->index, hash, same_binary, module, list);
+	if (known != CP_INDEX_NONE)
+		return &quality->modules[known];
+	if (cp_index_add(&list->index, hash, (uint32_t)quality->n_modules))
+		return NULL;
+	struct quality_module *added = &quality->modules[quality->n_modules++];
+	*added = (struct quality_module){
+		.module = id,
+		.path = profile_text(list->profile, module->path),
+		.build_id = profile_text(list->profile, module->build_id),
+	};
+	return added;
 }
 
 static int most_samples_first(const void *a, const void *b)
@@ -132,12 +154,10 @@ static int find_reason(const struct profile *profile, struct quality_module *mod
 	return 0;
 }
 
-static int list_modules(const struct profile *profile, const struct module_sums *sums,
-			struct quality *quality)
+/* Those that have samples and lack something that could be had. */
+static int collect_modules(struct module_list *list, const struct module_sums *sums)
 {
-	quality->modules = calloc(profile->n_modules + 1, sizeof(*quality->modules));
-	if (!quality->modules)
-		return -ENOMEM;
+	const struct profile *profile = list->profile;
 	for (size_t i = 0; i < profile->n_modules; i++) {
 		const struct profile_module *module = &profile->modules[i];
 		const char *path = profile_text(profile, module->path);
@@ -146,14 +166,27 @@ static int list_modules(const struct profile *profile, const struct module_sums 
 		bool lined = module->has_lines || sums[i].lined > sums[i].samples / 2;
 		if (sums[i].samples <= 0 || (named && lined) || !can_be_mended(path, named))
 			continue;
-		struct quality_module *to =
-			find_module(quality, path, profile_text(profile, module->build_id));
-		if (to->samples == 0)
-			to->module = (module_id){(uint32_t)i};
+		struct quality_module *to = find_module(list, (module_id){(uint32_t)i});
+		if (!to)
+			return -ENOMEM;
 		to->samples = amount_sum(to->samples, sums[i].samples);
 		to->has_functions = to->has_functions || named;
 		to->has_lines = to->has_lines || lined;
 	}
+	return 0;
+}
+
+static int list_modules(const struct profile *profile, const struct module_sums *sums,
+			struct quality *quality)
+{
+	quality->modules = calloc(profile->n_modules + 1, sizeof(*quality->modules));
+	if (!quality->modules)
+		return -ENOMEM;
+	struct module_list list = {.profile = profile, .quality = quality};
+	int rc = collect_modules(&list, sums);
+	cp_index_deinit(&list.index);
+	if (rc)
+		return rc;
 	for (size_t i = 0; i < quality->n_modules; i++) {
 		struct quality_module *module = &quality->modules[i];
 		module->share_pct = amount_pct(module->samples, quality->samples);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define assert_close(a, b) assert_true(fabs((a) - (b)) < 1e-9)
 
@@ -225,6 +226,29 @@ static void test_quality__at_most_ten_modules_are_looked_up(void **state)
 	profile_destroy(profile);
 }
 
+/* Seconds instead of minutes: a file of some megabytes may name a hundred thousand modules. */
+static void test_quality__very_many_modules(void **state)
+{
+	(void)state;
+	struct profile *profile = build_profile();
+	thread_id thread = build_thread(profile, 7, 7, "app", "app");
+	for (int i = 0; i < 100000; i++) {
+		char path[32];
+		snprintf(path, sizeof(path), "/lib/%06d.so", i);
+		BUILD_SAMPLES(profile, thread, 1,
+			      build_bare(profile, build_module(profile, path, false)));
+	}
+	clock_t start = clock();
+	struct quality *quality = compute(profile);
+	double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+	assert_int_equal(quality->n_modules, 100000);
+	assert_string_equal(quality->modules[99999].path, "/lib/099999.so");
+	if (seconds > 10)
+		fail_msg("%.1f s", seconds);
+	quality_destroy(quality);
+	profile_destroy(profile);
+}
+
 /* A profile with @share of 100 samples below a frame of @path, the rest elsewhere. */
 static struct profile *with_runtime(const char *path, int64_t share)
 {
@@ -305,6 +329,7 @@ int main(void)
 		cmocka_unit_test(test_quality__invisible_time_only_where_the_kernel_is_hidden),
 		cmocka_unit_test(test_quality__modules_without_debug_information),
 		cmocka_unit_test(test_quality__at_most_ten_modules_are_looked_up),
+		cmocka_unit_test(test_quality__very_many_modules),
 		cmocka_unit_test(test_quality__hints_by_runtime_and_version),
 		cmocka_unit_test(test_quality__hint_from_the_header_for_generated_code),
 		cmocka_unit_test(test_quality__no_hint_once_generated_code_has_names),
