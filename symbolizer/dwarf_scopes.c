@@ -88,9 +88,12 @@ static int fill_list(struct dwarf_scope_list *list, const uint8_t *end)
 		uint32_t here = (uint32_t)((const uint8_t *)die->addr - base);
 		int tag = dwarf_tag(die);
 		/* Scopes as deep as this entry or deeper end where it starts. */
+		/* NOLINTBEGIN(clang-analyzer-core.*): below the root walk.depth is at least 1, and
+		 * open[] holds indexes of scopes that are there, or its parent's */
 		for (; depth >= walk.depth; depth--)
 			if (open[depth] != open[depth - 1])
 				list->scopes[open[depth]].end = here;
+		/* NOLINTEND(clang-analyzer-core.*) */
 		depth = walk.depth;
 		open[depth] = open[depth - 1];
 		descend = may_hold_scopes(tag);

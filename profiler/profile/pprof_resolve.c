@@ -292,6 +292,7 @@ static int resolve_header(struct resolve *r)
 	int rc = collect_header(r, &keys, values);
 	size_t bytes = 0;
 	for (uint32_t i = 1; i < keys.n && !rc; i++) {
+		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): each key has a value */
 		bytes += strlen(values[i]) + 1;
 		if (bytes > MAX_HEADER_BYTES) {
 			rc = cp_fail(r->err, -EBADMSG, "comments of more than %d MiB",

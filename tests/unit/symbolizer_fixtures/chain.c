@@ -20,7 +20,7 @@ static inline __attribute__((always_inline)) void middle(int x)
 __attribute__((noinline)) void outer(int x)
 {
 	chain_sink -= x;
-	middle(x * 2); /* MARK(outer) */
+	middle(x * 2);                     /* MARK(outer) */
 	__asm__ volatile("at_outer: nop"); /* MARK(after) */
 }
 

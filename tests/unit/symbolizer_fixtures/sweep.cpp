@@ -12,9 +12,16 @@ namespace
 {
 struct base {
 	int v;
-	explicit base(int x) : v(x) {}
-	virtual ~base() {}
-	virtual int f(int a) { return v * a + 1; }
+	explicit base(int x) : v(x)
+	{
+	}
+	virtual ~base()
+	{
+	}
+	virtual int f(int a)
+	{
+		return v * a + 1;
+	}
 };
 } // namespace
 
@@ -22,7 +29,10 @@ namespace app
 {
 struct derived : base {
 	using base::base;
-	int f(int a) override { return base::f(a) ^ a; }
+	int f(int a) override
+	{
+		return base::f(a) ^ a;
+	}
 };
 
 static inline int helper(int n)

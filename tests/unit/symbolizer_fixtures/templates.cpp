@@ -32,7 +32,8 @@ __attribute__((noinline)) int hidden(int x)
 
 __attribute__((noinline)) int overloaded(double x, const char *text)
 {
-	auto add = [&](int y) __attribute__((always_inline)) {
+	auto add = [&](int y) __attribute__((always_inline))
+	{
 		__asm__ volatile("at_lambda: nop"); // MARK(lambda)
 		template_sink += y + text[0];
 	};
