@@ -1,74 +1,33 @@
 #include "safe_text.h"
 
+#include "base/utf8.h"
+
 #include <stdbool.h>
 #include <string.h>
 
 #define REPLACEMENT 0xfffdu
 #define ELLIPSIS 0x2026u
 
-/* Decode one UTF-8 sequence (RFC 3629); a malformed one costs its first byte. */
-static uint32_t decode(const unsigned char **at)
-{
-	const unsigned char *p = *at;
-	uint32_t point = *p++;
-	unsigned more = point < 0x80   ? 0
-			: point < 0xc2 ? 9
-			: point < 0xe0 ? 1
-			: point < 0xf0 ? 2
-			: point < 0xf5 ? 3
-				       : 9;
-	*at = p;
-	if (more == 0)
-		return point;
-	if (more == 9)
-		return REPLACEMENT;
-	point &= 0x3fu >> more;
-	for (unsigned i = 0; i < more; i++) {
-		/* a NUL, too, is no continuation byte: this never reads past the end */
-		if ((p[i] & 0xc0) != 0x80)
-			return REPLACEMENT;
-		point = point << 6 | (p[i] & 0x3fu);
-	}
-	static const uint32_t smallest[] = {0, 0x80, 0x800, 0x10000};
-	if (point < smallest[more] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
-		return REPLACEMENT;
-	*at = p + more;
-	return point;
-}
-
 static bool is_harmful(uint32_t point)
 {
-	return point < 0x20 || (point >= 0x7f && point < 0xa0) ||      /* controls */
-	       (point & 0xfffe) == 0xfffe ||                           /* noncharacters */
+	return utf8_is_control(point) || (point & 0xfffe) == 0xfffe || /* noncharacters */
 	       (point >= 0xfdd0 && point < 0xfdf0) ||                  /* noncharacters */
-	       point == 0x200e || point == 0x200f || point == 0x61c || /* bidirectional marks, */
-	       (point >= 0x2028 && point < 0x202f) || /* line separators, embeddings, overrides, */
-	       (point >= 0x2066 && point < 0x206a) || /* isolates */
-	       point == 0xfeff;                       /* byte order mark */
+	       point == 0xfeff;                                        /* byte order mark */
 }
 
 uint32_t safe_text_next(const char **text)
 {
-	const unsigned char *at = (const unsigned char *)*text;
-	if (*at == 0)
+	if (**text == '\0')
 		return 0;
-	uint32_t point = decode(&at);
-	*text = (const char *)at;
+	uint32_t point = REPLACEMENT;
+	size_t n = utf8_decode(*text, UTF8_MAX_BYTES, &point);
+	*text += n ? n : 1;
 	return is_harmful(point) ? REPLACEMENT : point;
 }
 
 static size_t columns_of(uint32_t point)
 {
 	return point < 0x1100 || point == REPLACEMENT || point == ELLIPSIS ? 1 : 2;
-}
-
-size_t safe_text_columns(const char *text)
-{
-	size_t n = 0;
-	uint32_t point;
-	while ((point = safe_text_next(&text)))
-		n += columns_of(point);
-	return n;
 }
 
 static size_t encode(uint32_t point, char *out)

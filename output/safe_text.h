@@ -7,7 +7,7 @@
  * the place it goes to. The JSON form holds none of < > & so that it may stand in a <script>
  * element of XML and of HTML alike.
  *
- * Depends on: nothing. Threads: any.
+ * Depends on: base. Threads: any.
  */
 #ifndef CPROF_OUTPUT_SAFE_TEXT_H
 #define CPROF_OUTPUT_SAFE_TEXT_H
@@ -24,9 +24,6 @@
  */
 uint32_t safe_text_next(const char **text);
 
-/** Columns of a monospace font: 2 for a character beyond U+10FF, else 1. */
-size_t safe_text_columns(const char *text);
-
 /**
  * Copy as harmless UTF-8, at most @max_chars characters; a longer text ends in an ellipsis, which
  * is one of them.
@@ -36,7 +33,9 @@ size_t safe_text_columns(const char *text);
  */
 size_t safe_text_copy(const char *text, size_t max_chars, char *buf);
 
-/** The same, at most @max_columns wide. */
+/**
+ * The same, at most @max_columns of a monospace font wide: 2 for a character beyond U+10FF, else 1.
+ */
 size_t safe_text_copy_columns(const char *text, size_t max_columns, char *buf);
 
 /** Write harmless, escaped for XML: for text and for attribute values in either quotes. */

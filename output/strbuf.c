@@ -1,14 +1,13 @@
 #include "strbuf.h"
 
 #include "base/array.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
 void strbuf_deinit(struct strbuf *buf)
 {
@@ -66,55 +65,18 @@ void strbuf_addf(struct strbuf *buf, const char *fmt, ...)
 	va_end(again);
 }
 
-/*
- * Decode one code point (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF).
- * Return: its bytes, or 0 when there is none at @s.
- */
-static size_t decode(const unsigned char *s, uint32_t *out)
-{
-	static const struct {
-		unsigned char mask, lead;
-		uint32_t least;
-	} forms[] = {
-		{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-	for (size_t i = 0; i < 4; i++) {
-		if ((s[0] & forms[i].mask) != forms[i].lead)
-			continue;
-		uint32_t code = s[0] & (unsigned char)~forms[i].mask;
-		for (size_t k = 1; k <= i; k++) {
-			/* the terminating NUL fails this test, so nothing beyond it is read */
-			if ((s[k] & 0xc0) != 0x80)
-				return 0;
-			code = code << 6 | (s[k] & 0x3f);
-		}
-		if (code < forms[i].least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-			return 0;
-		*out = code;
-		return i + 1;
-	}
-	return 0;
-}
-
-/* C0, DEL, C1, line separators, and what reorders the text around it (Unicode UAX #9). */
-static bool is_control(uint32_t code)
-{
-	return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x2028 && code <= 0x202e) ||
-	       (code >= 0x2066 && code <= 0x2069) || code == 0x200e || code == 0x200f;
-}
-
 static void add_checked(struct strbuf *buf, const char *bytes, bool printable)
 {
-	const unsigned char *s = (const unsigned char *)bytes;
-	while (*s) {
+	while (*bytes) {
 		uint32_t code;
-		size_t n = decode(s, &code);
+		size_t n = utf8_decode(bytes, UTF8_MAX_BYTES, &code);
 		if (n == 0)
-			strbuf_add(buf, replacement);
-		else if (printable && is_control(code))
+			strbuf_add(buf, UTF8_REPLACEMENT);
+		else if (printable && utf8_is_control(code))
 			strbuf_addf(buf, code < 0x100 ? "\\x%02x" : "\\u%04x", code);
 		else
-			strbuf_add_bytes(buf, (const char *)s, n);
-		s += n ? n : 1;
+			strbuf_add_bytes(buf, bytes, n);
+		bytes += n ? n : 1;
 	}
 }
 

@@ -1,10 +1,10 @@
 #include "pprof_encode.h"
 
 #include "base/array.h"
+#include "base/utf8.h"
 #include "pprof.pb-c.h"
 #include "pprof_header.h"
 #include "pprof_wire.h"
-#include "utf8.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 #include "pprof_raw.h"
 
 #include "base/array.h"
+#include "base/utf8.h"
 #include "pprof.pb-c.h"
-#include "utf8.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-foreach(test profile stack_store utf8 gzip_in pprof_frames pprof_save pprof_writer pprof_load
+foreach(test profile stack_store gzip_in pprof_frames pprof_save pprof_writer pprof_load
         pprof_damage pprof_go)
   cprof_unit_test(${test} USES base profile)
   target_link_libraries(test_${test} PRIVATE ZLIB::ZLIB)

@@ -104,9 +104,10 @@ static void test_safe_text__wide_characters_take_two_columns(void **state)
 {
 	(void)state;
 	char buf[64];
-	assert_int_equal(safe_text_columns("abc"), 3);
-	assert_int_equal(safe_text_columns("\xe5\x87\xbd\xe6\x95\xb0"), 4);
-	assert_int_equal(safe_text_columns("\xff"), 1);
+	safe_text_copy_columns("abc", 3, buf);
+	assert_string_equal(buf, "abc");
+	safe_text_copy_columns("\xff", 1, buf);
+	assert_string_equal(buf, BAD);
 	safe_text_copy_columns("\xe5\x87\xbd\xe6\x95\xb0", 4, buf);
 	assert_string_equal(buf, "\xe5\x87\xbd\xe6\x95\xb0");
 	safe_text_copy_columns("\xe5\x87\xbd\xe6\x95\xb0", 3, buf);
@@ -125,7 +126,7 @@ static void test_safe_text__never_reads_past_a_cut_sequence(void **state)
 		assert_non_null(cut);
 		memcpy(cut, whole, n);
 		cut[n] = '\0';
-		assert_int_equal(safe_text_columns(cut), n);
+		assert_int_equal(safe_text_xml_size(cut), 3 * n);
 		free(cut);
 	}
 }

@@ -53,6 +53,7 @@ static void test_strbuf__printable_writes_control_characters_out(void **state)
 	/* NOLINTBEGIN(misc-misleading-bidirectional) what is tested */
 	/* right-to-left override, isolate, left-to-right mark, line separator */
 	expect_printable("\xe2\x80\xae", "\\u202e");
+	expect_printable("\xd8\x9c", "\\u061c"); /* ARABIC LETTER MARK */
 	expect_printable("\xe2\x81\xa6", "\\u2066");
 	expect_printable("\xe2\x80\x8e", "\\u200e");
 	expect_printable("\xe2\x80\xa8", "\\u2028");

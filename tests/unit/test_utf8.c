@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "profile/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
