@@ -63,7 +63,6 @@ static char *allocate(struct interner *interner, size_t n)
 		interner->blocks = block;
 		interner->block_size = size;
 		interner->block_used = 0;
-		interner->bytes_total += size;
 	}
 	char *bytes = interner->blocks->bytes + interner->block_used;
 	interner->block_used += n + 1;
@@ -119,15 +118,4 @@ int interner_add_bytes(struct interner *interner, const char *bytes, size_t n, s
 int interner_add(struct interner *interner, const char *string, string_id *out)
 {
 	return interner_add_bytes(interner, string, strlen(string), out);
-}
-
-bool interner_find(const struct interner *interner, const char *string, string_id *out)
-{
-	struct key key = {string, strlen(string)};
-	uint32_t id = cp_index_find(&interner->index, cp_hash_bytes(string, key.n), equals, &key,
-				    interner);
-	if (id == CP_INDEX_NONE)
-		return false;
-	*out = (string_id){id};
-	return true;
 }

@@ -27,7 +27,6 @@ struct interner {
 	struct cp_index index;
 	struct interner_block *blocks; /* the bytes */
 	size_t block_used, block_size;
-	size_t bytes_total; /* memory held for string bytes */
 };
 
 /** Return: 0 or -ENOMEM (nothing to release). */
@@ -43,9 +42,6 @@ void interner_deinit(struct interner *interner);
  */
 int interner_add_bytes(struct interner *interner, const char *bytes, size_t n, string_id *out);
 int interner_add(struct interner *interner, const char *string, string_id *out);
-
-/** Find without adding. Return: true and @out when known. */
-bool interner_find(const struct interner *interner, const char *string, string_id *out);
 
 /** The string of an id that this interner gave; borrowed, valid as long as the interner. */
 static inline const char *interner_get(const struct interner *interner, string_id id)

@@ -12,14 +12,6 @@ void pprof_frames_deinit(struct pprof_frames *frames)
 	*frames = (struct pprof_frames){0};
 }
 
-void pprof_frames_reset(struct pprof_frames *frames)
-{
-	frames->state = FRAMES_TAG;
-	frames->varint = 0;
-	frames->shift = 0;
-	frames->n_carry = 0;
-}
-
 static bool wants(const struct pprof_frames *frames)
 {
 	return frames->field < 64 && frames->wanted >> frames->field & 1;

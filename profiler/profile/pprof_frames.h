@@ -55,7 +55,4 @@ static inline bool pprof_frames_at_boundary(const struct pprof_frames *frames)
 	return frames->state == FRAMES_TAG && frames->shift == 0;
 }
 
-/** Forget a field begun, and a failure. */
-void pprof_frames_reset(struct pprof_frames *frames);
-
 #endif
