@@ -58,22 +58,62 @@ static void append_member(struct bytes *to, const uint8_t *data, size_t size)
 	append_le(to, (uint32_t)size, 4);
 }
 
+static void same_text(const struct profile *a, string_id x, const struct profile *b, string_id y)
+{
+	CHECK(strcmp(profile_text(a, x), profile_text(b, y)) == 0);
+}
+
+static void same_tables(const struct profile *a, const struct profile *b)
+{
+	CHECK(a->n_modules == b->n_modules && a->n_functions == b->n_functions);
+	CHECK(a->n_locations == b->n_locations && a->n_threads == b->n_threads);
+	for (size_t i = 0; i < a->n_modules; i++) {
+		const struct profile_module *x = &a->modules[i], *y = &b->modules[i];
+		same_text(a, x->path, b, y->path);
+		same_text(a, x->build_id, b, y->build_id);
+		CHECK(x->svma_start == y->svma_start && x->svma_end == y->svma_end);
+		CHECK(x->file_off == y->file_off && x->has_lines == y->has_lines);
+	}
+	for (size_t i = 0; i < a->n_functions; i++) {
+		const struct profile_function *x = &a->functions[i], *y = &b->functions[i];
+		same_text(a, x->name, b, y->name);
+		same_text(a, x->system_name, b, y->system_name);
+		same_text(a, x->file, b, y->file);
+		CHECK(x->start_line == y->start_line);
+	}
+	for (size_t i = 0; i < a->n_locations; i++) {
+		const struct profile_location *x = &a->locations[i], *y = &b->locations[i];
+		CHECK(x->module.v == y->module.v && x->svma == y->svma);
+		CHECK(x->n_lines == y->n_lines);
+		if (x->n_lines)
+			CHECK(!memcmp(&a->lines[x->first_line], &b->lines[y->first_line],
+				      x->n_lines * sizeof(*a->lines)));
+	}
+	for (size_t i = 0; i < a->n_threads; i++) {
+		const struct profile_thread *x = &a->threads[i], *y = &b->threads[i];
+		same_text(a, x->comm, b, y->comm);
+		same_text(a, x->name, b, y->name);
+		CHECK(x->pid == y->pid && x->tid == y->tid);
+	}
+}
+
 static void same(const struct profile *a, const struct profile *b)
 {
-	CHECK(a->n_value_types == b->n_value_types);
-	CHECK(a->n_modules == b->n_modules);
-	CHECK(a->n_functions == b->n_functions);
-	CHECK(a->n_locations == b->n_locations);
-	CHECK(a->n_threads == b->n_threads);
-	CHECK(a->n_header == b->n_header);
-	CHECK(a->stacks.n == b->stacks.n);
-	CHECK(a->n_samples == b->n_samples);
+	same_tables(a, b);
+	CHECK(a->n_value_types == b->n_value_types && a->n_samples == b->n_samples);
+	CHECK(a->period == b->period && a->start_ns == b->start_ns);
 	CHECK(a->duration_ns == b->duration_ns);
+	CHECK(a->n_header == b->n_header);
+	for (size_t i = 0; i < a->n_header; i++) {
+		const char *value = profile_header_get(b, a->header[i].key);
+		CHECK(value && strcmp(value, a->header[i].value) == 0);
+	}
+	CHECK(a->stacks.n == b->stacks.n);
+	CHECK(!memcmp(a->stacks.nodes, b->stacks.nodes, a->stacks.n * sizeof(*a->stacks.nodes)));
 	for (size_t i = 0; i < a->n_samples; i++) {
-		CHECK(a->samples[i].time_ns == b->samples[i].time_ns);
-		CHECK(a->samples[i].stop == b->samples[i].stop);
-		CHECK(stack_store_depth(&a->stacks, a->samples[i].stack) ==
-		      stack_store_depth(&b->stacks, b->samples[i].stack));
+		const struct profile_sample_key *x = &a->samples[i], *y = &b->samples[i];
+		CHECK(x->stack.v == y->stack.v && x->thread.v == y->thread.v);
+		CHECK(x->time_ns == y->time_ns && x->stop == y->stop);
 	}
 	if (a->n_samples)
 		CHECK(!memcmp(a->values, b->values,
