@@ -70,8 +70,11 @@ struct recorder_result {
  * Return: 0 (also with no samples at all: look at result->samples); a negative errno value with a
  *         message that names the remedy: -ESRCH, -EACCES/-EPERM (not permitted), -EMFILE,
  *         -ENOSPC (what was recorded before is valid on disk), -ENOENT (no such command) ...
- * Context: blocks; forks when @argv is given. With a command, a failing recording leaves the
- *         command running to its end: it is waited for, @result->wait_status set.
+ * Context: blocks; forks when @argv is given. A command is waited for in any case, and its
+ *         @result->wait_status set: it runs on when the duration is over or the recording
+ *         failed, and is sent SIGTERM, once, when @stop_fd becomes readable. It is not run
+ *         at all when the recording cannot begin; no file is made then. The command inherits
+ *         the signal mask and what is ignored.
  */
 int recorder_run(const struct recorder_options *options, struct recorder_result *result,
 		 struct cp_err *err);
