@@ -278,6 +278,18 @@ static int compare_amounts(struct amount a, struct amount b)
 	return 0;
 }
 
+struct thread_ids {
+	uint32_t pid, tid;
+};
+
+static int compare_ids(const void *a, const void *b)
+{
+	const struct thread_ids *x = a, *y = b;
+	if (x->pid != y->pid)
+		return x->pid < y->pid ? -1 : 1;
+	return x->tid < y->tid ? -1 : x->tid > y->tid;
+}
+
 static int compare_rows(const void *a, const void *b, void *sort)
 {
 	const struct hotspot *x = a, *y = b;
@@ -295,20 +307,9 @@ static int compare_rows(const void *a, const void *b, void *sort)
 	if (!order)
 		order = strcmp(x->module, y->module);
 	if (!order && x->thread && y->thread)
-		order = x->thread->tid < y->thread->tid ? -1 : x->thread->tid > y->thread->tid;
+		order = compare_ids(&(struct thread_ids){x->thread->pid, x->thread->tid},
+				    &(struct thread_ids){y->thread->pid, y->thread->tid});
 	return order;
-}
-
-struct thread_ids {
-	uint32_t pid, tid;
-};
-
-static int compare_ids(const void *a, const void *b)
-{
-	const struct thread_ids *x = a, *y = b;
-	if (x->pid != y->pid)
-		return x->pid < y->pid ? -1 : 1;
-	return x->tid < y->tid ? -1 : x->tid > y->tid;
 }
 
 /* Threads and processes that have samples; a thread that changed its name is still one. */

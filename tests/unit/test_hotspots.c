@@ -441,6 +441,24 @@ static void test_hotspots__empty_profile_says_what_to_check(void **state)
 	expect_no_data(profile, "used 2.5 s of CPU: time in the kernel is not visible");
 }
 
+static void test_hotspots__equal_threads_are_in_the_order_of_their_processes(void **state)
+{
+	(void)state;
+	struct profile *profile = build_profile();
+	module_id app = build_module(profile, "/bin/app", true);
+	location_id a = build_at(profile, app, "a", "app.c", 1);
+	BUILD_SAMPLES(profile, build_thread(profile, 9, 4, "app", "w"), 5, a);
+	BUILD_SAMPLES(profile, build_thread(profile, 8, 5, "app", "w"), 5, a);
+	BUILD_SAMPLES(profile, build_thread(profile, 8, 3, "app", "w"), 5, a);
+	struct hotspots *hotspots = compute(profile, REPORT_BY_THREAD, REPORT_SORT_SELF);
+	assert_int_equal(hotspots->n, 3);
+	assert_int_equal(hotspots->rows[0].thread->tid, 3);
+	assert_int_equal(hotspots->rows[1].thread->tid, 5);
+	assert_int_equal(hotspots->rows[2].thread->tid, 4);
+	hotspots_destroy(hotspots);
+	profile_destroy(profile);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -458,6 +476,7 @@ int main(void)
 		cmocka_unit_test(test_hotspots__foreign_value_types),
 		cmocka_unit_test(test_hotspots__sums_stop_at_the_limit),
 		cmocka_unit_test(test_hotspots__empty_profile_says_what_to_check),
+		cmocka_unit_test(test_hotspots__equal_threads_are_in_the_order_of_their_processes),
 	};
 	return cmocka_run_group_tests_name("hotspots", tests, NULL, NULL);
 }
