@@ -71,7 +71,7 @@ def test_cpp_inlined_comparator_is_credited_to_its_line(recordings):
         for row in profile.hotspots("--by", "line")
         if row["line"] == line and (row["file"] or "").endswith("/cpp_templates.cpp")
     ]
-    assert sum(row["self_samples"] for row in hits) > 0.02 * profile.samples
+    assert sum(row["self_samples"] for row in hits) > 0.005 * profile.samples
     assert any("lambda" in row["function"] and row["inlined"] for row in hits)
 
 
