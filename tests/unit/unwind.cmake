@@ -16,7 +16,7 @@ set(unwind_files "")
 function(unwind_fixture name compiler source)
   add_custom_command(
     OUTPUT ${unwind_dir}/${name}
-    COMMAND ${compiler} ${ARGN} -o ${unwind_dir}/${name} ${unwind_source_dir}/${source}
+    COMMAND ${compiler} -o ${unwind_dir}/${name} ${unwind_source_dir}/${source} ${ARGN}
     DEPENDS ${unwind_source_dir}/${source}
     VERBATIM)
   set(unwind_files ${unwind_files} ${unwind_dir}/${name} PARENT_SCOPE)
@@ -38,12 +38,33 @@ if(UNWIND_LLD)
   list(APPEND probes probe_lld probe_lld_fixed)
 endif()
 string(REPLACE ";" " " probes "${probes}")
+
+# Executed step by step. Bound at start: the lazy binding of the PLT has its own, hand-written frames.
+set(stepped "")
+function(unwind_stepped name compiler)
+  unwind_fixture(${name} ${compiler} stepped.c ${unwind_source_dir}/chain.c -DCHAIN=chain_O2
+    -Wl,-z,now ${ARGN} -lm)
+  list(APPEND stepped ${name})
+  set(stepped ${stepped} PARENT_SCOPE)
+  set(unwind_files ${unwind_files} PARENT_SCOPE)
+endfunction()
+unwind_stepped(stepped_O2 ${UNWIND_GCC} -O2)
+unwind_stepped(stepped_O0 ${UNWIND_GCC} -O0)
+unwind_stepped(stepped_fp ${UNWIND_GCC} -O2 -fno-omit-frame-pointer)
+unwind_stepped(stepped_lto ${UNWIND_GCC} -O3 -flto)
+unwind_stepped(stepped_static ${UNWIND_GCC} -Os -static-pie)
+if(UNWIND_CLANG)
+  unwind_stepped(stepped_clang ${UNWIND_CLANG} -O2)
+  unwind_stepped(stepped_clang_O0 ${UNWIND_CLANG} -O0)
+endif()
+string(REPLACE ";" " " stepped "${stepped}")
 add_custom_target(unwind_fixtures DEPENDS ${unwind_files})
 
 function(unwind_unit_test file)
   cprof_unit_test(${file} USES ${ARGN})
   target_compile_definitions(test_${file} PRIVATE
-    FIXTURE_DIR="${unwind_dir}" PROBES="${probes}" READELF="${UNWIND_READELF}")
+    FIXTURE_DIR="${unwind_dir}" PROBES="${probes}" STEPPED="${stepped}"
+    READELF="${UNWIND_READELF}")
   add_dependencies(test_${file} unwind_fixtures)
 endfunction()
 
@@ -52,3 +73,25 @@ cprof_unit_test(maps_line USES base elf unwind)
 cprof_unit_test(regs_x86_64 USES base elf unwind)
 cprof_unit_test(address_space USES base elf unwind)
 unwind_unit_test(image_store base elf unwind)
+
+# Functions with frames of many kinds, linked into the tests that walk over them.
+set(frame_objects "")
+function(unwind_frames name source)
+  add_library(${name} OBJECT unwind_fixtures/${source})
+  target_compile_options(${name} PRIVATE ${ARGN})
+  set(frame_objects ${frame_objects} $<TARGET_OBJECTS:${name}> PARENT_SCOPE)
+endfunction()
+unwind_frames(frames frames.c -O2)
+unwind_frames(chain_O0 chain.c -O0 -DCHAIN=chain_O0)
+unwind_frames(chain_O2 chain.c -O2 -fomit-frame-pointer -DCHAIN=chain_O2)
+unwind_frames(chain_O2_fp chain.c -O2 -fno-omit-frame-pointer -DCHAIN=chain_O2_fp)
+unwind_frames(chain_Os chain.c -Os -DCHAIN=chain_Os)
+unwind_frames(chain_O3 chain.c -O3 -DCHAIN=chain_O3)
+
+function(unwinder_unit_test file)
+  unwind_unit_test(${file} base elf unwind)
+  target_sources(test_${file} PRIVATE ${frame_objects})
+  target_link_libraries(test_${file} PRIVATE Threads::Threads)
+endfunction()
+unwinder_unit_test(unwinder)
+unwind_unit_test(unwinder_steps base elf unwind)
