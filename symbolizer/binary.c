@@ -1,13 +1,12 @@
 #include "binary.h"
 
 #include "base/cleanup.h"
-#include "base/interner.h"
 #include "code_ranges.h"
-#include "demangle.h"
 #include "dwarf_info.h"
 #include "elf/debug_file.h"
 #include "elf_plt.h"
 #include "elf_symbols.h"
+#include "symbol_names.h"
 
 #include <elfutils/libdwelf.h>
 #include <errno.h>
@@ -23,14 +22,11 @@ struct binary {
 	Elf *debug_elf;
 	struct code_ranges code;
 	struct symbol_table symbols;
-	struct interner names; /* of PLT stubs, and demangled ones */
+	struct symbol_names names;
 	bool has_symbol_table;
 	bool has_dwarf;
 	struct dwarf_info dwarf;
 	char shortcoming[512];
-	/* the last symbol and its demangled name: sorted addresses ask for it again and again */
-	const struct symbol *last_symbol;
-	const char *last_name;
 	struct dwarf_chain chain;
 };
 
@@ -42,8 +38,7 @@ void binary_close(struct binary *binary)
 		dwarf_info_deinit(&binary->dwarf);
 	symbol_table_deinit(&binary->symbols);
 	code_ranges_deinit(&binary->code);
-	if (binary->names.strings)
-		interner_deinit(&binary->names);
+	symbol_names_deinit(&binary->names);
 	elf_end(binary->debug_elf);
 	elf_end(binary->elf);
 	debug_file_deinit(&binary->debug_file);
@@ -60,7 +55,7 @@ static struct binary *binary_create(void)
 	elf_version(EV_CURRENT);
 	binary->fd = -1;
 	binary->debug_file = DEBUG_FILE_EMPTY;
-	if (interner_init(&binary->names) < 0) {
+	if (symbol_names_init(&binary->names) < 0) {
 		free(binary);
 		return NULL;
 	}
@@ -184,7 +179,7 @@ static int read_symbols(struct binary *binary)
 		rc = elf_symbols_add(&binary->symbols, binary->debug_elf, &binary->code,
 				     &binary->has_symbol_table);
 	if (rc == 0 && binary->elf)
-		rc = elf_plt_add(&binary->symbols, &binary->names, binary->elf);
+		rc = elf_plt_add(&binary->symbols, &binary->names.strings, binary->elf);
 	if (rc == 0)
 		rc = symbol_table_seal(&binary->symbols);
 	return rc;
@@ -298,62 +293,30 @@ bool binary_overlaps_code(const struct binary *binary, uint64_t start, uint64_t 
 	return code_ranges_overlap(&binary->code, start, end);
 }
 
-/*
- * A symbol's name for people: "name@@VERSION" without its version, "_Z1fv@plt" as "f()@plt".
- * Return: the name (borrowed from the binary), or NULL when out of memory.
- */
-static const char *display_name(struct binary *binary, const char *symbol)
+static int use_symbol(struct binary *binary, const struct symbol *symbol, enum symbol_suffix suffix,
+		      struct symbol_frame *frame)
 {
-	const char *at = strchr(symbol, '@');
-	if (at == symbol)
-		at = NULL;
-	CP_CLEANUP(cp_free) char *bare = at ? strndup(symbol, (size_t)(at - symbol)) : NULL;
-	CP_CLEANUP(cp_free) char *demangled = demangle(bare ? bare : symbol);
-	if (!bare && !demangled)
-		return at ? NULL : symbol;
-	const char *suffix = at && strcmp(at, "@plt") == 0 ? at : "";
-	CP_CLEANUP(cp_free) char *name = NULL;
-	string_id id;
-	if (asprintf(&name, "%s%s", demangled ? demangled : bare, suffix) < 0) {
-		name = NULL;
-		return NULL;
-	}
-	return interner_add(&binary->names, name, &id) < 0 ? NULL
-							   : interner_get(&binary->names, id);
-}
-
-/* Name a frame by the ELF symbol at an address. Return: 1 named, 0 no symbol, -ENOMEM. */
-static int name_by_symbol(struct binary *binary, uint64_t svma, struct symbol_frame *frame)
-{
-	const struct symbol *symbol = symbol_table_find(&binary->symbols, svma);
-	if (!symbol)
-		return 0;
-	if (symbol != binary->last_symbol) {
-		const char *name = display_name(binary, symbol->name);
-		if (!name)
-			return -ENOMEM;
-		binary->last_name = name;
-		binary->last_symbol = symbol;
-	}
-	frame->name = binary->last_name;
+	const char *name = symbol_names_get(&binary->names, symbol, suffix);
+	if (!name)
+		return -ENOMEM;
+	frame->name = name;
 	frame->system_name = symbol->name;
-	return 1;
+	return 0;
 }
 
 /*
- * gcc gives functions of local linkage no linkage name, but their symbols have one: it tells
- * overloads and the lambdas of one function apart. C's symbols are not mangled; they only add
- * the compiler's suffixes.
+ * Name a function of the DWARF that has no linkage name there: gcc writes none for functions of
+ * local linkage, but their symbols tell overloads and the lambdas of one function apart. C's
+ * symbols are not mangled and add nothing.
  */
-static int name_function(struct binary *binary, uint64_t svma, struct symbol_frame *frame)
+static int name_function(struct binary *binary, uint64_t entry, struct symbol_frame *frame)
 {
-	const struct symbol *symbol = symbol_table_find(&binary->symbols, svma);
+	const struct symbol *symbol = symbol_table_find(&binary->symbols, entry);
 	bool mangled = symbol && symbol->name[0] == '_' &&
 		       (symbol->name[1] == 'Z' || symbol->name[1] == 'R');
-	if (frame->name[0] && !mangled)
+	if (!symbol || (frame->name[0] && !mangled))
 		return 0;
-	int named = name_by_symbol(binary, svma, frame);
-	return named < 0 ? named : 0;
+	return use_symbol(binary, symbol, SYMBOL_SUFFIX_HIDDEN, frame);
 }
 
 /* Fill in the names that the DWARF lacks: it may miss its other half (dwz). */
@@ -381,8 +344,10 @@ int binary_find(struct binary *binary, uint64_t svma, const struct symbol_frame 
 	if (rc == 0 && chain->n > 0) {
 		rc = complete_names(binary, chain);
 	} else if (rc == 0) {
-		rc = name_by_symbol(binary, svma, &chain->frames[0]);
-		chain->n = rc > 0;
+		const struct symbol *symbol = symbol_table_find(&binary->symbols, svma);
+		if (symbol)
+			rc = use_symbol(binary, symbol, SYMBOL_SUFFIX_SHOWN, &chain->frames[0]);
+		chain->n = symbol != NULL;
 	}
 	if (rc < 0)
 		return rc;

@@ -20,7 +20,6 @@ struct run {
 	struct profile *profile;
 	const struct symbolizer_options *options;
 	struct symbolizer_stats stats;
-	struct cp_err *err;
 };
 
 /* What the look-ups of one binary brought. */
@@ -192,7 +191,7 @@ static int run_groups(struct run *run, const struct query *queries, size_t n)
 int symbolizer_run(struct profile *profile, const struct symbolizer_options *options,
 		   struct symbolizer_stats *stats, struct cp_err *err)
 {
-	struct run run = {.profile = profile, .options = options, .err = err};
+	struct run run = {.profile = profile, .options = options};
 	CP_CLEANUP(cp_free)
 	struct query *queries = malloc((profile->n_locations + 1) * sizeof(*queries));
 	if (!queries)

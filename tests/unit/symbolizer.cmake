@@ -76,6 +76,7 @@ function(symbolizer_unit_test file)
 endfunction()
 
 cprof_unit_test(symbol_table USES base symbolizer)
+cprof_unit_test(symbol_names USES base symbolizer)
 cprof_unit_test(range_table USES base symbolizer)
 cprof_unit_test(demangle USES base symbolizer)
 cprof_unit_test(kallsyms USES base symbolizer)

@@ -1,0 +1,35 @@
+/*
+ * symbol_names.h - what people read for an ELF symbol.
+ *
+ * Depends on: base, demangle, symbol_table. Threads: one at a time.
+ */
+#ifndef CPROF_SYMBOLIZER_SYMBOL_NAMES_H
+#define CPROF_SYMBOLIZER_SYMBOL_NAMES_H
+
+#include "base/interner.h"
+#include "symbol_table.h"
+
+/* Whether a name shows what the compiler appended: ".constprop.0" demangles to "[clone ...]". */
+enum symbol_suffix { SYMBOL_SUFFIX_SHOWN, SYMBOL_SUFFIX_HIDDEN };
+
+struct symbol_names {
+	struct interner strings; /* also of others whose names must live as long */
+	/* the last answer: sorted addresses ask for it again and again */
+	const struct symbol *last;
+	enum symbol_suffix last_suffix;
+	const char *last_name;
+};
+
+/** Return: 0 or -ENOMEM (nothing to release). */
+int symbol_names_init(struct symbol_names *names);
+void symbol_names_deinit(struct symbol_names *names);
+
+/**
+ * A symbol's name: demangled, "name@@VERSION" without its version, "_Z1fv@plt" as "f()@plt".
+ *
+ * Return: the name, borrowed from @names, or NULL when out of memory.
+ */
+const char *symbol_names_get(struct symbol_names *names, const struct symbol *symbol,
+			     enum symbol_suffix suffix);
+
+#endif

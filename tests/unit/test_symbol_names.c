@@ -1,0 +1,44 @@
+#include "symbolizer/symbol_names.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static void expect(struct symbol_names *names, const char *symbol_name, enum symbol_suffix suffix,
+		   const char *wanted)
+{
+	const struct symbol symbol = {.name = symbol_name};
+	names->last = NULL; /* the same address again is another symbol here */
+	const char *name = symbol_names_get(names, &symbol, suffix);
+	assert_non_null(name);
+	assert_string_equal(name, wanted);
+}
+
+static void test_symbol_names__versions_and_clones_and_stubs(void **state)
+{
+	(void)state;
+	struct symbol_names names;
+	assert_int_equal(symbol_names_init(&names), 0);
+	expect(&names, "read", SYMBOL_SUFFIX_SHOWN, "read");
+	expect(&names, "read@@GLIBC_2.2.5", SYMBOL_SUFFIX_SHOWN, "read");
+	expect(&names, "read@GLIBC_2.2.5", SYMBOL_SUFFIX_HIDDEN, "read");
+	expect(&names, "free@plt", SYMBOL_SUFFIX_SHOWN, "free@plt");
+	expect(&names, "_Z1fi@plt", SYMBOL_SUFFIX_SHOWN, "f(int)@plt");
+	expect(&names, "@odd", SYMBOL_SUFFIX_SHOWN, "@odd");
+	expect(&names, "_Z1fi.cold", SYMBOL_SUFFIX_SHOWN, "f(int) [clone .cold]");
+	expect(&names, "_Z1fi.constprop.0", SYMBOL_SUFFIX_HIDDEN, "f(int)");
+	expect(&names, "main.cold", SYMBOL_SUFFIX_SHOWN, "main.cold");
+	symbol_names_deinit(&names);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_symbol_names__versions_and_clones_and_stubs),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
