@@ -140,6 +140,7 @@ static json_t *make_recording(struct json_maker *maker)
 		{"target_system_ns", HEADER_TARGET_SYSTEM_NS, NUMBER},
 		{"frames", HEADER_FRAMES, NUMBER},
 		{"fp_frames", HEADER_FP_FRAMES, NUMBER},
+		{"libunwind_stacks", HEADER_LIBUNWIND_STACKS, NUMBER},
 		{"time_quantum_ns", HEADER_TIME_QUANTUM_NS, NUMBER},
 		{"recorder_cpu_ns", HEADER_RECORDER_CPU_NS, NUMBER},
 		{"recorder_peak_rss_bytes", HEADER_RECORDER_PEAK_RSS_BYTES, NUMBER},

@@ -47,6 +47,7 @@ struct recorder_options {
 	uint64_t duration_ns; /* 0 = until the target ends or @stop_fd is readable */
 	bool no_kernel;       /* no kernel frames: their time goes to the user stack */
 	bool no_inherit;      /* do not follow children */
+	bool libunwind;       /* walk all stacks with libunwind, not with compiled rows */
 	bool no_timeline;     /* no time_ns labels */
 	enum recorder_scope scope;
 	int stop_fd; /* end normally when it becomes readable; -1 = none */

@@ -47,7 +47,7 @@ static int set_facts(struct profile *profile, const struct recording_facts *fact
 		{HEADER_ENGINE, "perf"},
 		{HEADER_EVENT, facts->hardware ? "cycles" : "cpu-clock"},
 		{HEADER_MODE, "cpu"},
-		{HEADER_UNWIND, "libunwind"},
+		{HEADER_UNWIND, facts->libunwind ? "libunwind" : "auto"},
 		{HEADER_KERNEL_RELEASE, uname(&system) == 0 ? system.release : ""},
 		{HEADER_KERNEL, facts->kernel},
 	};
@@ -146,6 +146,7 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 		{HEADER_UNTRACKED, counts->untracked, false},
 		{HEADER_FRAMES, counts->samples->user_frames, false},
 		{HEADER_FP_FRAMES, counts->samples->fp_frames, false},
+		{HEADER_LIBUNWIND_STACKS, counts->samples->libunwind_stacks, false},
 		{HEADER_TIME_QUANTUM_NS, counts->quantum_ns, counts->quantum_ns == 0},
 		{HEADER_TARGET_USER_NS, counts->target_cpu.user_ns, !counts->target_cpu_known},
 		{HEADER_TARGET_SYSTEM_NS, counts->target_cpu.system_ns, !counts->target_cpu_known},

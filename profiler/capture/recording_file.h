@@ -31,6 +31,7 @@ struct recording_facts {
 	size_t n_pids;
 	unsigned rate_hz;
 	bool hardware;
+	bool libunwind; /* throughout */
 	uint32_t dump_bytes;
 	size_t n_cpus;
 	const char *kernel; /* value of HEADER_KERNEL */

@@ -127,9 +127,12 @@ static enum cp_stop push_user_stack(struct frame_list *list, struct process *pro
 		push_user_pc(list, process, pc);
 		return CP_STOP_UNSUPPORTED;
 	}
-	if (!process->unwinder && unwinder_create(process->space, &process->unwinder) < 0) {
-		list->code = -ENOMEM;
-		return CP_STOP_UNSUPPORTED;
+	if (!process->unwinder) {
+		if (unwinder_create(process->space, &process->unwinder) < 0) {
+			list->code = -ENOMEM;
+			return CP_STOP_UNSUPPORTED;
+		}
+		unwinder_set_engine(process->unwinder, sink->unwind);
 	}
 	struct unwind_stack stack = {
 		.sp = unwind_regs_sp(&regs),
@@ -143,6 +146,7 @@ static enum cp_stop push_user_stack(struct frame_list *list, struct process *pro
 		push_user_pc(list, process, result.pcs[i]);
 	sink->counts.user_frames += result.n;
 	sink->counts.fp_frames += result.n_fp_frames;
+	sink->counts.libunwind_stacks += result.by_libunwind;
 	return result.stop;
 }
 

@@ -22,6 +22,7 @@ struct sample_counts {
 	uint64_t samples;
 	uint64_t stops[CP_STOP_COUNT];
 	uint64_t user_frames, fp_frames;
+	uint64_t libunwind_stacks;   /* walked by libunwind */
 	uint64_t in_kernel;          /* samples that interrupted the kernel */
 	uint64_t processes, threads; /* with samples */
 	uint64_t cpu_ns;             /* sum of the cpu values */
@@ -36,6 +37,7 @@ struct sample_sink {
 	int64_t period_ns;   /* credited per sample; 0 = the period in the record is ns */
 	bool kernel_frames;  /* are to be shown */
 	unsigned n_regs;     /* in a record */
+	enum unwind_engine unwind;
 	/* filled here */
 	struct sample_counts counts;
 	struct modules modules;
@@ -43,7 +45,7 @@ struct sample_sink {
 	location_id *frames;
 };
 
-/** @sink: the fields up to n_regs set by the caller. Return: 0 or -ENOMEM. */
+/** @sink: the fields up to unwind set by the caller. Return: 0 or -ENOMEM. */
 int sample_sink_init(struct sample_sink *sink);
 void sample_sink_deinit(struct sample_sink *sink);
 

@@ -79,6 +79,7 @@ static int open_file(struct session *s, struct cp_err *err)
 	describe_command(s, command, sizeof(command));
 	const struct perf_setup *setup = &s->events.setup;
 	struct recording_facts facts = {
+		.libunwind = s->options->libunwind,
 		.command = command,
 		.pids = s->options->argv ? &s->command.pid : s->options->pids,
 		.n_pids = s->targets.n,
@@ -105,6 +106,7 @@ static int open_sink(struct session *s, struct cp_err *err)
 		.period_ns = setup->hardware ? (int64_t)(CLOCK_NS_PER_S / setup->rate_hz) : 0,
 		.kernel_frames = setup->kernel_frames,
 		.n_regs = layout.n_regs,
+		.unwind = s->options->libunwind ? UNWIND_LIBUNWIND : UNWIND_AUTO,
 	};
 	s->dispatch = (struct dispatch){
 		.events = &s->events,

@@ -14,6 +14,7 @@ enum {
 	OPT_RATE,
 	OPT_DURATION,
 	OPT_ENGINE,
+	OPT_UNWIND,
 	OPT_MODE,
 	OPT_NO_TIMELINE,
 	OPT_OUTPUT,
@@ -26,6 +27,7 @@ enum {
 enum { RATE_DEFAULT_HZ = 999, RATE_MAX_HZ = 50000 };
 
 static const char engines[] = "auto|perf";
+static const char unwinders[] = "auto|libunwind";
 static const char modes[] = "cpu";
 
 static const struct cli_option record_options[] = {
@@ -43,6 +45,9 @@ static const struct cli_option record_options[] = {
 		 "end after this time: 10, 500ms, 2m (default: when the target ends, or Ctrl-C)"},
 	[OPT_ENGINE] = {"engine", 0, engines, NULL,
 			"how samples are taken; perf is perf_event_open(2) (default: auto)"},
+	[OPT_UNWIND] = {"unwind", 0, unwinders, NULL,
+			"how stacks are walked: compiled rows, with libunwind for what they cannot "
+			"say, or libunwind throughout (default: auto)"},
 	[OPT_MODE] = {"mode", 0, modes, NULL, "what is sampled: threads that run (default: cpu)"},
 	[OPT_NO_TIMELINE] = {"no-timeline", 0, NULL, NULL,
 			     "do not keep when samples were taken: a smaller file"},
@@ -126,6 +131,11 @@ static int take_option(const struct cli_command *self, int option, const char *v
 	case OPT_ENGINE:
 		return options_choice(engines, value) < 0 ? cli_bad_choice(self, option, value)
 							  : CLI_OK;
+	case OPT_UNWIND: {
+		const int choice = options_choice(unwinders, value);
+		out->request.recorder.libunwind = choice == 1;
+		return choice < 0 ? cli_bad_choice(self, option, value) : CLI_OK;
+	}
 	case OPT_MODE:
 		return options_choice(modes, value) < 0 ? cli_bad_choice(self, option, value)
 							: CLI_OK;

@@ -393,6 +393,15 @@ const uint8_t *elf_image_bytes(const struct elf_image *image, uint64_t svma, uin
 	return NULL;
 }
 
+const uint8_t *elf_image_eh_frame(const struct elf_image *image, uint64_t *svma, uint64_t *size)
+{
+	if (!image->has_table)
+		return NULL;
+	*svma = image->eh_frame_window.svma;
+	*size = image->eh_frame_window.size;
+	return image->eh_frame_window.bytes;
+}
+
 bool elf_image_eh_frame_hdr(const struct elf_image *image, struct elf_eh_frame_hdr *out)
 {
 	if (!image->has_table)

@@ -73,6 +73,14 @@ const struct elf_segment *elf_image_segment_at(const struct elf_image *image, ui
  */
 const uint8_t *elf_image_bytes(const struct elf_image *image, uint64_t svma, uint64_t size);
 
+/**
+ * The bytes of .eh_frame, from its start or the first FDE that the index names to the end of the
+ * last; what lies between may be hostile.
+ *
+ * Return: a borrowed pointer, @svma and @size set; NULL when the image has no usable table.
+ */
+const uint8_t *elf_image_eh_frame(const struct elf_image *image, uint64_t *svma, uint64_t *size);
+
 /* The binary search table of PT_GNU_EH_FRAME, as libunwind's remote tables want it. */
 struct elf_eh_frame_hdr {
 	uint64_t svma;       /* of .eh_frame_hdr */

@@ -18,7 +18,7 @@
 #define HEADER_EVENT "event"           /* "cycles" (hardware) or "cpu-clock" (timer) */
 #define HEADER_MODE "mode"             /* "cpu" */
 #define HEADER_RATE_HZ "rate_hz"       /* asked for, per running thread */
-#define HEADER_UNWIND "unwind"         /* "libunwind" */
+#define HEADER_UNWIND "unwind"         /* "auto": compiled rows, else libunwind; or "libunwind" */
 #define HEADER_DUMP_BYTES "dump_bytes" /* of user stack copied per sample */
 #define HEADER_KERNEL_RELEASE "kernel_release"
 #define HEADER_CPUS "cpus" /* online */
@@ -43,6 +43,7 @@
 #define HEADER_THROTTLED "throttled" /* times the kernel paused sampling */
 #define HEADER_UNTRACKED "untracked" /* samples dropped by us: out of memory or bad record */
 #define HEADER_STOP_PREFIX "stop."   /* + cp_stop_name(): samples that ended so */
+#define HEADER_LIBUNWIND_STACKS "libunwind_stacks" /* samples whose stack libunwind walked */
 #define HEADER_FP_FRAMES "fp_frames" /* frames stepped over by frame pointer for want of CFI */
 #define HEADER_FRAMES "frames"       /* user frames unwound in all */
 #define HEADER_TIME_QUANTUM_NS "time_quantum_ns" /* of the timeline; absent = none */

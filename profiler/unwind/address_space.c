@@ -317,8 +317,10 @@ static void resolve(struct address_space *space, struct mapping *mapping)
 	if (!mapping->image)
 		return;
 	mapping->segment = pick_segment(mapping, mapping->image);
-	if (mapping->segment)
-		mapping->bias = bias_of(mapping, mapping->segment);
+	if (!mapping->segment)
+		return;
+	mapping->bias = bias_of(mapping, mapping->segment);
+	mapping->rows = image_store_rows(space->store, mapping->image);
 }
 
 struct mapping *address_space_find(struct address_space *space, uint64_t avma)

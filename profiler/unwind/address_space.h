@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct cfi_table;
 struct image_store;
 
 /** A store of binaries shared by all processes of a recording. Return: 0 or -ENOMEM. */
@@ -51,6 +52,7 @@ struct mapping {
 	bool resolved;
 	const struct elf_image *image;     /* NULL: unreadable or not ELF */
 	const struct elf_segment *segment; /* NULL: as above, or matches none */
+	const struct cfi_table *rows;      /* compiled unwind information; NULL: none */
 	uint64_t bias; /* avma - svma; without a segment avma - file offset, for MAPPING_ANON 0 */
 	uint32_t
 		user_id; /* for the owner of the address space: e.g. its module id + 1; 0 = unset */

@@ -1,5 +1,7 @@
 #include "image_store.h"
 
+#include "image_rows.h"
+
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/index.h"
@@ -20,6 +22,7 @@ struct file_key {
 struct entry {
 	struct file_key key;
 	struct elf_image *image; /* owned; NULL: not a binary of this machine, or damaged */
+	struct image_rows *rows; /* owned; NULL: not asked for yet */
 };
 
 struct image_store {
@@ -27,6 +30,7 @@ struct image_store {
 	size_t n, cap;
 	struct cp_index index; /* of entries, by key */
 	struct elf_image *vdso;
+	struct image_rows *vdso_rows;
 	bool vdso_tried;
 	size_t size_bytes;
 };
@@ -45,8 +49,11 @@ void image_store_destroy(struct image_store *store)
 {
 	if (!store)
 		return;
-	for (size_t i = 0; i < store->n; i++)
+	for (size_t i = 0; i < store->n; i++) {
+		image_rows_destroy(store->entries[i].rows);
 		elf_image_destroy(store->entries[i].image);
+	}
+	image_rows_destroy(store->vdso_rows);
 	elf_image_destroy(store->vdso);
 	free(store->entries);
 	cp_index_deinit(&store->index);
@@ -193,4 +200,17 @@ const struct elf_image *image_store_get(struct image_store *store, pid_t pid,
 		return NULL;
 	CP_CLEANUP(cp_close_fd) int fd = open_mapped_file(pid, mapping);
 	return fd < 0 ? NULL : get_file(store, fd, mapping->path);
+}
+
+const struct cfi_table *image_store_rows(struct image_store *store, const struct elf_image *image)
+{
+	struct image_rows **rows = image == store->vdso ? &store->vdso_rows : NULL;
+	for (size_t i = 0; i < store->n && !rows; i++)
+		if (store->entries[i].image == image)
+			rows = &store->entries[i].rows;
+	if (!rows)
+		return NULL;
+	if (!*rows && image_rows_create(image, rows) == 0)
+		store->size_bytes += image_rows_size_bytes(*rows);
+	return *rows ? image_rows_table(*rows) : NULL;
 }

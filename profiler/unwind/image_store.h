@@ -10,6 +10,7 @@
 #define CPROF_UNWIND_IMAGE_STORE_H
 
 #include "address_space.h"
+#include "rows/cfi_rows.h"
 
 /**
  * The binary behind a mapping of process @pid.
@@ -18,5 +19,13 @@
  */
 const struct elf_image *image_store_get(struct image_store *store, pid_t pid,
 					const struct mapping *mapping);
+
+/**
+ * The compiled unwind rows of a binary that image_store_get() gave; compiled at the first call.
+ *
+ * Return: borrowed, lives as long as the store; empty when the binary has no usable tables; NULL
+ *         when out of memory.
+ */
+const struct cfi_table *image_store_rows(struct image_store *store, const struct elf_image *image);
 
 #endif

@@ -40,13 +40,21 @@ struct unwind_result {
 	size_t n;
 	enum cp_stop stop;
 	size_t n_fp_frames; /* steps made by frame pointer because there was no CFI */
+	bool by_libunwind;  /* all of it, and not by compiled rows */
 };
 
-struct unwinder; /* of one process: its libunwind address space and caches */
+enum unwind_engine {
+	UNWIND_AUTO,      /* compiled rows; libunwind for stacks that rows cannot say */
+	UNWIND_LIBUNWIND, /* libunwind throughout */
+};
 
-/** @space: borrowed; must outlive the unwinder. Return: 0 or -ENOMEM. */
+struct unwinder; /* of one process: its caches */
+
+/** @space: borrowed; must outlive the unwinder. Return: 0 or -ENOMEM. Its engine is UNWIND_AUTO. */
 int unwinder_create(struct address_space *space, struct unwinder **out);
 void unwinder_destroy(struct unwinder *unwinder);
+
+void unwinder_set_engine(struct unwinder *unwinder, enum unwind_engine engine);
 
 /**
  * Walk one sample's stack.

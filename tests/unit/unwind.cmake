@@ -95,3 +95,5 @@ function(unwinder_unit_test file)
 endfunction()
 unwinder_unit_test(unwinder)
 unwind_unit_test(unwinder_steps base elf unwind)
+
+cprof_unit_test(cfi_rows USES rows)

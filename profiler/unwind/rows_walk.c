@@ -1,0 +1,158 @@
+#include "rows_walk.h"
+
+#include "rows/cfi_step.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { CACHE_SLOTS = 1 << 12 };
+
+/* What an address is, where a rule is wanted. RULE_NO_MAP is not kept: a mapping can come. */
+static const cfi_rule RULE_NO_MAP = UINT32_MAX;
+
+struct slot {
+	uint64_t avma; /* 0 = empty */
+	cfi_rule rule;
+};
+
+struct rows_walker {
+	struct address_space *space;
+	uint64_t generation; /* of the space that the slots are about */
+	struct slot slots[CACHE_SLOTS];
+};
+
+int rows_walker_create(struct address_space *space, struct rows_walker **out)
+{
+	struct rows_walker *walker = calloc(1, sizeof(*walker));
+	if (!walker)
+		return -ENOMEM;
+	walker->space = space;
+	walker->generation = address_space_generation(space);
+	*out = walker;
+	return 0;
+}
+
+void rows_walker_destroy(struct rows_walker *walker)
+{
+	free(walker);
+}
+
+static void sync_cache(struct rows_walker *walker)
+{
+	const uint64_t generation = address_space_generation(walker->space);
+	if (walker->generation == generation)
+		return;
+	walker->generation = generation;
+	for (size_t i = 0; i < CACHE_SLOTS; i++)
+		walker->slots[i].avma = 0;
+}
+
+static cfi_rule find_rule(struct rows_walker *walker, uint64_t avma)
+{
+	struct slot *slot = &walker->slots[avma * 0x9e3779b97f4a7c15ULL >> 52];
+	_Static_assert(CACHE_SLOTS == 1 << (64 - 52), "the hash's upper bits choose the slot");
+	if (slot->avma == avma && avma != 0)
+		return slot->rule;
+	const struct mapping *mapping = address_space_find(walker->space, avma);
+	if (!mapping)
+		return RULE_NO_MAP;
+	const cfi_rule rule =
+		mapping->rows ? cfi_table_find(mapping->rows, avma - mapping->bias) : CFI_NONE;
+	*slot = (struct slot){avma, rule};
+	return rule;
+}
+
+enum outcome { OUTCOME_CALLER, OUTCOME_STOP, OUTCOME_NOT_BY_ROWS };
+
+static enum outcome step_by_rule(struct walk *walk, cfi_rule rule, struct cfi_regs *regs,
+				 struct frame *next, enum cp_stop *stop)
+{
+	const struct cfi_stack stack = {walk->stack->sp, walk->stack->bytes, walk->stack->n_bytes};
+	uint64_t missing = 0;
+	enum cfi_step step = cfi_step(rule, &stack, regs, &missing);
+	/*
+	 * Compilers do not say that an epilogue has popped rbp: between "pop %rbp" and "ret" its
+	 * slot lies below the stack pointer, and what was in it is in the register again.
+	 */
+	if (step == CFI_STEP_NO_MEM && missing < regs->rsp && regs->rsp == walk->stack->sp)
+		step = cfi_step(cfi_rule_rbp_kept(rule), &stack, regs, &missing);
+	switch (step) {
+	case CFI_STEP_OK:
+	case CFI_STEP_SIGNAL:
+		break;
+	case CFI_STEP_END:
+		*stop = CP_STOP_END;
+		return OUTCOME_STOP;
+	case CFI_STEP_NO_MEM:
+		*stop = walk_stop_of_fault(walk, missing);
+		return OUTCOME_STOP;
+	case CFI_STEP_BACKWARDS:
+		*stop = CP_STOP_SP_BACKWARDS;
+		return OUTCOME_STOP;
+	default:
+		return OUTCOME_NOT_BY_ROWS;
+	}
+	*next = (struct frame){
+		.pc = regs->rip, .sp = regs->rsp, .interrupted = step == CFI_STEP_SIGNAL};
+	return walk_accept(walk, next, stop) ? OUTCOME_CALLER : OUTCOME_STOP;
+}
+
+static enum outcome step_without_rule(struct rows_walker *walker, struct walk *walk,
+				      struct cfi_regs *regs, struct frame *next, enum cp_stop *stop)
+{
+	uint64_t caller_fp;
+	if (walk_is_process_entry(walk)) {
+		*stop = CP_STOP_END;
+		return OUTCOME_STOP;
+	}
+	if (!walk_by_frame_pointer(walk, regs->rbp, next, &caller_fp, stop))
+		return OUTCOME_STOP;
+	if (find_rule(walker, unwind_lookup_pc(next->pc, true)) == RULE_NO_MAP)
+		return OUTCOME_STOP; /* *stop is NO_CFI */
+	*regs = (struct cfi_regs){.rip = next->pc, .rsp = next->sp, .rbp = caller_fp};
+	return OUTCOME_CALLER;
+}
+
+bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user_regs,
+		      const struct unwind_stack *stack, struct unwind_result *result)
+{
+	sync_cache(walker);
+	struct cfi_regs regs = {
+		.rip = unwind_regs_pc(user_regs),
+		.rsp = unwind_regs_sp(user_regs),
+		.rbp = unwind_regs_fp(user_regs),
+	};
+	struct walk walk = {
+		.space = walker->space,
+		.stack = stack,
+		.frame = {.pc = regs.rip, .sp = regs.rsp, .lookup = regs.rip},
+	};
+	cfi_rule rule = find_rule(walker, walk.frame.lookup);
+	if (rule == RULE_NO_MAP) {
+		result->stop = walk_stop_of_unmapped(walk.frame.pc);
+		return true;
+	}
+	for (;;) {
+		struct frame next;
+		const bool by_frame_pointer = cfi_rule_kind(rule) == CFI_NONE;
+		const enum outcome outcome =
+			by_frame_pointer
+				? step_without_rule(walker, &walk, &regs, &next, &result->stop)
+				: step_by_rule(&walk, rule, &regs, &next, &result->stop);
+		if (outcome != OUTCOME_CALLER)
+			return outcome == OUTCOME_STOP;
+		next.lookup = unwind_lookup_pc(next.pc, !next.interrupted);
+		rule = find_rule(walker, next.lookup);
+		if (rule == RULE_NO_MAP) {
+			result->stop = walk_stop_of_unmapped(next.pc);
+			return true;
+		}
+		if (result->n >= result->cap) {
+			result->stop = CP_STOP_DEPTH;
+			return true;
+		}
+		result->pcs[result->n++] = next.lookup;
+		result->n_fp_frames += by_frame_pointer;
+		walk.frame = next;
+	}
+}
