@@ -238,16 +238,36 @@ static uint64_t samples_in(const struct profile *profile, const char *start, con
 	return n;
 }
 
+static uint64_t square_root(uint64_t n)
+{
+	uint64_t root = 0;
+	while ((root + 1) * (root + 1) <= n)
+		root++;
+	return root;
+}
+
 /*
- * Sampling by a timer takes one sample per period of CPU time; with a timer for each thread on each
- * CPU, what is left of a period at the end is not seen, nor what a hypervisor takes away.
+ * How far a count of samples may be from the expected one. Timers per CPU hit a thread at random,
+ * the more so the shorter its turns: up to 5 standard deviations. Timers per thread are exact but
+ * for what is left of a period on each CPU at the end of each thread; a hypervisor takes some.
  */
+static uint64_t allowance(uint64_t expected)
+{
+	return 5 * square_root(expected) + expected / 20;
+}
+
+static void assert_near(uint64_t samples, uint64_t expected)
+{
+	uint64_t off = samples > expected ? samples - expected : expected - samples;
+	if (off > allowance(expected))
+		fail_msg("%lu samples, not about %lu", (unsigned long)samples,
+			 (unsigned long)expected);
+}
+
+/* @sampled_ns: in periods of 1,001,001 ns, as all here is recorded at 999 Hz */
 static void assert_cpu_close(uint64_t sampled_ns, uint64_t used_ns)
 {
-	if (sampled_ns > used_ns + used_ns / 20 + 3000000 ||
-	    sampled_ns < used_ns - used_ns / 10 - 3000000)
-		fail_msg("sampled %.3f s of %.3f s", (double)sampled_ns / 1e9,
-			 (double)used_ns / 1e9);
+	assert_near(sampled_ns / 1001001, used_ns / 1001001);
 }
 
 /* ---- what is recorded ---- */
@@ -305,7 +325,7 @@ static void test_recorder__header_says_how_it_was_done(void **state)
 	assert_string_equal(profile_header_get(profile, HEADER_EVENT),
 			    probe.hardware_cycles ? "cycles" : "cpu-clock");
 	assert_string_equal(profile_header_get(profile, HEADER_MODE), "cpu");
-	assert_string_equal(profile_header_get(profile, HEADER_UNWIND), "libunwind");
+	assert_string_equal(profile_header_get(profile, HEADER_UNWIND), "auto");
 	assert_string_equal(profile_header_get(profile, HEADER_PIDS), pid);
 	assert_non_null(strstr(profile_header_get(profile, HEADER_COMMAND), "test_recorder"));
 	assert_int_equal(number(profile, HEADER_RATE_HZ), 999);
@@ -393,10 +413,10 @@ static void test_recorder__threads_and_children_are_followed(void **state)
 	record(&options, &result);
 	struct profile *profile = load(f);
 	/* 200 ms of CPU time each, at 999 Hz */
-	assert_in_range(samples_of(profile, "second", f->target, false), 170, 215);
-	assert_in_range(samples_of(profile, "child", f->target, true), 170, 215);
-	assert_in_range(samples_in(profile, __start_burn_a_code, __stop_burn_a_code), 170, 215);
-	assert_in_range(samples_in(profile, __start_burn_b_code, __stop_burn_b_code), 170, 215);
+	assert_near(samples_of(profile, "second", f->target, false), 200);
+	assert_near(samples_of(profile, "child", f->target, true), 200);
+	assert_near(samples_in(profile, __start_burn_a_code, __stop_burn_a_code), 200);
+	assert_near(samples_in(profile, __start_burn_b_code, __stop_burn_b_code), 200);
 	assert_int_equal(number(profile, HEADER_PROCESSES), 2);
 	profile_destroy(profile);
 }
@@ -411,7 +431,7 @@ static void test_recorder__children_can_be_left_out(void **state)
 	f->release = true;
 	record(&options, &result);
 	struct profile *profile = load(f);
-	assert_in_range(samples_of(profile, "second", f->target, false), 170, 215);
+	assert_near(samples_of(profile, "second", f->target, false), 200);
 	assert_int_equal(samples_of(profile, "child", f->target, true), 0);
 	assert_int_equal(number(profile, HEADER_PROCESSES), 1);
 	profile_destroy(profile);
@@ -540,11 +560,12 @@ static void test_recorder__threads_born_while_attaching_count_once(void **state)
 		uint64_t between_ns = clock_ns(cpu_clock) - before_ns;
 		struct profile *profile = load(f);
 		uint64_t sampled_ns = sum(profile, "cpu");
-		/* between also covers attaching and finishing, hence no lower bound from it; a
+		/* between also covers attaching and finishing: no lower bound from it; a
 		 * thread of 20 ms loses half a period on each CPU it runs on: 5 % on two */
-		assert_true(sampled_ns < between_ns + between_ns / 50);
-		assert_true(sampled_ns > result.target_cpu_ns * 85 / 100);
-		assert_true(sampled_ns < result.target_cpu_ns * 105 / 100);
+		uint64_t slack_ns = allowance(between_ns / 1001001) * 1001001;
+		assert_true(sampled_ns < between_ns + slack_ns);
+		assert_true(sampled_ns < result.target_cpu_ns + slack_ns);
+		assert_true(sampled_ns > result.target_cpu_ns * 90 / 100 - slack_ns);
 		profile_destroy(profile);
 	}
 }
