@@ -67,6 +67,14 @@ static void on_end(int sig)
 	atomic_store(&ended, true);
 }
 
+static void end_of_hold(sigset_t *signals)
+{
+	sigemptyset(signals);
+	sigaddset(signals, SIGUSR1);
+	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGTERM);
+}
+
 void truth_start(int argc, char **argv)
 {
 	struct sigaction action = {.sa_handler = on_end, .sa_flags = SA_RESTART};
@@ -87,8 +95,7 @@ void truth_start(int argc, char **argv)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	/* Blocked from the start, so that a SIGUSR1 sent early is not lost. */
-	sigemptyset(&go);
-	sigaddset(&go, SIGUSR1);
+	end_of_hold(&go);
 	if (truth.hold)
 		pthread_sigmask(SIG_BLOCK, &go, NULL);
 }
@@ -106,13 +113,13 @@ void truth_ready(void)
 	printf("ready pid=%d\n", (int)getpid());
 	fflush(stdout);
 	if (truth.hold) {
-		const struct timespec nap = {.tv_nsec = 100000000};
 		sigset_t go;
+		int sig = 0;
 
-		sigemptyset(&go);
-		sigaddset(&go, SIGUSR1);
-		while (!ended && sigtimedwait(&go, NULL, &nap) < 0)
-			;
+		end_of_hold(&go);
+		sigwait(&go, &sig);
+		ended = sig != SIGUSR1;
+		pthread_sigmask(SIG_UNBLOCK, &go, NULL);
 	}
 	truth.wall_start_ns = read_clock(CLOCK_MONOTONIC);
 	truth.cpu_start_ns = read_clock(CLOCK_PROCESS_CPUTIME_ID);
