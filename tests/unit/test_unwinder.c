@@ -32,13 +32,19 @@ struct fixture {
 
 static struct fixture f;
 
+/* Everything here holds for both engines. */
+static enum unwind_engine engine;
+
 static int setup(void **state)
 {
 	(void)state;
 	memset(&f, 0, sizeof(f));
 	f.result = (struct unwind_result){.pcs = f.pcs, .cap = UNWIND_MAX_FRAMES};
-	return image_store_create(&f.store) || address_space_create(f.store, getpid(), &f.space) ||
-	       address_space_read_proc(f.space, NULL) || unwinder_create(f.space, &f.unwinder);
+	if (image_store_create(&f.store) || address_space_create(f.store, getpid(), &f.space) ||
+	    address_space_read_proc(f.space, NULL) || unwinder_create(f.space, &f.unwinder))
+		return -1;
+	unwinder_set_engine(f.unwinder, engine);
+	return 0;
 }
 
 static int teardown(void **state)
@@ -100,6 +106,7 @@ static void test_unwinder__chains_of_every_kind_of_frame(void **state)
 		assert_frames(0);
 		assert_int_equal(f.result.stop, CP_STOP_END);
 		assert_int_equal(f.result.n_fp_frames, 0);
+		assert_int_equal(f.result.by_libunwind, engine == UNWIND_LIBUNWIND);
 	}
 }
 
@@ -514,5 +521,8 @@ int main(void)
 		TEST(a_coroutine_on_a_stack_of_its_own),
 		TEST(mappings_that_change),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	engine = UNWIND_AUTO;
+	const int n_failed = cmocka_run_group_tests_name("rows", tests, NULL, NULL);
+	engine = UNWIND_LIBUNWIND;
+	return n_failed + cmocka_run_group_tests_name("libunwind", tests, NULL, NULL);
 }

@@ -167,9 +167,10 @@ static void check_walk(size_t step)
 		 child.n_shadow + 1, cp_stop_name(result.stop));
 }
 
-static void check_program(const char *path)
+static void check_program(const char *path, enum unwind_engine engine)
 {
 	start(path);
+	unwinder_set_engine(unwinder, engine);
 	read_state();
 	uint64_t pcs[DEPTH_MAX];
 	const struct unwind_result first = walk(pcs);
@@ -198,7 +199,8 @@ static void test_unwinder_steps__every_instruction_has_its_callers(void **state)
 	char names[] = STEPPED, *rest = names, path[4096];
 	for (const char *name; (name = strtok_r(rest, " ", &rest));) {
 		snprintf(path, sizeof(path), "%s/%s", FIXTURE_DIR, name);
-		check_program(path);
+		check_program(path, UNWIND_AUTO);
+		check_program(path, UNWIND_LIBUNWIND);
 	}
 }
 

@@ -97,3 +97,7 @@ unwinder_unit_test(unwinder)
 unwind_unit_test(unwinder_steps base elf unwind)
 
 cprof_unit_test(cfi_rows USES rows)
+unwinder_unit_test(unwinder_hostile)
+cprof_unit_test(cfi_check USES base elf unwind)
+cprof_unit_test(eh_frame USES base elf unwind)
+cprof_unit_test(rule_cache USES base elf unwind)

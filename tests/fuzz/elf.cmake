@@ -1,0 +1,1 @@
+cprof_fuzz_target(elf_image USES base elf unwind)

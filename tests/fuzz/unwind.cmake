@@ -1,0 +1,1 @@
+cprof_fuzz_target(maps USES base elf unwind)
