@@ -211,16 +211,6 @@ static bool next_entry(struct cfi_cursor *c, const struct cfi_section *section, 
 	return true;
 }
 
-static bool cie_at(const struct cfi_section *section, uint64_t at, struct cfi_cie *cie)
-{
-	if (at >= section->n)
-		return false;
-	struct cfi_cursor c = {section->bytes + at, section->bytes + section->n, false};
-	struct entry entry;
-	return next_entry(&c, section, &entry) && entry.is_cie &&
-	       read_cie(entry.body, section, cie);
-}
-
 static enum cfi_status build_fde(struct cfi_build *build, const struct cfi_section *section,
 				 const struct cfi_cie *cie, struct cfi_cursor c)
 {
@@ -251,22 +241,54 @@ static enum cfi_status build_fde(struct cfi_build *build, const struct cfi_secti
 	return CFI_OK;
 }
 
-/* The CIE read last: neighbouring FDEs mostly share it. */
-struct known_cie {
-	uint64_t at;
-	bool usable;
+/*
+ * One pass over a section. Tables and CIE pointers may name the same bytes over and over, which
+ * would cost the square of the file's size; no linker writes an entry twice, and a CIE is no larger
+ * than an FDE, so the bytes of all programs together are a few times the section's at most.
+ */
+struct pass {
+	uint64_t bytes_left; /* that may be run */
+	/* the CIE read last: neighbouring FDEs mostly share it */
+	uint64_t cie_at;
+	bool cie_usable;
 	struct cfi_cie cie;
 };
 
-static enum cfi_status build_entry(struct cfi_build *build, const struct cfi_section *section,
-				   struct known_cie *known, const struct entry *fde)
+static struct pass begin_pass(const struct cfi_section *section)
 {
-	if (fde->cie_at != known->at) {
-		known->at = fde->cie_at;
-		known->usable = cie_at(section, known->at, &known->cie);
+	return (struct pass){.bytes_left = (uint64_t)section->n * 8, .cie_at = UINT64_MAX};
+}
+
+static bool spend(struct pass *pass, const struct cfi_cursor *bytes)
+{
+	const uint64_t n = (uint64_t)(bytes->end - bytes->at);
+	if (n > pass->bytes_left)
+		return false;
+	pass->bytes_left -= n;
+	return true;
+}
+
+static bool cie_at(struct pass *pass, const struct cfi_section *section, uint64_t at,
+		   struct cfi_cie *cie)
+{
+	if (at >= section->n)
+		return false;
+	struct cfi_cursor c = {section->bytes + at, section->bytes + section->n, false};
+	struct entry entry;
+	return next_entry(&c, section, &entry) && entry.is_cie && spend(pass, &entry.body) &&
+	       read_cie(entry.body, section, cie);
+}
+
+static enum cfi_status build_entry(struct cfi_build *build, const struct cfi_section *section,
+				   struct pass *pass, const struct entry *fde)
+{
+	if (fde->cie_at != pass->cie_at) {
+		pass->cie_at = fde->cie_at;
+		pass->cie_usable = cie_at(pass, section, pass->cie_at, &pass->cie);
 	}
-	if (known->usable)
-		return build_fde(build, section, &known->cie, fde->body);
+	/* the CIE's program is run for each FDE */
+	if (pass->cie_usable && spend(pass, &pass->cie.instructions) && spend(pass, &fde->body))
+		return build_fde(build, section, &pass->cie, fde->body);
 	build->counts.bad++;
 	return CFI_OK;
 }
@@ -274,7 +296,7 @@ static enum cfi_status build_entry(struct cfi_build *build, const struct cfi_sec
 enum cfi_status cfi_build_section(struct cfi_build *build, const struct cfi_section *section)
 {
 	struct cfi_cursor c = {section->bytes, section->bytes + section->n, false};
-	struct known_cie known = {.at = UINT64_MAX};
+	struct pass pass = begin_pass(section);
 	while (c.at < c.end) {
 		struct entry entry;
 		if (!next_entry(&c, section, &entry)) {
@@ -285,7 +307,7 @@ enum cfi_status cfi_build_section(struct cfi_build *build, const struct cfi_sect
 		}
 		if (entry.is_cie)
 			continue;
-		enum cfi_status status = build_entry(build, section, &known, &entry);
+		enum cfi_status status = build_entry(build, section, &pass, &entry);
 		if (status != CFI_OK)
 			return status;
 	}
@@ -295,7 +317,7 @@ enum cfi_status cfi_build_section(struct cfi_build *build, const struct cfi_sect
 enum cfi_status cfi_build_search_table(struct cfi_build *build, const struct cfi_section *section,
 				       const uint8_t *table, size_t n, uint64_t hdr_svma)
 {
-	struct known_cie known = {.at = UINT64_MAX};
+	struct pass pass = begin_pass(section);
 	for (size_t i = 0; i < n; i++) {
 		struct cfi_cursor c = {table + i * 8 + 4, table + i * 8 + 8, false};
 		uint64_t fde_svma = hdr_svma + (uint64_t)(int64_t)(int32_t)cfi_read(&c, 4);
@@ -307,7 +329,7 @@ enum cfi_status cfi_build_search_table(struct cfi_build *build, const struct cfi
 			build->counts.bad++;
 			continue;
 		}
-		enum cfi_status status = build_entry(build, section, &known, &entry);
+		enum cfi_status status = build_entry(build, section, &pass, &entry);
 		if (status != CFI_OK)
 			return status;
 	}

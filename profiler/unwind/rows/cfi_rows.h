@@ -124,7 +124,8 @@ enum cfi_status { CFI_OK, CFI_NO_MEMORY };
 /**
  * Run the CFI programs of a section.
  *
- * Damaged entries are skipped and counted; the section may be hostile.
+ * Damaged entries are skipped and counted; the section may be hostile: time and memory follow its
+ * size, and what goes on beyond that is counted as bad.
  * Return: CFI_OK or CFI_NO_MEMORY (the build may only be released).
  */
 enum cfi_status cfi_build_section(struct cfi_build *build, const struct cfi_section *section);
