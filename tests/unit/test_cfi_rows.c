@@ -307,6 +307,69 @@ static void test_cfi_rows__a_section_cut_anywhere_keeps_the_entries_before_the_c
 	}
 }
 
+static void test_cfi_rows__offsets_beyond_all_bounds_are_unsupported(void **state)
+{
+	(void)state;
+	struct section s = {0};
+	put_cie(&s, false);
+	/* 2^60 times the data alignment of -8 is INT64_MIN, which has no negative */
+	put_fde(&s, 0x2000, 16, PROGRAM("\x86\x80\x80\x80\x80\x80\x80\x80\x80\x10"));
+	put_fde(&s, 0x2010, 16, PROGRAM("\x2f\x06\x80\x80\x80\x80\x80\x80\x80\x80\x10"));
+	struct compiled c;
+	compile(&c, &s);
+	assert_int_equal(cfi_rule_kind(cfi_table_find(&c.table, 0x2000)), CFI_UNSUPPORTED);
+	assert_int_equal(cfi_rule_kind(cfi_table_find(&c.table, 0x2010)), CFI_UNSUPPORTED);
+	release(&c);
+}
+
+static void test_cfi_rows__a_stack_pointer_that_is_not_the_cfa_is_unsupported(void **state)
+{
+	(void)state;
+	struct section s = {0};
+	put_cie(&s, false);
+	put_fde(&s, 0x2000, 16, PROGRAM("\x87\x03\x44\xc7"));     /* at CFA - 24; restored */
+	put_fde(&s, 0x2010, 16, PROGRAM("\x16\x07\x02\x76\x10")); /* rbp + 16 */
+	put_fde(&s, 0x2020, 16, PROGRAM("\x14\x07\x00\x44\x14\x07\x01")); /* CFA; CFA - 8 */
+	struct compiled c;
+	compile(&c, &s);
+	assert_int_equal(cfi_rule_kind(cfi_table_find(&c.table, 0x2000)), CFI_UNSUPPORTED);
+	assert_rule(&c, 0x2004, CFI_RSP, 8, 0);
+	assert_int_equal(cfi_rule_kind(cfi_table_find(&c.table, 0x2010)), CFI_UNSUPPORTED);
+	assert_rule(&c, 0x2020, CFI_RSP, 8, 0);
+	assert_int_equal(cfi_rule_kind(cfi_table_find(&c.table, 0x2024)), CFI_UNSUPPORTED);
+	release(&c);
+}
+
+static void test_cfi_rows__programs_named_over_and_over_cost_no_more_than_the_section(void **state)
+{
+	(void)state;
+	enum { ENTRIES = 4096, ADVANCES = 1000 };
+	char program[3 * ADVANCES];
+	for (size_t i = 0; i < ADVANCES; i++)
+		memcpy(program + 3 * i, i % 2 ? "\x41\x0e\x10" : "\x41\x0e\x20", 3);
+	struct section s = {0};
+	put_cie(&s, false);
+	const size_t fde = s.n;
+	put_fde(&s, 0x2000, 2 * ADVANCES, program, sizeof(program));
+	const uint64_t hdr = 0x4ff0;
+	static int32_t table[2 * ENTRIES];
+	for (size_t i = 0; i < ENTRIES; i++) {
+		table[2 * i] = (int32_t)(0x2000 - hdr);
+		table[2 * i + 1] = (int32_t)(SECTION_SVMA + fde - hdr);
+	}
+	struct compiled c = {.build = {.resize = resize}};
+	const struct cfi_section section = {.bytes = s.bytes, .n = s.n, .svma = SECTION_SVMA};
+	assert_int_equal(
+		cfi_build_search_table(&c.build, &section, (const uint8_t *)table, ENTRIES, hdr),
+		CFI_OK);
+	assert_true(c.build.counts.fdes >= 1);
+	assert_true(c.build.n_rows <= 8 * s.n);
+	assert_int_equal(c.build.counts.fdes + c.build.counts.bad, ENTRIES);
+	assert_int_equal(cfi_build_finish(&c.build, 0x1000, &c.table, &c.bytes), CFI_OK);
+	assert_rule(&c, 0x2001, CFI_RSP, 0x20, 0);
+	release(&c);
+}
+
 static void test_cfi_rows__steps_move_outward_or_say_why_not(void **state)
 {
 	(void)state;
@@ -357,6 +420,10 @@ int main(void)
 		cmocka_unit_test(test_cfi_rows__a_search_table_gives_the_same_rows_as_the_section),
 		cmocka_unit_test(
 			test_cfi_rows__a_section_cut_anywhere_keeps_the_entries_before_the_cut),
+		cmocka_unit_test(test_cfi_rows__offsets_beyond_all_bounds_are_unsupported),
+		cmocka_unit_test(test_cfi_rows__a_stack_pointer_that_is_not_the_cfa_is_unsupported),
+		cmocka_unit_test(
+			test_cfi_rows__programs_named_over_and_over_cost_no_more_than_the_section),
 		cmocka_unit_test(test_cfi_rows__steps_move_outward_or_say_why_not),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

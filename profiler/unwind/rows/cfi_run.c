@@ -6,6 +6,9 @@
 /* DWARF register numbers of x86-64 (System V psABI, figure 3.36). */
 enum { REG_RBP = 6, REG_RSP = 7, REG_RA = 16 };
 
+/* What is at an offset beyond this is in no row: far enough from where negating it overflows. */
+static const int64_t offset_max = INT64_C(1) << 32;
+
 enum { MAX_REMEMBERED = 16 };
 
 enum rule_kind {
@@ -29,7 +32,7 @@ struct cfa_rule {
 
 struct state {
 	struct cfa_rule cfa;
-	struct reg_rule rbp, ra;
+	struct reg_rule rbp, ra, rsp;
 };
 
 struct machine {
@@ -79,6 +82,9 @@ static cfi_rule state_rule(const struct machine *m)
 	if (state->ra.kind == RULE_UNDEFINED)
 		return CFI_END;
 	if (state->ra.kind != RULE_OFFSET || state->ra.value != -8)
+		return CFI_UNSUPPORTED;
+	/* without a rule of its own the caller's rsp is the CFA (psABI 3.7) */
+	if (state->rsp.kind != RULE_SAME)
 		return CFI_UNSUPPORTED;
 	switch (state->rbp.kind) {
 	case RULE_SAME:
@@ -138,14 +144,25 @@ static struct cfa_rule cfa_expression(struct cfi_cursor e)
 /* Rules of registers that nobody asks for are read past. */
 static struct reg_rule *reg_of(struct state *state, uint64_t reg)
 {
-	return reg == REG_RBP ? &state->rbp : reg == REG_RA ? &state->ra : NULL;
+	switch (reg) {
+	case REG_RBP:
+		return &state->rbp;
+	case REG_RSP:
+		return &state->rsp;
+	case REG_RA:
+		return &state->ra;
+	default:
+		return NULL;
+	}
 }
 
 static void set_reg(struct machine *m, uint64_t reg, enum rule_kind kind, int64_t value)
 {
 	struct reg_rule *rule = reg_of(&m->now, reg);
 	if (rule)
-		*rule = (struct reg_rule){kind, value};
+		*rule = kind == RULE_OFFSET && (value < -offset_max || value > offset_max)
+				? (struct reg_rule){.kind = RULE_OTHER}
+				: (struct reg_rule){kind, value};
 }
 
 static void restore_reg(struct machine *m, uint64_t reg)
@@ -252,11 +269,13 @@ static void run_extended(struct machine *m, uint8_t op, struct cfi_cursor *c)
 		m->now.cfa.offset = scaled(m, (uint64_t)cfi_read_sleb(c));
 		m->bad |= m->now.cfa.kind != CFI_RSP;
 		break;
-	case 0x14: /* DW_CFA_val_offset */
-	case 0x15: /* DW_CFA_val_offset_sf: both operands are LEBs, only their length matters */
-		set_reg(m, cfi_read_uleb(c), RULE_OTHER, 0);
-		cfi_read_uleb(c);
+	case 0x14:   /* DW_CFA_val_offset */
+	case 0x15: { /* DW_CFA_val_offset_sf: the LEBs' length and whether it is 0 matter */
+		reg = cfi_read_uleb(c);
+		bool is_cfa = cfi_read_uleb(c) == 0;
+		set_reg(m, reg, reg == REG_RSP && is_cfa ? RULE_SAME : RULE_OTHER, 0);
 		break;
+	}
 	case 0x16: /* DW_CFA_val_expression */
 		set_reg(m, cfi_read_uleb(c), RULE_OTHER, 0);
 		cfi_take(c, cfi_read_uleb(c));
@@ -266,7 +285,7 @@ static void run_extended(struct machine *m, uint8_t op, struct cfi_cursor *c)
 		break;
 	case 0x2f: /* DW_CFA_GNU_negative_offset_extended */
 		reg = cfi_read_uleb(c);
-		set_reg(m, reg, RULE_OFFSET, -scaled(m, cfi_read_uleb(c)));
+		set_reg(m, reg, RULE_OFFSET, scaled(m, -cfi_read_uleb(c)));
 		break;
 	default:
 		m->bad = true;
