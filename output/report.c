@@ -20,6 +20,21 @@ static int write_form(const struct report *report)
 	return report_text(report);
 }
 
+/*
+ * How many rows are shown. People who read what uses the time itself are spared the rows that use
+ * none, unless they ask for all; what is left out is counted either way.
+ */
+static size_t rows_shown(const struct hotspots *hotspots, const struct report_options *options)
+{
+	size_t limit = options->limit ? options->limit : options->summary ? SUMMARY_ROWS : SIZE_MAX;
+	size_t n = hotspots->n < limit ? hotspots->n : limit;
+	if (options->sort != REPORT_SORT_SELF || options->format == REPORT_JSON || !options->limit)
+		return n;
+	while (n > 1 && hotspots->rows[n - 1].self.value == 0)
+		n--;
+	return n;
+}
+
 int report_write(const struct profile *profile, const struct report_options *options, FILE *out,
 		 struct cp_err *err)
 {
@@ -32,13 +47,12 @@ int report_write(const struct profile *profile, const struct report_options *opt
 		hotspots_destroy(hotspots);
 		return cp_fail_nomem(err);
 	}
-	size_t limit = options->limit ? options->limit : options->summary ? SUMMARY_ROWS : SIZE_MAX;
 	struct report report = {
 		.profile = profile,
 		.options = options,
 		.hotspots = hotspots,
 		.quality = quality,
-		.n_shown = hotspots->n < limit ? hotspots->n : limit,
+		.n_shown = rows_shown(hotspots, options),
 		.out = out,
 	};
 	errno = 0;

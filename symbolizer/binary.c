@@ -193,7 +193,7 @@ static void describe_shortcoming(struct binary *binary)
 	else if (!binary->has_dwarf && binary->shortcoming[0])
 		return;
 	else if (!binary->has_dwarf && binary->has_symbol_table)
-		text = "no debug information: functions from ELF symbols, no lines";
+		text = "no debug information: function names as far as ELF symbols go, no lines";
 	else if (!binary->has_dwarf)
 		text = "no debug information and no symbol table";
 	snprintf(binary->shortcoming, sizeof(binary->shortcoming), "%s", text ? text : "");

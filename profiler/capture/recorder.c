@@ -230,10 +230,10 @@ int recorder_run(const struct recorder_options *options, struct recorder_result 
 	int code = session_open(s, options, err);
 	if (code == 0) {
 		code = begin(&r, err);
-		if (code < 0)
-			recording_file_discard(&s->file);
-		else
+		if (code == 0)
 			code = end(&r, record(&r, err), result, err);
+		if (code < 0) /* an empty file is no profile; one with content is kept */
+			recording_file_discard(&s->file);
 	}
 	perf_events_close(&s->events);
 	if (s->has_command && s->command.released) {

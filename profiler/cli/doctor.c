@@ -196,9 +196,15 @@ static bool show_target(const struct target_state *target, const struct perf_pro
 		finding("container", "yes: it has its own files or process numbers",
 			"its binaries are read through /proc/PID/root");
 	if (!target->maps_readable) {
-		snprintf(text, sizeof(text), "no: it belongs to user %u, or is not dumpable",
+		bool root = geteuid() == 0;
+		snprintf(text, sizeof(text),
+			 root ? "no: it belongs to user %u, and holds capabilities that this shell "
+				"lacks, or is in another user namespace"
+			      : "no: it belongs to user %u, or is not dumpable",
 			 (unsigned)target->uid);
-		finding("yours", text, "run cprof as that user, or as root");
+		finding("yours", text,
+			root ? "run cprof with all capabilities, outside of this container"
+			     : "run cprof as that user, or as root");
 		return false;
 	}
 	show_descriptors(target);

@@ -9,18 +9,29 @@
 /* From /proc ticks of 10 ms: less than two of them may be the rounding. */
 static const uint64_t noise_ns = 20000000;
 
-static void explain_command(const struct recorder_options *options,
+/* CPU time for so many samples without a single one is no accident. */
+enum { SAMPLES_EXPECTED = 10 };
+
+static bool explain_command(const struct recorder_options *options,
 			    const struct recorder_result *result)
 {
 	char ran[CP_TEXT_MAX], cpu[CP_TEXT_MAX];
 	cp_format_duration(result->duration_ns, ran);
 	cp_format_duration(result->target_cpu_ns, cpu);
+	if (result->target_cpu_ns / 1000000 * options->rate_hz >= SAMPLES_EXPECTED * 1000) {
+		cli_fail(
+			"no samples: %s used %s of CPU time, but none of it could be sampled; time "
+			"in the kernel may not be visible here: see 'cprof doctor'",
+			options->argv[0], cpu);
+		return false;
+	}
 	cli_warn("no samples: %s ran for %s and used %s%s of CPU time, too little for one at %u "
 		 "Hz.\n"
 		 "Give it more to do, or sample more often: -F %u.",
 		 options->argv[0], ran, result->target_cpu_ns ? "" : "next to none",
 		 result->target_cpu_ns ? cpu : "", options->rate_hz,
 		 options->rate_hz < 5000 ? options->rate_hz * 10 : 50000);
+	return true;
 }
 
 static void explain_process(const struct recorder_options *options,
@@ -51,19 +62,17 @@ static void explain_process(const struct recorder_options *options,
 			 (int)before->pid, before->comm, cpu, ran, (int)before->pid);
 }
 
-void no_samples_explain(const struct recorder_options *options,
+bool no_samples_explain(const struct recorder_options *options,
 			const struct recorder_result *result, const struct target_state *before)
 {
 	if (result->lost) {
 		char lost[CP_TEXT_MAX];
 		cli_fail("no samples: all %s were lost; record with a lower rate (-F)",
 			 cp_format_count(result->lost, lost));
-		return;
+		return false;
 	}
-	if (!before) {
-		explain_command(options, result);
-		return;
-	}
+	if (!before)
+		return explain_command(options, result);
 	cli_fail("no samples were taken");
 	for (size_t i = 0; i < options->n_pids; i++)
 		explain_process(options, result, &before[i]);
@@ -72,4 +81,5 @@ void no_samples_explain(const struct recorder_options *options,
 			 "may "
 			 "also be done by another process: pgrep -P %d lists its children.",
 			 (int)options->pids[0]);
+	return false;
 }

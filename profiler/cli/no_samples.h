@@ -11,11 +11,12 @@
 
 /**
  * Print the reason on standard error.
+ * Return: true for a command that was merely too short for a sample, which is no failure.
  *
  * @before: the processes attached to, as they were at the start: options->n_pids of them; NULL with
  *          a command
  */
-void no_samples_explain(const struct recorder_options *options,
+bool no_samples_explain(const struct recorder_options *options,
 			const struct recorder_result *result, const struct target_state *before);
 
 #endif

@@ -177,6 +177,9 @@ static int check_target(const struct cli_command *self, int argc, char **argv, i
 		recorder->n_pids = arguments->n_pids;
 		arguments->request.symbols.root_pid = arguments->pids[0];
 	} else {
+		if (strcmp(arguments->request.output, "-") == 0)
+			return cli_usage(self, "-o - with a command: its output would run into the "
+					       "profile; use -o FILE");
 		recorder->argv = argv + first;
 	}
 	return CLI_OK;

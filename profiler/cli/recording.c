@@ -157,6 +157,10 @@ static int finish(const struct recording_request *request, const char *path)
 	int code = pprof_save(profile, request->output, &err);
 	if (code && code != -EPIPE) {
 		cli_fail("%s", err.message);
+		if (path == request->output)
+			cli_note("the recording itself is kept, without names: 'cprof symbolize "
+				 "%s' adds them once there is room",
+				 path);
 		status = CLI_FAILED;
 	}
 	if (!request->quiet && profile->n_samples) {
@@ -171,11 +175,16 @@ static int finish(const struct recording_request *request, const char *path)
 	return status;
 }
 
-/* A command that failed passes its status on; otherwise ours counts. */
+/*
+ * A command that failed passes its status on; otherwise ours counts. Not so the end of a command
+ * that the recorder has told to end, on Ctrl-C.
+ */
 static int exit_status(const struct recording_request *request,
 		       const struct recorder_result *result, int status)
 {
-	if (!request->recorder.argv || !result->target_ended)
+	if (!request->recorder.argv)
+		return status;
+	if (WIFSIGNALED(result->wait_status) && !result->target_ended)
 		return status;
 	if (WIFSIGNALED(result->wait_status))
 		return 128 + WTERMSIG(result->wait_status);
@@ -213,8 +222,8 @@ static int record(const struct recording_request *request, const char *path, int
 	}
 	int status = finish(request, path);
 	if (result.samples == 0) {
-		no_samples_explain(&options, &result, before);
-		if (status == CLI_OK && before)
+		bool short_command = no_samples_explain(&options, &result, before);
+		if (status == CLI_OK && !short_command)
 			status = CLI_NO_VERDICT;
 	}
 	return exit_status(request, &result, status);

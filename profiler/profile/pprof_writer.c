@@ -167,8 +167,9 @@ static int append_member(struct pprof_writer *writer, struct cp_err *err)
 			       "cannot write to %s: %s; its end could not be restored: what was "
 			       "recorded before is in its first %" PRIu64 " bytes",
 			       writer->path, strerror(-rc), writer->size_bytes);
-	return cp_fail(err, rc, "cannot write to %s: %s; what was recorded before is kept",
-		       writer->path, strerror(-rc));
+	return cp_fail(err, rc, "cannot write to %s: %s; %s", writer->path, strerror(-rc),
+		       writer->size_bytes ? "what was recorded before is kept"
+					  : "nothing had been written before");
 }
 
 int pprof_writer_flush(struct pprof_writer *writer, const struct profile *profile,

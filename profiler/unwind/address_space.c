@@ -219,9 +219,12 @@ static int fail_maps(struct cp_err *err, pid_t pid, int errnum)
 	if (errnum == ENOENT || errnum == ESRCH)
 		return cp_fail(err, -ESRCH, "process %d is gone", (int)pid);
 	if (errnum == EPERM || errnum == EACCES)
-		return cp_fail(err, -EACCES,
-			       "cannot read /proc/%d/maps: %s; the process belongs to another user",
-			       (int)pid, strerror(errnum));
+		return cp_fail(err, -EACCES, "cannot read /proc/%d/maps: %s; %s", (int)pid,
+			       strerror(errnum),
+			       geteuid() == 0 ? "the process holds capabilities that this one "
+						"lacks, or is in another user namespace"
+					      : "the process belongs to another user, or made "
+						"itself not dumpable: try as root");
 	return cp_fail(err, -errnum, "cannot read /proc/%d/maps: %s", (int)pid, strerror(errnum));
 }
 
