@@ -147,6 +147,8 @@ bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user
 			result->stop = walk_stop_of_unmapped(next.pc);
 			return true;
 		}
+		if (cfi_rule_kind(rule) == CFI_SIGNAL) /* entered, not returned to */
+			next.lookup = unwind_lookup_pc(next.pc, false);
 		if (result->n >= result->cap) {
 			result->stop = CP_STOP_DEPTH;
 			return true;

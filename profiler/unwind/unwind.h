@@ -32,8 +32,9 @@ struct unwind_stack {
 struct unwind_result {
 	/*
 	 * Look-up addresses (avma), pcs[0] = leaf: the interrupted pc itself for the leaf and for
-	 * a frame that a signal interrupted, return address - 1 for all others, so that each lies
-	 * inside the instruction that was executing.
+	 * a frame that a signal interrupted, the trampoline that the kernel has a signal handler
+	 * return to, which nothing has called, and return address - 1 for all others, so that each
+	 * lies inside the instruction that was or will be executing.
 	 */
 	uint64_t *pcs; /* the caller's array */
 	size_t cap;    /* at most UNWIND_MAX_FRAMES are used */
@@ -69,7 +70,7 @@ void unwinder_walk(struct unwinder *unwinder, const struct unwind_regs *regs,
 /**
  * The one place that turns a pc into the address to look it up at.
  *
- * @is_return_address: false for the leaf and for a frame under a signal frame
+ * @is_return_address: false for the leaf, for a signal's trampoline, and for a frame under one
  */
 static inline uint64_t unwind_lookup_pc(uint64_t pc, bool is_return_address)
 {

@@ -392,10 +392,19 @@ static void trap(int flags)
 	sigaction(SIGILL, &old, NULL);
 }
 
+/* Where the kernel lets a handler return to: mov $15,%rax; syscall. It is no instruction behind a
+ * call, and what lies before it is another function. */
+static void assert_is_restorer(uint64_t pc)
+{
+	static const uint8_t code[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+	assert_memory_equal((const void *)(uintptr_t)pc, code, sizeof(code));
+}
+
 /* capture, handler, __restore_rt, and then the interrupted instruction itself, not one before it */
 static void assert_interrupted(void)
 {
 	assert_true(f.result.n >= 4);
+	assert_is_restorer(f.pcs[2]);
 	assert_int_equal(f.pcs[3], (uint64_t)(uintptr_t)frames_trap_pc);
 }
 

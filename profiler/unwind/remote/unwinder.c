@@ -120,6 +120,8 @@ static enum cp_stop walk_out(struct stepper *stepper, struct walk *walk,
 		rule = stepper_find(stepper, next.lookup);
 		if (rule.kind == RULE_NO_MAP)
 			return walk_stop_of_unmapped(next.pc);
+		if (rule.signal_frame) /* entered, not returned to */
+			next.lookup = unwind_lookup_pc(next.pc, false);
 		if (result->n >= result->cap)
 			return CP_STOP_DEPTH;
 		result->pcs[result->n++] = next.lookup;
