@@ -307,14 +307,16 @@ static int use_symbol(struct binary *binary, const struct symbol *symbol, enum s
 /*
  * Name a function of the DWARF that has no linkage name there: gcc writes none for functions of
  * local linkage, but their symbols tell overloads and the lambdas of one function apart. C's
- * symbols are not mangled and add nothing.
+ * symbols are not mangled and add nothing, unless the DWARF has an assembler alias for a linkage
+ * name (glibc: __GI___libc_malloc): then the symbol is what people call it (malloc).
  */
 static int name_function(struct binary *binary, uint64_t entry, struct symbol_frame *frame)
 {
 	const struct symbol *symbol = symbol_table_find(&binary->symbols, entry);
 	bool mangled = symbol && symbol->name[0] == '_' &&
 		       (symbol->name[1] == 'Z' || symbol->name[1] == 'R');
-	if (!symbol || (frame->name[0] && !mangled))
+	bool alias = !strstr(frame->name, frame->system_name);
+	if (!symbol || (frame->name[0] && !mangled && !alias))
 		return 0;
 	return use_symbol(binary, symbol, SYMBOL_SUFFIX_HIDDEN, frame);
 }

@@ -80,6 +80,11 @@ static char *qualify(struct dwarf_names *names, Dwarf_Die *die, const char *func
 	return used < sizeof(text) ? strdup(text) : NULL;
 }
 
+static bool is_mangled(const char *name)
+{
+	return name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
+}
+
 static void describe(struct dwarf_names *names, Dwarf_Die die, struct dwarf_name *out)
 {
 	const char *linkage = NULL, *plain = NULL;
@@ -103,14 +108,19 @@ static void describe(struct dwarf_names *names, Dwarf_Die die, struct dwarf_name
 		if (!follow(&die, DW_AT_abstract_origin) && !follow(&die, DW_AT_specification))
 			break;
 	}
-	bool has_linkage = linkage && linkage[0];
-	out->system_name = has_linkage ? linkage : plain ? plain : "";
+	/*
+	 * Only a mangled one says more than the name. Others are assembler aliases, such as glibc's
+	 * __GI___libc_malloc: they stay the system name, and the ELF file's symbols may know
+	 * better.
+	 */
+	bool has_linkage = linkage && is_mangled(linkage);
+	out->system_name = linkage && linkage[0] ? linkage : plain ? plain : "";
 	out->has_linkage = has_linkage;
 	if (has_linkage)
 		out->made = demangle(linkage);
 	else if (plain && plain[0])
 		out->made = qualify(names, &named_at, plain);
-	out->name = out->made ? out->made : out->system_name;
+	out->name = out->made ? out->made : !has_linkage && plain ? plain : out->system_name;
 }
 
 static bool same_entry(const void *key, const void *owner, uint32_t id)
