@@ -156,8 +156,12 @@ static bool read_cie(struct cfi_cursor c, const struct cfi_section *section, str
 	const uint8_t *augmentation;
 	if (!read_augmentation(&c, &augmentation))
 		return false;
-	if (version == 4 && (cfi_read(&c, 1) != 8 || cfi_read(&c, 1) != 0))
-		return false; /* address size, segment selector size */
+	if (version == 4) {
+		const uint64_t address_size = cfi_read(&c, 1);
+		const uint64_t selector_size = cfi_read(&c, 1);
+		if (address_size != 8 || selector_size != 0)
+			return false;
+	}
 	cie->code_align = cfi_read_uleb(&c);
 	cie->data_align = cfi_read_sleb(&c);
 	uint64_t ra = version == 1 ? cfi_read(&c, 1) : cfi_read_uleb(&c);
