@@ -214,8 +214,9 @@ static void test_binary__without_dwarf_elf_symbols_name_functions(void **state)
 	struct binary *binary = open_binary(fixture_path("stubs_plain", path), "", NULL);
 	assert_false(binary_has_dwarf(binary));
 	assert_true(binary_has_functions(binary));
-	assert_string_equal(binary_shortcoming(binary),
-			    "no debug information: function names as far as ELF symbols go, no lines");
+	assert_string_equal(
+		binary_shortcoming(binary),
+		"no debug information: function names as far as ELF symbols go, no lines");
 	assert_int_equal(find(binary, fixture_address(path, "exported") + 3, &frames), 1);
 	assert_string_equal(frames[0].name, "exported");
 	assert_string_equal(frames[0].file, "");

@@ -207,8 +207,9 @@ static void test_symbolizer__missing_and_undebuggable_binaries_say_so(void **sta
 	assert_string_equal(reason(profile, gone), "No such file or directory");
 	assert_string_equal(reason(profile, text), "not an ELF program or library");
 	assert_string_equal(reason(profile, PROFILE_PATH_UNKNOWN), "none");
-	assert_string_equal(reason(profile, stubs),
-			    "no debug information: function names as far as ELF symbols go, no lines");
+	assert_string_equal(
+		reason(profile, stubs),
+		"no debug information: function names as far as ELF symbols go, no lines");
 	assert_string_equal(function_at(profile, location), "exported");
 	assert_true(profile->modules[module.v].has_functions);
 	assert_false(profile->modules[module.v].has_filenames);

@@ -159,10 +159,10 @@ static struct reg_rule *reg_of(struct state *state, uint64_t reg)
 static void set_reg(struct machine *m, uint64_t reg, enum rule_kind kind, int64_t value)
 {
 	struct reg_rule *rule = reg_of(&m->now, reg);
+	if (kind == RULE_OFFSET && (value < -offset_max || value > offset_max))
+		kind = RULE_OTHER;
 	if (rule)
-		*rule = kind == RULE_OFFSET && (value < -offset_max || value > offset_max)
-				? (struct reg_rule){.kind = RULE_OTHER}
-				: (struct reg_rule){kind, value};
+		*rule = (struct reg_rule){kind, value};
 }
 
 static void restore_reg(struct machine *m, uint64_t reg)
