@@ -96,18 +96,19 @@ static void show_sample_rate(void)
 
 static void show_settings(const struct perf_probe *probe)
 {
-	char text[64];
+	static const char no_limit[] = ", no limit for you (CAP_PERFMON)";
+	char text[128];
 	puts("\nSettings (/proc/sys/kernel)");
 	if (probe->paranoid == INT_MIN)
 		snprintf(text, sizeof(text), "cannot be read");
 	else
 		snprintf(text, sizeof(text), "%d%s", probe->paranoid,
-			 probe->capable ? " (CAP_PERFMON: does not apply to you)" : "");
+			 probe->capable ? no_limit : "");
 	finding("perf_event_paranoid", text, NULL);
 	show_sample_rate();
 	if (probe->mlock_kb >= 0) {
-		snprintf(text, sizeof(text), "%ld%s", probe->mlock_kb,
-			 probe->capable ? "" : " KiB of buffers per CPU");
+		snprintf(text, sizeof(text), "%ld KiB of buffers per CPU%s", probe->mlock_kb,
+			 probe->capable ? no_limit : "");
 		finding("perf_event_mlock_kb", text, NULL);
 	}
 	if (read_line("/proc/sys/kernel/kptr_restrict", text, sizeof(text)))
