@@ -125,15 +125,17 @@ static int judge(const struct recording_request *request, const struct profile *
 		return CLI_NO_VERDICT;
 	}
 	struct quality *quality;
-	if (quality_compute(profile, &quality))
+	/* without remedies: the gate needs numbers only */
+	if (quality_compute_from(profile, NULL, &quality))
 		return cli_fail("out of memory");
 	double score_pct = quality->score_pct;
 	quality_destroy(quality);
 	if (score_pct >= request->min_quality_pct)
 		return CLI_OK;
-	cli_fail("quality %.1f %% is below --min-quality %g: so many of the samples, lost ones "
+	char text[CP_TEXT_MAX];
+	cli_fail("quality %s is below --min-quality %g: so many of the samples, lost ones "
 		 "included, are complete and have names",
-		 score_pct, request->min_quality_pct);
+		 cp_format_pct(score_pct, text), request->min_quality_pct);
 	return CLI_GATE;
 }
 
