@@ -149,11 +149,10 @@ bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user
 		}
 		if (cfi_rule_kind(rule) == CFI_SIGNAL) /* entered, not returned to */
 			next.lookup = unwind_lookup_pc(next.pc, false);
-		if (result->n >= result->cap) {
+		if (!walk_push(&walk, &next, result)) {
 			result->stop = CP_STOP_DEPTH;
 			return true;
 		}
-		result->pcs[result->n++] = next.lookup;
 		result->n_fp_frames += by_frame_pointer;
 		walk.frame = next;
 	}

@@ -17,6 +17,16 @@
 
 enum { UNWIND_MAX_FRAMES = 2048 };
 
+/*
+ * Frames that are kept of the leaf's side when a stack has more than fit; the others are of the
+ * root's side. What is left out lies between them: who called and what was running are what a
+ * profile is read for.
+ */
+static inline size_t unwind_leaf_side(size_t cap)
+{
+	return (cap + 1) / 2;
+}
+
 /* The part of a thread's stack that was copied when the sample was taken. */
 struct unwind_stack {
 	uint64_t sp; /* avma of bytes[0] */
@@ -38,7 +48,13 @@ struct unwind_result {
 	 */
 	uint64_t *pcs; /* the caller's array */
 	size_t cap;    /* at most UNWIND_MAX_FRAMES are used */
+	/*
+	 * The stack pointer of each frame: of the leaf as sampled, of a caller what it was before
+	 * its call pushed the return address. The caller's array of cap, or NULL.
+	 */
+	uint64_t *sps;
 	size_t n;
+	size_t n_omitted; /* frames between pcs[unwind_leaf_side(cap) - 1] and the next one */
 	enum cp_stop stop;
 	size_t n_fp_frames; /* steps made by frame pointer because there was no CFI */
 	bool by_libunwind;  /* all of it, and not by compiled rows */

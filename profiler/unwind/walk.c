@@ -108,3 +108,36 @@ bool walk_is_process_entry(const struct walk *walk)
 	       walk_read(walk->stack, frame->sp, &argc) && argc <= argc_max &&
 	       walk_read(walk->stack, frame->sp + (1 + argc) * WORD, &argv_end) && argv_end == 0;
 }
+
+static void reverse(uint64_t *items, size_t from, size_t to)
+{
+	for (; from + 1 < to; from++, to--) {
+		const uint64_t item = items[from];
+		items[from] = items[to - 1];
+		items[to - 1] = item;
+	}
+}
+
+/* Make items[from + by] the first of [from, to), and keep the order around. */
+static void rotate(uint64_t *items, size_t from, size_t to, size_t by)
+{
+	reverse(items, from, from + by);
+	reverse(items, from + by, to);
+	reverse(items, from, to);
+}
+
+void walk_finish(struct unwind_result *result)
+{
+	const size_t leaf_side = unwind_leaf_side(result->cap);
+	const size_t root_side = result->cap - leaf_side;
+	if (result->n_omitted == 0)
+		return;
+	if (result->stop == CP_STOP_END)
+		result->stop = CP_STOP_DEPTH;
+	const size_t oldest = root_side ? result->n_omitted % root_side : 0;
+	if (oldest == 0)
+		return;
+	rotate(result->pcs, leaf_side, result->cap, oldest);
+	if (result->sps)
+		rotate(result->sps, leaf_side, result->cap, oldest);
+}

@@ -24,7 +24,39 @@ struct walk {
 	const struct unwind_stack *stack;
 	struct frame frame;
 	bool stack_swapped; /* the frames are on a stack of which there is no copy */
+	size_t n_steps;     /* made */
 };
+
+/**
+ * Add a frame to the result: the leaf's side first, then the root's side as a ring, which
+ * walk_finish() brings into order.
+ *
+ * Return: false when more steps were made than the copy can hold frames: the walk goes in circles.
+ */
+static inline bool walk_push(struct walk *walk, const struct frame *frame,
+			     struct unwind_result *result)
+{
+	const size_t leaf_side = unwind_leaf_side(result->cap);
+	const size_t root_side = result->cap - leaf_side;
+	size_t at = result->n + result->n_omitted;
+	if (++walk->n_steps > walk->stack->n_bytes / sizeof(uint64_t) + UNWIND_MAX_FRAMES)
+		return false;
+	if (result->n < result->cap) {
+		result->n++;
+	} else {
+		result->n_omitted++;
+		if (root_side == 0)
+			return true;
+		at = leaf_side + (at - leaf_side) % root_side;
+	}
+	result->pcs[at] = frame->lookup;
+	if (result->sps)
+		result->sps[at] = frame->sp;
+	return true;
+}
+
+/** Bring the frames in order. A stack that reached its root, but not whole, ends by DEPTH. */
+void walk_finish(struct unwind_result *result);
 
 /** A word of the copy. Return: false outside. */
 bool walk_read(const struct unwind_stack *stack, uint64_t avma, uint64_t *out);

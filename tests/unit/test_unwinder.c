@@ -120,15 +120,28 @@ static void test_unwinder__three_hundred_levels(void **state)
 	assert_int_equal(f.result.stop, CP_STOP_END);
 }
 
-static void test_unwinder__too_many_frames_keep_the_leaf_side(void **state)
+static void test_unwinder__too_many_frames_keep_the_leaf_side_and_the_root_side(void **state)
 {
 	(void)state;
+	static uint64_t sps[UNWIND_MAX_FRAMES];
 	chain_O2(1500, take);
+	f.result.sps = sps;
 	walk();
 	assert_int_equal(f.result.n, UNWIND_MAX_FRAMES);
 	assert_int_equal(f.result.stop, CP_STOP_DEPTH);
 	assert_int_equal(f.n_expected, 3003);
-	assert_frames(3003 - UNWIND_MAX_FRAMES + 2);
+	const size_t leaf_side = UNWIND_MAX_FRAMES / 2;
+	for (size_t i = 2; i < leaf_side; i++)
+		assert_int_equal(f.pcs[i], f.expected[3003 - 1 - (i - 2)]);
+	for (size_t i = 1; i < UNWIND_MAX_FRAMES; i++)
+		assert_true(sps[i] > sps[i - 1]);
+	/* the frames outside of the chain are the test runner's, as a walk from here tells them */
+	size_t first = leaf_side;
+	while (first < UNWIND_MAX_FRAMES && f.pcs[first] != f.expected[0])
+		first++;
+	const size_t n_recorded = first - leaf_side + 1;
+	assert_true(first < UNWIND_MAX_FRAMES && n_recorded > leaf_side - 100);
+	assert_int_equal(2 + 3003, leaf_side + f.result.n_omitted + n_recorded);
 }
 
 static void test_unwinder__the_callers_array_limits_the_frames(void **state)
@@ -144,9 +157,14 @@ static void test_unwinder__the_callers_array_limits_the_frames(void **state)
 	for (f.result.cap = 1; f.result.cap <= n; f.result.cap++) {
 		memset(f.pcs, 0, sizeof(f.pcs));
 		walk();
+		const size_t leaf_side = unwind_leaf_side(f.result.cap);
+		const size_t root_side = f.result.cap - leaf_side;
 		assert_int_equal(f.result.n, f.result.cap);
+		assert_int_equal(f.result.n_omitted, n - f.result.cap);
 		assert_int_equal(f.result.stop, f.result.cap < n ? CP_STOP_DEPTH : CP_STOP_END);
-		assert_memory_equal(f.pcs, all, f.result.n * sizeof(all[0]));
+		assert_memory_equal(f.pcs, all, leaf_side * sizeof(all[0]));
+		assert_memory_equal(f.pcs + leaf_side, all + n - root_side,
+				    root_side * sizeof(all[0]));
 		assert_int_equal(f.pcs[f.result.cap], 0);
 	}
 	f.result.cap = 0;
@@ -511,7 +529,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(chains_of_every_kind_of_frame),
 		TEST(three_hundred_levels),
-		TEST(too_many_frames_keep_the_leaf_side),
+		TEST(too_many_frames_keep_the_leaf_side_and_the_root_side),
 		TEST(the_callers_array_limits_the_frames),
 		TEST(a_copy_cut_anywhere_gives_right_frames),
 		TEST(frames_described_in_assembly),

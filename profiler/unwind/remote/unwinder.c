@@ -122,9 +122,8 @@ static enum cp_stop walk_out(struct stepper *stepper, struct walk *walk,
 			return walk_stop_of_unmapped(next.pc);
 		if (rule.signal_frame) /* entered, not returned to */
 			next.lookup = unwind_lookup_pc(next.pc, false);
-		if (result->n >= result->cap)
+		if (!walk_push(walk, &next, result))
 			return CP_STOP_DEPTH;
-		result->pcs[result->n++] = next.lookup;
 		result->n_fp_frames += by_frame_pointer;
 		walk->frame = next;
 	}
@@ -152,7 +151,10 @@ static void walk_by_libunwind(struct unwinder *unwinder, const struct unwind_reg
 static void begin_result(const struct unwind_regs *regs, struct unwind_result *result)
 {
 	result->n = 1;
+	result->n_omitted = 0;
 	result->pcs[0] = unwind_lookup_pc(unwind_regs_pc(regs), false);
+	if (result->sps)
+		result->sps[0] = unwind_regs_sp(regs);
 	result->n_fp_frames = 0;
 	result->by_libunwind = false;
 }
@@ -163,15 +165,16 @@ void unwinder_walk(struct unwinder *unwinder, const struct unwind_regs *regs,
 	if (result->cap > UNWIND_MAX_FRAMES)
 		result->cap = UNWIND_MAX_FRAMES;
 	if (result->cap == 0) {
-		result->n = result->n_fp_frames = 0;
+		result->n = result->n_omitted = result->n_fp_frames = 0;
 		result->by_libunwind = false;
 		result->stop = CP_STOP_DEPTH;
 		return;
 	}
 	begin_result(regs, result);
-	if (unwinder->engine == UNWIND_AUTO &&
-	    rows_walker_walk(unwinder->rows, regs, stack, result))
-		return;
-	begin_result(regs, result);
-	walk_by_libunwind(unwinder, regs, stack, result);
+	if (unwinder->engine != UNWIND_AUTO ||
+	    !rows_walker_walk(unwinder->rows, regs, stack, result)) {
+		begin_result(regs, result);
+		walk_by_libunwind(unwinder, regs, stack, result);
+	}
+	walk_finish(result);
 }
