@@ -60,6 +60,20 @@ static void test_rule_cache__a_function_whose_rows_were_dropped(void **state)
 	rule_cache_deinit(&cache);
 }
 
+static void test_rule_cache__a_function_without_rows_in_an_empty_cache(void **state)
+{
+	(void)state;
+	struct rule_cache cache;
+	uint32_t rule_id;
+	assert_int_equal(rule_cache_init(&cache), 0);
+	add_function(&cache, 0x1000, NULL, 0);
+	/* holds an address all the same; damaged information has such ones */
+	struct rule_function *function = &cache.functions[0];
+	function->avma_end = 0x1010;
+	assert_false(rule_cache_search(&cache, function, 0x1000, &rule_id));
+	rule_cache_deinit(&cache);
+}
+
 static void test_rule_cache__memory_is_bounded(void **state)
 {
 	(void)state;
@@ -94,6 +108,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rule_cache__rows_of_a_function),
 		cmocka_unit_test(test_rule_cache__a_function_whose_rows_were_dropped),
+		cmocka_unit_test(test_rule_cache__a_function_without_rows_in_an_empty_cache),
 		cmocka_unit_test(test_rule_cache__memory_is_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,9 +48,9 @@ const struct rule_function *rule_cache_function(const struct rule_cache *cache, 
 bool rule_cache_search(const struct rule_cache *cache, const struct rule_function *function,
 		       uint64_t avma, uint32_t *rule_id)
 {
-	const struct rule_row *rows = cache->rows + function->first_row;
-	if (avma < function->avma_start || avma >= function->avma_end)
+	if (avma < function->avma_start || avma >= function->avma_end || !function->n_rows)
 		return false;
+	const struct rule_row *rows = cache->rows + function->first_row;
 	const uint64_t off = avma - function->avma_start;
 	size_t lo = 0, hi = function->n_rows;
 	while (lo < hi) {
