@@ -179,7 +179,7 @@ int modules_locate(struct modules *modules, struct process *process, uint64_t av
 	*out_svma = avma;
 	if (!mapping)
 		return modules_unknown(modules, out);
-	if (mapping->kind == MAPPING_ANON)
+	if (mapping_is_anonymous(mapping))
 		return add_jit(modules, process, out);
 	if (mapping->user_id == 0) {
 		module_id id = {0};

@@ -188,7 +188,7 @@ int address_space_add(struct address_space *space, uint64_t avma_start, uint64_t
 		.deleted = file->deleted,
 	};
 	/* perf's offset of a mapping without a file is its address, maps says 0 */
-	if (added.kind != MAPPING_FILE)
+	if (added.kind != MAPPING_FILE && added.kind != MAPPING_MEMFD)
 		added.file_off = 0;
 	const size_t at = lower_bound(space, avma_start);
 	if (at < space->n && is_part_of(&space->mappings[at], &added))
@@ -315,8 +315,8 @@ static const struct elf_segment *pick_segment(const struct mapping *mapping,
 static void resolve(struct address_space *space, struct mapping *mapping)
 {
 	mapping->resolved = true;
-	mapping->bias = mapping->kind == MAPPING_ANON ? 0 : mapping->avma_start - mapping->file_off;
 	mapping->image = image_store_get(space->store, space->pid, mapping);
+	mapping->bias = mapping_is_anonymous(mapping) ? 0 : mapping->avma_start - mapping->file_off;
 	if (!mapping->image)
 		return;
 	mapping->segment = pick_segment(mapping, mapping->image);
@@ -340,6 +340,15 @@ struct mapping *address_space_find(struct address_space *space, uint64_t avma)
 	if (!mapping->resolved)
 		resolve(space, mapping);
 	return mapping;
+}
+
+bool address_space_code(struct address_space *space, uint64_t avma, void *out, size_t n)
+{
+	const struct mapping *mapping = address_space_find(space, avma);
+	if (!mapping || !mapping->image || mapping->avma_end - avma < n)
+		return false;
+	return image_store_code(space->store, space->pid, mapping,
+				mapping->file_off + (avma - mapping->avma_start), out, n);
 }
 
 size_t address_space_count(const struct address_space *space)

@@ -31,7 +31,8 @@ size_t image_store_size_bytes(const struct image_store *store);
 enum mapping_kind {
 	MAPPING_FILE,
 	MAPPING_VDSO,
-	MAPPING_ANON, /* no file behind it: JIT code, [heap], [stack], //anon, memfd */
+	MAPPING_MEMFD, /* a file without a name: a binary, or what a JIT has made */
+	MAPPING_ANON,  /* no file behind it: JIT code, [heap], [stack], //anon */
 };
 
 /* Where a mapping's bytes can be read, and what they are. */
@@ -57,6 +58,12 @@ struct mapping {
 	uint32_t
 		user_id; /* for the owner of the address space: e.g. its module id + 1; 0 = unset */
 };
+
+/** True when nothing but the process itself says what lies there: after it was found. */
+static inline bool mapping_is_anonymous(const struct mapping *mapping)
+{
+	return mapping->kind == MAPPING_ANON || (mapping->kind == MAPPING_MEMFD && !mapping->image);
+}
 
 struct address_space; /* of one process */
 
@@ -92,6 +99,13 @@ int address_space_read_proc(struct address_space *space, struct cp_err *err);
  * Return: NULL when no mapping holds @avma. Valid until the space changes.
  */
 struct mapping *address_space_find(struct address_space *space, uint64_t avma);
+
+/**
+ * Code of the process, as the binary's file has it.
+ *
+ * Return: false when not all of [@avma, @avma + @n) can be had: JIT code, a file that is gone.
+ */
+bool address_space_code(struct address_space *space, uint64_t avma, void *out, size_t n);
 
 size_t address_space_count(const struct address_space *space);
 

@@ -25,6 +25,16 @@ struct entry {
 	struct image_rows *rows; /* owned; NULL: not asked for yet */
 };
 
+enum { CODE_PAGES = 32, CODE_PAGE_BYTES = 4096 };
+
+/* A page of a binary's file: what is looked at is close together. */
+struct code_page {
+	const struct elf_image *image; /* NULL = empty */
+	uint64_t file_off;
+	size_t n; /* 0: it could not be read */
+	uint8_t bytes[CODE_PAGE_BYTES];
+};
+
 struct image_store {
 	struct entry *entries;
 	size_t n, cap;
@@ -33,6 +43,7 @@ struct image_store {
 	struct image_rows *vdso_rows;
 	bool vdso_tried;
 	size_t size_bytes;
+	struct code_page code[CODE_PAGES];
 };
 
 int image_store_create(struct image_store **out)
@@ -196,10 +207,50 @@ const struct elf_image *image_store_get(struct image_store *store, pid_t pid,
 {
 	if (mapping->kind == MAPPING_VDSO)
 		return get_vdso(store);
-	if (mapping->kind != MAPPING_FILE)
+	if (mapping->kind != MAPPING_FILE && mapping->kind != MAPPING_MEMFD)
 		return NULL;
 	CP_CLEANUP(cp_close_fd) int fd = open_mapped_file(pid, mapping);
 	return fd < 0 ? NULL : get_file(store, fd, mapping->path);
+}
+
+/* The page that holds @file_off, read if it is not at hand. */
+static const struct code_page *get_page(struct image_store *store, pid_t pid,
+					const struct mapping *mapping, uint64_t file_off)
+{
+	file_off -= file_off % CODE_PAGE_BYTES;
+	const uint64_t hash = cp_hash_mix((uint64_t)(uintptr_t)mapping->image, file_off);
+	struct code_page *page = &store->code[hash % CODE_PAGES];
+	if (page->image == mapping->image && page->file_off == file_off)
+		return page;
+	page->image = mapping->image;
+	page->file_off = file_off;
+	page->n = 0;
+	CP_CLEANUP(cp_close_fd) int fd = open_mapped_file(pid, mapping);
+	if (fd < 0 || get_file(store, fd, mapping->path) != mapping->image)
+		return page;
+	const ssize_t n = pread(fd, page->bytes, sizeof(page->bytes), (off_t)file_off);
+	page->n = n > 0 ? (size_t)n : 0;
+	return page;
+}
+
+bool image_store_code(struct image_store *store, pid_t pid, const struct mapping *mapping,
+		      uint64_t file_off, void *out, size_t n)
+{
+	uint8_t *to = out;
+	if (mapping->kind == MAPPING_VDSO)
+		return false;
+	while (n > 0) {
+		const struct code_page *page = get_page(store, pid, mapping, file_off);
+		const size_t at = (size_t)(file_off % CODE_PAGE_BYTES);
+		if (at >= page->n)
+			return false;
+		const size_t part = n < page->n - at ? n : page->n - at;
+		memcpy(to, page->bytes + at, part);
+		to += part;
+		file_off += part;
+		n -= part;
+	}
+	return true;
 }
 
 const struct cfi_table *image_store_rows(struct image_store *store, const struct elf_image *image)

@@ -28,4 +28,12 @@ const struct elf_image *image_store_get(struct image_store *store, pid_t pid,
  */
 const struct cfi_table *image_store_rows(struct image_store *store, const struct elf_image *image);
 
+/**
+ * Bytes of the file behind a mapping whose image image_store_get() gave: its code.
+ *
+ * Return: false when not all of them can be had, e.g. of a file that is gone since.
+ */
+bool image_store_code(struct image_store *store, pid_t pid, const struct mapping *mapping,
+		      uint64_t file_off, void *out, size_t n);
+
 #endif

@@ -95,7 +95,6 @@ enum mapping_kind mapping_kind_of(const char *path, uint64_t inode)
 {
 	/* Kernel objects that have an inode but no file anybody could open and find code in. */
 	static const char *const without_file[] = {
-		"/memfd:",
 		"/dev/zero",
 		"/SYSV",
 		"/anon_hugepage",
@@ -105,6 +104,8 @@ enum mapping_kind mapping_kind_of(const char *path, uint64_t inode)
 	/* perf says "//anon" where maps has no path */
 	if (inode == 0 || path[0] != '/' || starts_with(path, "//"))
 		return MAPPING_ANON;
+	if (starts_with(path, "/memfd:"))
+		return MAPPING_MEMFD;
 	for (size_t i = 0; i < sizeof(without_file) / sizeof(without_file[0]); i++)
 		if (starts_with(path, without_file[i]))
 			return MAPPING_ANON;

@@ -30,6 +30,9 @@ uint64_t unwind_regs_pc(const struct unwind_regs *regs);
 uint64_t unwind_regs_sp(const struct unwind_regs *regs);
 uint64_t unwind_regs_fp(const struct unwind_regs *regs);
 
+/** What a system call returned. */
+uint64_t unwind_regs_result(const struct unwind_regs *regs);
+
 /** The frame pointer's bit in a mask of registers by DWARF number. */
 uint32_t unwind_regs_fp_bit(void);
 

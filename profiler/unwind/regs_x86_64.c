@@ -4,7 +4,7 @@
 #include <assert.h>
 
 /* Register numbers of the x86-64 psABI (figure 3.36); 16 is the return address column. */
-enum { DWARF_RBP = 6, DWARF_RSP = 7, DWARF_RIP = 16 };
+enum { DWARF_RAX = 0, DWARF_RBP = 6, DWARF_RSP = 7, DWARF_RIP = 16 };
 
 /* The perf register behind each DWARF number. */
 static const uint8_t perf_of_dwarf[UNWIND_REGS_MAX] = {
@@ -47,6 +47,11 @@ uint64_t unwind_regs_sp(const struct unwind_regs *regs)
 uint64_t unwind_regs_fp(const struct unwind_regs *regs)
 {
 	return regs->r[DWARF_RBP];
+}
+
+uint64_t unwind_regs_result(const struct unwind_regs *regs)
+{
+	return regs->r[DWARF_RAX];
 }
 
 uint32_t unwind_regs_fp_bit(void)

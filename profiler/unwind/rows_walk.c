@@ -1,5 +1,6 @@
 #include "rows_walk.h"
 
+#include "no_cfi.h"
 #include "rows/cfi_step.h"
 
 #include <errno.h>
@@ -62,6 +63,22 @@ static cfi_rule find_rule(struct rows_walker *walker, uint64_t avma)
 	return rule;
 }
 
+/*
+ * The rule of an interrupted pc. A trampoline's system call does not return, so that the pc of a
+ * thread inside it is one past the end of all code.
+ */
+static cfi_rule find_leaf_rule(struct rows_walker *walker, uint64_t *lookup)
+{
+	const cfi_rule rule = find_rule(walker, *lookup);
+	if (rule == RULE_NO_MAP || cfi_rule_kind(rule) != CFI_NONE)
+		return rule;
+	const cfi_rule before = find_rule(walker, *lookup - 1);
+	if (before == RULE_NO_MAP || cfi_rule_kind(before) != CFI_SIGNAL)
+		return rule;
+	--*lookup;
+	return before;
+}
+
 enum outcome { OUTCOME_CALLER, OUTCOME_STOP, OUTCOME_NOT_BY_ROWS };
 
 static enum outcome step_by_rule(struct walk *walk, cfi_rule rule, struct cfi_regs *regs,
@@ -98,14 +115,13 @@ static enum outcome step_by_rule(struct walk *walk, cfi_rule rule, struct cfi_re
 }
 
 static enum outcome step_without_rule(struct rows_walker *walker, struct walk *walk,
-				      struct cfi_regs *regs, struct frame *next, enum cp_stop *stop)
+				      const struct unwind_regs *user_regs, struct cfi_regs *regs,
+				      struct frame *next, enum cp_stop *stop)
 {
 	uint64_t caller_fp;
-	if (walk_is_process_entry(walk)) {
-		*stop = CP_STOP_END;
-		return OUTCOME_STOP;
-	}
-	if (!walk_by_frame_pointer(walk, regs->rbp, next, &caller_fp, stop))
+	struct unwind_regs frame_regs = *user_regs;
+	unwind_regs_set_fp(&frame_regs, regs->rbp);
+	if (!no_cfi_step(walk, &frame_regs, true, next, &caller_fp, stop))
 		return OUTCOME_STOP;
 	if (find_rule(walker, unwind_lookup_pc(next->pc, true)) == RULE_NO_MAP)
 		return OUTCOME_STOP; /* *stop is NO_CFI */
@@ -125,9 +141,10 @@ bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user
 	struct walk walk = {
 		.space = walker->space,
 		.stack = stack,
-		.frame = {.pc = regs.rip, .sp = regs.rsp, .lookup = regs.rip},
+		.frame = {.pc = regs.rip, .sp = regs.rsp, .lookup = regs.rip, .interrupted = true},
 	};
-	cfi_rule rule = find_rule(walker, walk.frame.lookup);
+	cfi_rule rule = find_leaf_rule(walker, &walk.frame.lookup);
+	result->pcs[0] = walk.frame.lookup;
 	if (rule == RULE_NO_MAP) {
 		result->stop = walk_stop_of_unmapped(walk.frame.pc);
 		return true;
@@ -136,9 +153,9 @@ bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user
 		struct frame next;
 		const bool by_frame_pointer = cfi_rule_kind(rule) == CFI_NONE;
 		const enum outcome outcome =
-			by_frame_pointer
-				? step_without_rule(walker, &walk, &regs, &next, &result->stop)
-				: step_by_rule(&walk, rule, &regs, &next, &result->stop);
+			by_frame_pointer ? step_without_rule(walker, &walk, user_regs, &regs, &next,
+							     &result->stop)
+					 : step_by_rule(&walk, rule, &regs, &next, &result->stop);
 		if (outcome != OUTCOME_CALLER)
 			return outcome == OUTCOME_STOP;
 		next.lookup = unwind_lookup_pc(next.pc, !next.interrupted);
@@ -147,13 +164,19 @@ bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user
 			result->stop = walk_stop_of_unmapped(next.pc);
 			return true;
 		}
-		if (cfi_rule_kind(rule) == CFI_SIGNAL) /* entered, not returned to */
+		const bool is_root = cfi_rule_kind(rule) == CFI_NONE && !next.interrupted &&
+				     no_cfi_is_coroutine_root(walker->space, next.pc);
+		if (cfi_rule_kind(rule) == CFI_SIGNAL || is_root) /* entered, not returned to */
 			next.lookup = unwind_lookup_pc(next.pc, false);
 		if (!walk_push(&walk, &next, result)) {
 			result->stop = CP_STOP_DEPTH;
 			return true;
 		}
 		result->n_fp_frames += by_frame_pointer;
+		if (is_root) {
+			result->stop = CP_STOP_END;
+			return true;
+		}
 		walk.frame = next;
 	}
 }

@@ -139,7 +139,7 @@ static void test_maps_line__kinds(void **state)
 	assert_int_equal(mapping_kind_of("[stack]", 0), MAPPING_ANON);
 	assert_int_equal(mapping_kind_of("[vsyscall]", 0), MAPPING_ANON);
 	assert_int_equal(mapping_kind_of("[vdso]", 0), MAPPING_VDSO);
-	assert_int_equal(mapping_kind_of("/memfd:jit", 7), MAPPING_ANON);
+	assert_int_equal(mapping_kind_of("/memfd:jit", 7), MAPPING_MEMFD);
 	assert_int_equal(mapping_kind_of("/dev/zero", 7), MAPPING_ANON);
 	assert_int_equal(mapping_kind_of("/SYSV00000000", 7), MAPPING_ANON);
 	assert_int_equal(mapping_kind_of("/anon_hugepage", 7), MAPPING_ANON);

@@ -494,9 +494,10 @@ static void test_unwinder__a_coroutine_on_a_stack_of_its_own(void **state)
 	swapcontext(&back, &coroutine);
 	walk();
 	assert_frames(0);
-	/* glibc's __start_context is returned to at its very first byte, behind which no
-	 * information is found: known to be the root, but not said to be */
-	assert_int_equal(f.result.stop, CP_STOP_NO_CFI);
+	/* glibc's __start_context is returned to at its very first byte: known by its code */
+	assert_int_equal(f.result.stop, CP_STOP_END);
+	assert_int_equal(f.result.n, 2 + f.n_expected + 1);
+	assert_int_equal(f.result.n_fp_frames, 0);
 }
 
 /* What was cached for a binary must not be used for what takes its place. */

@@ -5,6 +5,7 @@
 #include "unwind/unwind.h"
 
 #include "stepper.h"
+#include "unwind/no_cfi.h"
 #include "unwind/rows_walk.h"
 
 #include <errno.h>
@@ -73,15 +74,13 @@ static bool step_by_rule(struct stepper *stepper, struct walk *walk, const struc
 	return walk_accept(walk, next, stop);
 }
 
-static bool step_by_frame_pointer(struct stepper *stepper, const struct walk *walk,
-				  struct frame *next, enum cp_stop *stop)
+static bool step_without_rule(struct stepper *stepper, const struct walk *walk, struct frame *next,
+			      enum cp_stop *stop)
 {
 	struct unwind_regs regs;
 	const uint32_t known = stepper_regs(stepper, &regs);
 	uint64_t caller_fp;
-	*stop = CP_STOP_NO_CFI;
-	if (!(known & unwind_regs_fp_bit()) ||
-	    !walk_by_frame_pointer(walk, unwind_regs_fp(&regs), next, &caller_fp, stop) ||
+	if (!no_cfi_step(walk, &regs, known & unwind_regs_fp_bit(), next, &caller_fp, stop) ||
 	    stepper_find(stepper, unwind_lookup_pc(next->pc, true)).kind == RULE_NO_MAP)
 		return false;
 	unwind_regs_set_pc(&regs, next->pc);
@@ -91,10 +90,24 @@ static bool step_by_frame_pointer(struct stepper *stepper, const struct walk *wa
 	return true;
 }
 
+/* As the rows' walk does: a thread inside a signal trampoline's system call is behind its end. */
+static struct step_rule find_leaf_rule(struct stepper *stepper, uint64_t *lookup)
+{
+	if (stepper_find(stepper, *lookup).kind == RULE_NO_CFI) {
+		const struct step_rule before = stepper_find(stepper, *lookup - 1);
+		if (before.kind == RULE_CFI && before.signal_frame) {
+			--*lookup;
+			return before;
+		}
+	}
+	return stepper_find(stepper, *lookup);
+}
+
 static enum cp_stop walk_out(struct stepper *stepper, struct walk *walk,
 			     struct unwind_result *result)
 {
-	struct step_rule rule = stepper_find(stepper, walk->frame.lookup);
+	struct step_rule rule = find_leaf_rule(stepper, &walk->frame.lookup);
+	result->pcs[0] = walk->frame.lookup;
 	for (;;) {
 		struct frame next;
 		enum cp_stop stop = CP_STOP_UNSUPPORTED;
@@ -105,9 +118,7 @@ static enum cp_stop walk_out(struct stepper *stepper, struct walk *walk,
 				return stop;
 			break;
 		case RULE_NO_CFI:
-			if (walk_is_process_entry(walk))
-				return CP_STOP_END;
-			if (!step_by_frame_pointer(stepper, walk, &next, &stop))
+			if (!step_without_rule(stepper, walk, &next, &stop))
 				return stop;
 			by_frame_pointer = true;
 			break;
@@ -120,11 +131,15 @@ static enum cp_stop walk_out(struct stepper *stepper, struct walk *walk,
 		rule = stepper_find(stepper, next.lookup);
 		if (rule.kind == RULE_NO_MAP)
 			return walk_stop_of_unmapped(next.pc);
-		if (rule.signal_frame) /* entered, not returned to */
+		const bool is_root = rule.kind == RULE_NO_CFI && !next.interrupted &&
+				     no_cfi_is_coroutine_root(walk->space, next.pc);
+		if (rule.signal_frame || is_root) /* entered, not returned to */
 			next.lookup = unwind_lookup_pc(next.pc, false);
 		if (!walk_push(walk, &next, result))
 			return CP_STOP_DEPTH;
 		result->n_fp_frames += by_frame_pointer;
+		if (is_root)
+			return CP_STOP_END;
 		walk->frame = next;
 	}
 }
@@ -140,7 +155,7 @@ static void walk_by_libunwind(struct unwinder *unwinder, const struct unwind_reg
 	struct walk walk = {
 		.space = unwinder->space,
 		.stack = stack,
-		.frame = {.pc = pc, .sp = unwind_regs_sp(regs), .lookup = pc},
+		.frame = {.pc = pc, .sp = unwind_regs_sp(regs), .lookup = pc, .interrupted = true},
 	};
 	stepper_sync(unwinder->stepper);
 	stepper_start(unwinder->stepper, regs, all_regs, stack);

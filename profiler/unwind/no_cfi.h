@@ -1,0 +1,35 @@
+/*
+ * no_cfi.h - the caller of code without unwind information: hand-written assembly, the PLT that
+ * lld makes, JIT code, the moment at which a thread is born.
+ *
+ * What such code did to the stack is said nowhere, so the instructions are looked at, of the file:
+ * the one at the pc (a "ret" leaves no doubt), and the one before an address that may be a return
+ * address, which has to be a call, and not one of some other function. Where several answers are
+ * left the likelier one is taken. Every step made here is counted (n_fp_frames).
+ *
+ * Depends on: base, elf, rows, address_space.h, walk.h. Threads: one at a time.
+ */
+#ifndef CPROF_UNWIND_NO_CFI_H
+#define CPROF_UNWIND_NO_CFI_H
+
+#include "walk.h"
+
+/**
+ * Step to the caller of walk->frame, whose code has no unwind information.
+ *
+ * @regs: of that frame; all but pc and sp need not be known for one that was not interrupted
+ * @fp_known: rbp in @regs is the frame's
+ * @next, @caller_fp: pc and sp of the caller, and its rbp
+ * Return: false with *stop set: END at a root, TRUNCATED, NO_CFI.
+ * Context: reads files when their code is first asked for.
+ */
+bool no_cfi_step(const struct walk *walk, const struct unwind_regs *regs, bool fp_known,
+		 struct frame *next, uint64_t *caller_fp, enum cp_stop *stop);
+
+/**
+ * True when @avma, which was returned to, is where the C library has a coroutine's first function
+ * return to (makecontext(3)): the stack's root. Nothing calls there, so no call is before it.
+ */
+bool no_cfi_is_coroutine_root(struct address_space *space, uint64_t avma);
+
+#endif
