@@ -10,16 +10,27 @@ static const struct {
 	[CP_STOP_END] = {"end", "complete"},
 	[CP_STOP_TRUNCATED] = {"truncated",
 			       "the stack is deeper than the part that was copied; the inner "
-			       "frames are right, the outer ones are missing"},
-	[CP_STOP_NO_MAP] = {"no_map", "a frame outside every known code mapping: JIT code without "
-				      "a perf map, or a mapping that vanished"},
-	[CP_STOP_NO_CFI] = {"no_cfi", "code without unwind information: hand-written assembly, or "
-				      "built with -fno-asynchronous-unwind-tables"},
-	[CP_STOP_UNSUPPORTED] = {"unsupported", "unwind information that could not be evaluated"},
+			       "frames are right, the outer ones are missing; a lower rate (-F) "
+			       "leaves room for larger copies"},
+	[CP_STOP_NO_MAP] = {"no_map",
+			    "a frame outside every known code mapping: generated code, or a "
+			    "mapping that vanished"},
+	[CP_STOP_NO_CFI] = {"no_cfi",
+			    "code without unwind information: hand-written assembly, or "
+			    "built with -fno-asynchronous-unwind-tables; build it without that "
+			    "option, or with -fno-omit-frame-pointer"},
+	[CP_STOP_UNSUPPORTED] = {"unsupported",
+				 "unwind information that could not be evaluated: damaged, or "
+				 "of a kind that only a debugger uses"},
 	[CP_STOP_SP_BACKWARDS] = {"sp_backwards", "the stack pointer stopped moving outward: "
 						  "wrong unwind information or a swapped stack"},
-	[CP_STOP_BAD_RA] = {"bad_ra", "a return address that points to no code"},
-	[CP_STOP_DEPTH] = {"depth", "more frames than the limit; the inner ones are right"},
+	[CP_STOP_BAD_RA] = {"bad_ra",
+			    "a return address that points to no code: an overwritten stack, "
+			    "or wrong unwind information"},
+	[CP_STOP_DEPTH] =
+		{"depth",
+		 "more frames than are kept; the inner and the outer ones are right, those "
+		 "between are left out"},
 	[CP_STOP_NO_USER] = {"no_user", "no user stack: a kernel thread or an exiting task"},
 };
 
@@ -40,6 +51,29 @@ bool cp_stop_parse(const char *name, enum cp_stop *out)
 	for (size_t i = 0; i < CP_STOP_COUNT; i++) {
 		if (strcmp(stops[i].name, name) == 0) {
 			*out = (enum cp_stop)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static const char *const joins[CP_JOINED_COUNT] = {
+	[CP_JOINED_NO] = "no",
+	[CP_JOINED_MEMORY] = "memory",
+	[CP_JOINED_CALLCHAIN] = "callchain",
+};
+
+const char *cp_joined_name(enum cp_joined joined)
+{
+	assert((unsigned)joined < CP_JOINED_COUNT);
+	return joins[joined];
+}
+
+bool cp_joined_parse(const char *name, enum cp_joined *out)
+{
+	for (size_t i = 0; i < CP_JOINED_COUNT; i++) {
+		if (strcmp(joins[i], name) == 0) {
+			*out = (enum cp_joined)i;
 			return true;
 		}
 	}

@@ -24,6 +24,23 @@ enum cp_stop {
 	CP_STOP_COUNT
 };
 
+/*
+ * Where the outer part of a stack comes from that was deeper than the bytes copied with its sample.
+ * Such a stack is never passed off as one that was seen whole at one moment.
+ */
+enum cp_joined {
+	CP_JOINED_NO,        /* all of it is of the sample's moment */
+	CP_JOINED_MEMORY,    /* read from the process some milliseconds later */
+	CP_JOINED_CALLCHAIN, /* of an earlier stack of the same thread */
+	CP_JOINED_COUNT
+};
+
+/** The stable name: "no", "memory", "callchain". */
+const char *cp_joined_name(enum cp_joined joined);
+
+/** Return: false when the name is none of ours (@out untouched). */
+bool cp_joined_parse(const char *name, enum cp_joined *out);
+
 /** The stable name used in files and JSON: "end", "truncated", "no_map", ... */
 const char *cp_stop_name(enum cp_stop stop);
 

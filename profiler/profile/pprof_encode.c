@@ -18,20 +18,19 @@ enum fixed_string {
 	FIXED_PID,
 	FIXED_TID,
 	FIXED_STOP,
+	FIXED_JOINED,
 	FIXED_TIME_NS,
 	FIXED_NANOSECONDS,
-	FIXED_STOP_NAME, /* + enum cp_stop */
-	FIXED_COUNT = FIXED_STOP_NAME + CP_STOP_COUNT
+	FIXED_STOP_NAME,                                     /* + enum cp_stop */
+	FIXED_JOINED_NAME = FIXED_STOP_NAME + CP_STOP_COUNT, /* + enum cp_joined */
+	FIXED_COUNT = FIXED_JOINED_NAME + CP_JOINED_COUNT
 };
 
 static const char *const fixed_texts[FIXED_STOP_NAME] = {
-	[FIXED_THREAD] = "thread",
-	[FIXED_COMM] = "comm",
-	[FIXED_PID] = "pid",
-	[FIXED_TID] = "tid",
-	[FIXED_STOP] = "stop",
-	[FIXED_TIME_NS] = "time_ns",
-	[FIXED_NANOSECONDS] = "nanoseconds",
+	[FIXED_THREAD] = "thread",   [FIXED_COMM] = "comm",
+	[FIXED_PID] = "pid",         [FIXED_TID] = "tid",
+	[FIXED_STOP] = "stop",       [FIXED_JOINED] = "joined",
+	[FIXED_TIME_NS] = "time_ns", [FIXED_NANOSECONDS] = "nanoseconds",
 };
 
 /* What the file holds; copied whole to take a member back. */
@@ -204,13 +203,19 @@ static int64_t string_index(struct pprof_encoder *encoder, struct pprof_string_m
 	return map->file_ids[id.v];
 }
 
+static const char *fixed_text(unsigned fixed)
+{
+	if (fixed >= FIXED_JOINED_NAME)
+		return cp_joined_name((enum cp_joined)(fixed - FIXED_JOINED_NAME));
+	return fixed >= FIXED_STOP_NAME ? cp_stop_name((enum cp_stop)(fixed - FIXED_STOP_NAME))
+					: fixed_texts[fixed];
+}
+
 static int64_t fixed_index(struct pprof_encoder *encoder, unsigned fixed)
 {
 	uint32_t *id = &encoder->held.fixed[fixed];
 	if (!*id) {
-		const char *text = fixed < FIXED_STOP_NAME
-					   ? fixed_texts[fixed]
-					   : cp_stop_name((enum cp_stop)(fixed - FIXED_STOP_NAME));
+		const char *text = fixed_text(fixed);
 		*id = put_string(encoder, text, strlen(text));
 	}
 	return *id;
@@ -330,7 +335,7 @@ void pprof_encoder_tables(struct pprof_encoder *encoder, const struct profile *p
 }
 
 /* A sample's labels: at most one of each kind. */
-enum { LABELS_MAX = 6 };
+enum { LABELS_MAX = 7 };
 
 struct labels {
 	Perftools__Profiles__Label items[LABELS_MAX];
@@ -348,7 +353,7 @@ static Perftools__Profiles__Label *label_add(struct pprof_encoder *encoder, stru
 	return label;
 }
 
-/* What equals a reader's default ("", 0, end, no time) is left out. */
+/* What equals a reader's default ("", 0, end, not joined, no time) is left out. */
 static void labels_make(struct pprof_encoder *encoder, const struct profile *profile,
 			struct pprof_string_map *strings, const struct profile_sample_key *key,
 			struct labels *labels)
@@ -368,6 +373,9 @@ static void labels_make(struct pprof_encoder *encoder, const struct profile *pro
 	if (key->stop != CP_STOP_END)
 		label_add(encoder, labels, FIXED_STOP)->str =
 			fixed_index(encoder, FIXED_STOP_NAME + (unsigned)key->stop);
+	if (key->joined != CP_JOINED_NO)
+		label_add(encoder, labels, FIXED_JOINED)->str =
+			fixed_index(encoder, FIXED_JOINED_NAME + (unsigned)key->joined);
 	if (key->time_ns >= 0) {
 		Perftools__Profiles__Label *label = label_add(encoder, labels, FIXED_TIME_NS);
 		label->num = key->time_ns;

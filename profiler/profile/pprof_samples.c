@@ -18,6 +18,7 @@ enum label_kind {
 	LABEL_PID,
 	LABEL_TID,
 	LABEL_STOP,
+	LABEL_JOINED,
 	LABEL_TIME_NS
 };
 
@@ -46,8 +47,9 @@ struct reader {
 static enum label_kind label_kind(struct reader *r, raw_text key)
 {
 	static const char *const names[] = {
-		[LABEL_THREAD] = "thread", [LABEL_COMM] = "comm", [LABEL_PID] = "pid",
-		[LABEL_TID] = "tid",       [LABEL_STOP] = "stop", [LABEL_TIME_NS] = "time_ns",
+		[LABEL_THREAD] = "thread",   [LABEL_COMM] = "comm", [LABEL_PID] = "pid",
+		[LABEL_TID] = "tid",         [LABEL_STOP] = "stop", [LABEL_JOINED] = "joined",
+		[LABEL_TIME_NS] = "time_ns",
 	};
 	const char *text = pprof_raw_text(r->raw, key);
 	if (!text)
@@ -97,6 +99,9 @@ static int take_label(struct reader *r, const Perftools__Profiles__Label *label,
 		return 0;
 	case LABEL_STOP:
 		*r->unknown_labels += !text || !cp_stop_parse(text, &key->stop);
+		return 0;
+	case LABEL_JOINED:
+		*r->unknown_labels += !text || !cp_joined_parse(text, &key->joined);
 		return 0;
 	case LABEL_TIME_NS:
 		key->time_ns = label->num >= 0 ? label->num : -1;

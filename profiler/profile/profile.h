@@ -40,8 +40,9 @@ enum { PROFILE_MAX_VALUES = 4 };
 /* Paths that are no files. A module is of the kind its path says. */
 #define PROFILE_PATH_KERNEL "[kernel.kallsyms]" /* svma = kernel address */
 #define PROFILE_PATH_VDSO "[vdso]"
-#define PROFILE_PATH_UNKNOWN "[unknown]" /* code in no mapping we know; svma = avma */
-#define PROFILE_PATH_JIT "[jit:"         /* prefix of "[jit:PID]": anonymous code; svma = avma */
+#define PROFILE_PATH_UNKNOWN "[unknown]"        /* code in no mapping we know; svma = avma */
+#define PROFILE_PATH_OMITTED "[frames omitted]" /* between the two sides of a very deep stack */
+#define PROFILE_PATH_JIT "[jit:" /* prefix of "[jit:PID]": anonymous code; svma = avma */
 
 /* One executable segment of one binary (ELF PT_LOAD), or one of the pseudo-files above. */
 struct profile_module {
@@ -85,6 +86,7 @@ struct profile_sample_key {
 	stack_id stack;
 	thread_id thread;
 	enum cp_stop stop;
+	enum cp_joined joined;
 	int64_t time_ns; /* from the recording's start, already quantised; -1 = no timeline */
 };
 

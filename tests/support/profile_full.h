@@ -17,6 +17,16 @@ static inline void full_sample(struct profile *profile, thread_id thread, enum c
 	assert_int_equal(profile_add_sample(profile, &key, values), 0);
 }
 
+static inline void full_joined(struct profile *profile, thread_id thread, enum cp_joined joined,
+			       int64_t count, const location_id *frames, size_t n)
+{
+	struct profile_sample_key key = {
+		.thread = thread, .stop = CP_STOP_END, .joined = joined, .time_ns = 30000000};
+	assert_int_equal(stack_store_intern(&profile->stacks, frames, n, &key.stack), 0);
+	int64_t values[] = {count, count * BUILD_PERIOD_NS};
+	assert_int_equal(profile_add_sample(profile, &key, values), 0);
+}
+
 static inline location_id full_location(struct profile *profile, module_id module, uint64_t svma)
 {
 	location_id id = {0};
@@ -83,7 +93,7 @@ static inline struct profile *full_tables(void)
 	return profile;
 }
 
-/** The same with samples: all stops, with and without time, empty stack, no thread. */
+/** The same with samples: all stops, all joins, with and without time, empty stack, no thread. */
 static inline struct profile *full_profile(void)
 {
 	struct profile *profile = full_tables();
@@ -96,6 +106,8 @@ static inline struct profile *full_profile(void)
 	full_sample(profile, main_thread, CP_STOP_END, -1, 5, deep, 5);
 	for (int stop = 0; stop < CP_STOP_COUNT; stop++)
 		full_sample(profile, worker, (enum cp_stop)stop, 20000000, 10 + stop, deep + 1, 3);
+	for (int joined = 0; joined < CP_JOINED_COUNT; joined++)
+		full_joined(profile, worker, (enum cp_joined)joined, 100 + joined, deep, 5);
 	full_sample(profile, worker, CP_STOP_NO_USER, -1, 1, NULL, 0);
 	full_sample(profile, nobody, CP_STOP_END, -1, 1LL << 38, deep + 3, 1);
 	full_sample(profile, nobody, CP_STOP_NO_MAP, -1, -7, deep + 3, 2);

@@ -268,10 +268,12 @@ static void test_pprof_load__labels_we_know_become_the_model(void **state)
 	(void)state;
 	struct proto_bytes p = {0};
 	put_sound(&p);
-	static const char *const strings[] = {"thread",  "comm",   "pid",       "tid",       "stop",
-					      "time_ns", "worker", "truncated", "user-label"};
-	enum { THREAD = 6, COMM, PID, TID, STOP, TIME_NS, WORKER, TRUNCATED, OTHER };
-	for (size_t i = 0; i < 9; i++)
+	static const char *const strings[] = {"thread",     "comm",    "pid",    "tid",
+					      "stop",       "time_ns", "worker", "truncated",
+					      "user-label", "joined",  "memory"};
+	enum { THREAD = 6, COMM, PID, TID, STOP, TIME_NS, WORKER, TRUNCATED, OTHER, JOINED };
+	enum { MEMORY = JOINED + 1 };
+	for (size_t i = 0; i < 11; i++)
 		proto_text(&p, IN_STRING, strings[i]);
 	struct proto_bytes sample = begin_sample((uint64_t[]){1}, 1, 3);
 	put_label(&sample, THREAD, WORKER, 0);
@@ -280,6 +282,7 @@ static void test_pprof_load__labels_we_know_become_the_model(void **state)
 	put_label(&sample, TID, 0, 42);
 	put_label(&sample, STOP, TRUNCATED, 0);
 	put_label(&sample, TIME_NS, 0, 10000000);
+	put_label(&sample, JOINED, MEMORY, 0);
 	put_label(&sample, OTHER, WORKER, 0);
 	proto_message(&p, IN_SAMPLE, &sample);
 	/* values out of range are counted, not believed */
@@ -287,11 +290,12 @@ static void test_pprof_load__labels_we_know_become_the_model(void **state)
 	put_label(&sample, PID, 0, 1ULL << 32);
 	put_label(&sample, TID, 0, UINT64_MAX);
 	put_label(&sample, STOP, WORKER, 0);
+	put_label(&sample, JOINED, WORKER, 0);
 	put_label(&sample, TIME_NS, 0, UINT64_MAX);
 	proto_message(&p, IN_SAMPLE, &sample);
 	struct pprof_load_info info;
 	struct profile *profile = load_bytes(&p, &info);
-	assert_int_equal(info.unknown_labels, 4);
+	assert_int_equal(info.unknown_labels, 5);
 	assert_int_equal(profile->n_samples, 2); /* the last one is equal to the first */
 	assert_int_equal(profile->values[0], 7 + 4);
 	const struct profile_sample_key *key = &profile->samples[1];
@@ -301,6 +305,7 @@ static void test_pprof_load__labels_we_know_become_the_model(void **state)
 	assert_int_equal(thread->pid, 41);
 	assert_int_equal(thread->tid, 42);
 	assert_int_equal(key->stop, CP_STOP_TRUNCATED);
+	assert_int_equal(key->joined, CP_JOINED_MEMORY);
 	assert_int_equal(key->time_ns, 10000000);
 	profile_destroy(profile);
 	proto_free(&p);

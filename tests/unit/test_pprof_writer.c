@@ -113,15 +113,15 @@ static void test_pprof_writer__members_add_up_to_one_profile(void **state)
 	struct pprof_writer *writer = create(path);
 	assert_int_equal(pprof_writer_size_bytes(writer), 0);
 	flush(writer, parts);
-	assert_int_equal(pprof_writer_samples(writer), 15);
+	assert_int_equal(pprof_writer_samples(writer), 18);
 	profile_clear_samples(parts);
 	second_interval(parts);
 	flush(writer, parts);
-	assert_int_equal(pprof_writer_samples(writer), 17);
+	assert_int_equal(pprof_writer_samples(writer), 20);
 
 	struct profile *whole = full_profile();
 	second_interval(whole);
-	assert_int_equal(whole->n_samples, 16); /* one of the two was there before */
+	assert_int_equal(whole->n_samples, 19); /* one of the two was there before */
 	struct pprof_load_info info;
 	struct profile *again = load(path, &info);
 	equal_profiles(whole, again);
@@ -235,7 +235,7 @@ static void check_failed_flush(struct temp_dir *dir, void (*trouble)(uint64_t si
 	assert_int_equal(n_before, n_after);
 	assert_memory_equal(before, after, n_after);
 	assert_int_equal(pprof_writer_size_bytes(writer), n_before);
-	assert_int_equal(pprof_writer_samples(writer), 15);
+	assert_int_equal(pprof_writer_samples(writer), 18);
 	/* and all of it comes with the next one */
 	flush(writer, parts);
 	pprof_writer_destroy(writer);
@@ -294,7 +294,7 @@ static void test_pprof_writer__interrupted_and_partial_writes_go_on(void **state
 	struct profile *again = load(temp_dir_file(dir, "a"), &info);
 	assert_int_equal(info.members, 2);
 	assert_int_equal(info.torn_bytes, 0);
-	assert_int_equal(again->n_samples, 16);
+	assert_int_equal(again->n_samples, 19);
 	profile_destroy(profile);
 	profile_destroy(again);
 }
@@ -444,7 +444,7 @@ static void test_pprof_writer__a_failed_compaction_changes_nothing(void **state)
 	struct pprof_load_info info;
 	struct profile *again = load(path, &info);
 	assert_int_equal(info.members, 2);
-	assert_int_equal(again->n_samples, 16);
+	assert_int_equal(again->n_samples, 19);
 	free(before);
 	free(after);
 	profile_destroy(profile);

@@ -47,12 +47,30 @@ static void test_stop__only_whole_stacks_are_complete(void **state)
 				 i == CP_STOP_END || i == CP_STOP_NO_USER);
 }
 
+static void test_stop__names_of_joins_are_parsed_back(void **state)
+{
+	(void)state;
+	assert_string_equal(cp_joined_name(CP_JOINED_NO), "no");
+	assert_string_equal(cp_joined_name(CP_JOINED_MEMORY), "memory");
+	assert_string_equal(cp_joined_name(CP_JOINED_CALLCHAIN), "callchain");
+	for (int i = 0; i < CP_JOINED_COUNT; i++) {
+		enum cp_joined joined = CP_JOINED_COUNT;
+		assert_true(cp_joined_parse(cp_joined_name((enum cp_joined)i), &joined));
+		assert_int_equal(joined, i);
+	}
+	enum cp_joined joined = CP_JOINED_MEMORY;
+	assert_false(cp_joined_parse("", &joined));
+	assert_false(cp_joined_parse("Memory", &joined));
+	assert_int_equal(joined, CP_JOINED_MEMORY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stop__names_are_the_contract_with_files),
 		cmocka_unit_test(test_stop__every_name_is_parsed_back),
 		cmocka_unit_test(test_stop__only_whole_stacks_are_complete),
+		cmocka_unit_test(test_stop__names_of_joins_are_parsed_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
