@@ -1,6 +1,7 @@
 #include "hotspots.h"
 
 #include "base/array.h"
+#include "process_rows.h"
 #include "selection.h"
 #include "stack_sums.h"
 
@@ -57,6 +58,7 @@ static struct row_key key_of_frame(const struct builder *builder, const struct f
 		break;
 	case REPORT_BY_MODULE:
 	case REPORT_BY_THREAD:
+	case REPORT_BY_PROCESS:
 		key.module = frame->module;
 		break;
 	}
@@ -364,7 +366,9 @@ static int compute(const struct profile *profile, const struct report_options *o
 			amount_add(&to->selected, amount);
 	}
 	rc = count_threads(profile, to);
-	if (!rc)
+	if (!rc && options->by == REPORT_BY_PROCESS)
+		rc = process_rows_make(profile, &builder.selection, to);
+	else if (!rc)
 		rc = options->by == REPORT_BY_THREAD ? make_thread_rows(&builder)
 						     : make_code_rows(&builder);
 	builder_deinit(&builder);

@@ -27,6 +27,8 @@ struct hotspot {
 	uint32_t line;
 	const char *module;                  /* path of the binary */
 	const struct profile_thread *thread; /* by thread only, else NULL */
+	size_t n_processes;                  /* by process only: of this name; 0 = unknown */
+	uint32_t pid;                        /* ... and of the first of them */
 	bool kernel, jit, symbolized;
 	bool inlined; /* part of it or all was inlined into its callers */
 	struct amount self, total;

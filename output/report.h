@@ -1,5 +1,6 @@
 /*
- * report.h - the hotspot report: who uses the time, by function, line, file, module or thread.
+ * report.h - the hotspot report: who uses the time, by function, line, file, module, thread or
+ * process.
  *
  * A row's self value counts the samples whose innermost frame it is (inlined code belongs to the
  * inlined function and its line); its total counts the samples in whose stack it appears, once each
@@ -21,7 +22,8 @@ enum report_by {
 	REPORT_BY_LINE,
 	REPORT_BY_FILE,
 	REPORT_BY_MODULE,
-	REPORT_BY_THREAD
+	REPORT_BY_THREAD,
+	REPORT_BY_PROCESS, /* by name: processes of one name are one row */
 };
 enum report_sort { REPORT_SORT_SELF, REPORT_SORT_TOTAL };
 

@@ -150,6 +150,8 @@ static json_t *make_recording(struct json_maker *maker)
 	put_start(maker, object);
 	put(maker, object, "duration_ns",
 	    profile->duration_ns > 0 ? json_integer(profile->duration_ns) : json_null());
+	put_bool(maker, object, "system_wide",
+		 profile_header_get(profile, HEADER_SYSTEM_WIDE) != NULL);
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		if (fields[i].kind == TEXT)
 			put_text(maker, object, fields[i].key,
@@ -248,6 +250,11 @@ static void put_identity(struct json_maker *maker, json_t *object, const struct 
 		put_text(maker, object, "thread", profile_text(profile, row->thread->name));
 		return;
 	}
+	if (by == REPORT_BY_PROCESS) {
+		put_text(maker, object, "comm", row->name);
+		put_u64(maker, object, "processes", row->n_processes);
+		return;
+	}
 	if (by == REPORT_BY_FUNCTION || by == REPORT_BY_LINE)
 		put_text(maker, object, "function", row->name);
 	if (by != REPORT_BY_MODULE)
@@ -280,7 +287,8 @@ static json_t *make_row(struct json_maker *maker, const struct hotspot *row)
 
 static json_t *make_report(struct json_maker *maker)
 {
-	static const char *const bys[] = {"function", "line", "file", "module", "thread"};
+	static const char *const bys[] = {"function", "line",   "file",
+					  "module",   "thread", "process"};
 	const struct report_options *options = maker->report->options;
 	const struct hotspots *hotspots = maker->report->hotspots;
 	json_t *root = json_object(), *value = json_object(), *rows = json_array();

@@ -54,6 +54,8 @@ static void add_name(const struct report *report, const struct hotspot *row, str
 	const char *module = row->module[0] ? row->module : PROFILE_PATH_UNKNOWN;
 	if (by == REPORT_BY_THREAD)
 		report_add_thread(report, row, to);
+	else if (by == REPORT_BY_PROCESS)
+		strbuf_add_printable(to, row->name[0] ? row->name : PROFILE_PATH_UNKNOWN);
 	else if (by == REPORT_BY_MODULE || (by == REPORT_BY_FILE && row->file[0] == '\0'))
 		strbuf_add_printable(to, module);
 	else
@@ -81,7 +83,7 @@ static void print_row(const struct report *report, const struct hotspot *row,
 	report_add_pct(scratch, amount_pct(row->self.value, all));
 	strbuf_add(scratch, " | ");
 	report_add_value(report, scratch, row->self);
-	if (by != REPORT_BY_THREAD) {
+	if (by != REPORT_BY_THREAD && by != REPORT_BY_PROCESS) {
 		strbuf_add(scratch, " | ");
 		report_add_pct(scratch, amount_pct(row->total.value, all));
 	}
@@ -94,7 +96,9 @@ static void print_row(const struct report *report, const struct hotspot *row,
 		fprintf(report->out, " | %u | %u |\n", row->thread->pid, row->thread->tid);
 		return;
 	}
-	if (by == REPORT_BY_FUNCTION || by == REPORT_BY_LINE) {
+	if (by == REPORT_BY_PROCESS) {
+		fprintf(report->out, " | %zu", row->n_processes);
+	} else if (by == REPORT_BY_FUNCTION || by == REPORT_BY_LINE) {
 		fputs(row->inlined ? " (inlined) | " : " | ", report->out);
 		strbuf_clear(scratch);
 		add_location(row, scratch);
@@ -106,12 +110,13 @@ static void print_row(const struct report *report, const struct hotspot *row,
 
 static void print_heads(const struct report *report, struct strbuf *scratch)
 {
-	static const char *const names[] = {"Function | Location", "Function | Location", "File",
-					    "Module", "Thread | pid | tid"};
-	static const char *const rules[] = {"---|---|", "---|---|", "---|", "---|",
-					    "---|---:|---:|"};
+	static const char *const names[] = {
+		"Function | Location", "Function | Location", "File", "Module",
+		"Thread | pid | tid",  "Process | processes"};
+	static const char *const rules[] = {"---|---|", "---|---|",       "---|",
+					    "---|",     "---|---:|---:|", "---|---:|"};
 	enum report_by by = report->options->by;
-	bool total = by != REPORT_BY_THREAD;
+	bool total = by != REPORT_BY_THREAD && by != REPORT_BY_PROCESS;
 	strbuf_clear(scratch);
 	strbuf_add_printable(scratch, report_unit(report));
 	fputs("| Self % | Self ", report->out);

@@ -17,6 +17,7 @@ const char *report_noun(enum report_by by, size_t count)
 		[REPORT_BY_FILE] = {"file", "files"},
 		[REPORT_BY_MODULE] = {"module", "modules"},
 		[REPORT_BY_THREAD] = {"thread", "threads"},
+		[REPORT_BY_PROCESS] = {"process name", "process names"},
 	};
 	return nouns[by][count != 1];
 }
@@ -43,6 +44,14 @@ static void add_count(struct strbuf *to, int64_t count, const char *one, const c
 	strbuf_addf(to, "%s %s", text, count == 1 ? one : many);
 }
 
+void report_add_processes(const struct hotspot *row, struct strbuf *to)
+{
+	if (row->n_processes > 1)
+		add_count(to, (int64_t)row->n_processes, "process", "processes");
+	else if (row->n_processes == 1)
+		strbuf_addf(to, "pid %u", row->pid);
+}
+
 static void add_shortened(struct strbuf *to, const char *text, size_t columns)
 {
 	struct strbuf safe = {0};
@@ -57,12 +66,31 @@ static void add_shortened(struct strbuf *to, const char *text, size_t columns)
 	strbuf_deinit(&safe);
 }
 
+/* "whole machine, 2 CPUs, while it ran: " */
+static void add_machine(const struct report *report, bool with_command, struct strbuf *to)
+{
+	const uint64_t cpus = profile_header_u64(report->profile, HEADER_CPUS, 0);
+	strbuf_add(to, "whole machine");
+	if (cpus) {
+		strbuf_add(to, ", ");
+		add_count(to, (int64_t)cpus, "CPU", "CPUs");
+	}
+	if (with_command)
+		strbuf_add(to, ", during ");
+}
+
 void report_add_target(const struct report *report, struct strbuf *to)
 {
 	const char *command = profile_header_get(report->profile, HEADER_COMMAND);
 	const char *pids = profile_header_get(report->profile, HEADER_PIDS);
 	bool several = pids && strchr(pids, ',');
-	if (command && command[0]) {
+	bool has_command = command && command[0];
+	bool whole_machine = profile_header_get(report->profile, HEADER_SYSTEM_WIDE) != NULL;
+	if (whole_machine)
+		add_machine(report, has_command, to);
+	if (whole_machine && !has_command)
+		return;
+	if (has_command) {
 		add_shortened(to, command, MAX_COMMAND_COLUMNS);
 		if (pids && pids[0]) {
 			strbuf_add(to, several ? " (pids " : " (pid ");
@@ -107,7 +135,9 @@ void report_add_method(const struct report *report, struct strbuf *to)
 	if (event) {
 		strbuf_add(to, to->n ? ", " : "");
 		strbuf_add_printable(to, event);
-		if (strcmp(event, "cpu-clock") == 0)
+		if (profile_header_get(profile, HEADER_SYSTEM_WIDE))
+			strbuf_add(to, " (timers)"); /* also where there is a cycle counter */
+		else if (strcmp(event, "cpu-clock") == 0)
 			strbuf_add(to, " (no hardware counters here)");
 		else if (strcmp(event, "cycles") == 0)
 			strbuf_add(to, " (hardware)");

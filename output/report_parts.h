@@ -32,6 +32,8 @@ const char *report_noun(enum report_by by, size_t count);
 
 /* The thread of a row: "redis-server/bio_lazy_free", or one name when both are the same. */
 void report_add_thread(const struct report *report, const struct hotspot *row, struct strbuf *to);
+/* The processes of a row: "pid 4711", "1,003 processes"; "" when unknown. */
+void report_add_processes(const struct hotspot *row, struct strbuf *to);
 /* What was measured: "redis-server (pid 4711)". Printable, of limited length. */
 void report_add_target(const struct report *report, struct strbuf *to);
 /* How: "2026-01-05 10:20:03 UTC, 10.0 s at 999 Hz, cpu-clock (...)". May be "". */

@@ -78,7 +78,10 @@ static void remark_coverage(struct remarks *remarks)
 	add_seconds(remarks->text, quality->sampled_cpu_ns);
 	strbuf_add(remarks->text, " of ");
 	add_seconds(remarks->text, quality->target_cpu_ns);
-	strbuf_add(remarks->text, " used by the target");
+	strbuf_add(remarks->text,
+		   profile_header_get(remarks->report->profile, HEADER_SYSTEM_WIDE)
+			   ? " used on the machine, interrupts of idle CPUs included (/proc/stat)"
+			   : " used by the target");
 	give(remarks);
 }
 

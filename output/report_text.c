@@ -43,6 +43,9 @@ static void add_name(const struct report *report, const struct hotspot *row, str
 	case REPORT_BY_LINE:
 		strbuf_add_printable(to, row->name);
 		break;
+	case REPORT_BY_PROCESS:
+		strbuf_add_printable(to, row->name[0] ? row->name : PROFILE_PATH_UNKNOWN);
+		break;
 	case REPORT_BY_FILE:
 		if (row->file[0]) {
 			strbuf_add_printable(to, row->file);
@@ -67,12 +70,16 @@ static const char *name_suffix(const struct hotspot *row)
 	return row->inlined && row->name[0] ? " (inlined)" : "";
 }
 
-/* Where: file:line, else the binary; of a thread its ids. */
+/* Where: file:line, else the binary; of a thread its ids, of processes how many they are. */
 static void add_location(const struct report *report, const struct hotspot *row, struct strbuf *to)
 {
 	if (report->options->by == REPORT_BY_THREAD) {
 		if (row->thread->tid)
 			strbuf_addf(to, "pid %u tid %u", row->thread->pid, row->thread->tid);
+		return;
+	}
+	if (report->options->by == REPORT_BY_PROCESS) {
+		report_add_processes(row, to);
 		return;
 	}
 	if (row->file[0]) {
@@ -168,7 +175,8 @@ static void fit_columns(struct table *table)
 
 static void print_heads(const struct table *table, struct strbuf *scratch)
 {
-	static const char *const names[] = {"FUNCTION", "FUNCTION", "FILE", "MODULE", "THREAD"};
+	static const char *const names[] = {"FUNCTION", "FUNCTION", "FILE",
+					    "MODULE",   "THREAD",   "PROCESS"};
 	const struct report *report = table->report;
 	strbuf_clear(scratch);
 	strbuf_add(scratch, "SELF ");
@@ -183,7 +191,7 @@ static void print_heads(const struct table *table, struct strbuf *scratch)
 	print_left(report, names[report->options->by], table->location ? table->name_width : 0,
 		   NULL);
 	if (table->location)
-		fputs(report->options->by == REPORT_BY_THREAD ? "  ID" : "  LOCATION", report->out);
+		fputs(report->options->by >= REPORT_BY_THREAD ? "  ID" : "  LOCATION", report->out);
 	if (report->options->colour)
 		fputs(RESET, report->out);
 	fputc('\n', report->out);
@@ -314,7 +322,7 @@ static void print_table(const struct report *report, struct strbuf *cell, struct
 	struct table table = {
 		.report = report,
 		.value_width = strlen("SELF ") + strbuf_columns(report_unit(report)),
-		.total = by != REPORT_BY_THREAD,
+		.total = by != REPORT_BY_THREAD && by != REPORT_BY_PROCESS,
 		.location = by != REPORT_BY_FILE && by != REPORT_BY_MODULE,
 	};
 	if (report->n_shown == 0)

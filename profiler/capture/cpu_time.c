@@ -5,6 +5,8 @@
 static bool read_time(const struct cpu_time_watch *watch, struct cpu_time *out)
 {
 	struct procfs_stat stat;
+	if (watch->pid == CPU_TIME_MACHINE)
+		return procfs_machine_time(&out->user_ns, &out->system_ns) == 0;
 	if (procfs_stat(watch->pid, &stat) < 0)
 		return false;
 	out->user_ns = stat.user_ns + (watch->with_children ? stat.children_user_ns : 0);

@@ -1,5 +1,6 @@
 /*
- * cpu_time.h - the CPU time the recorded processes used meanwhile, from /proc/PID/stat.
+ * cpu_time.h - the CPU time the recorded processes used meanwhile, from /proc/PID/stat; of the
+ * whole machine from /proc/stat.
  *
  * Depends on: base, procfs.h. Threads: one at a time.
  */
@@ -14,6 +15,8 @@
 struct cpu_time {
 	uint64_t user_ns, system_ns;
 };
+
+enum { CPU_TIME_MACHINE = 0 }; /* a pid: all processes, and interrupts */
 
 struct cpu_time_watch {
 	pid_t pid;

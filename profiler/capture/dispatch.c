@@ -26,13 +26,29 @@ static struct process *process_of(struct dispatch *d, pid_t pid)
 	struct process *process = processes_find(d->processes, pid);
 	if (process || d->known_only || pid <= 0)
 		return process;
-	processes_scan(d->processes, pid, NULL); /* best effort: it may be gone */
-	return processes_add(d->processes, pid);
+	return processes_meet(d->processes, pid);
+}
+
+/*
+ * Where the whole machine is recorded, some samples are of tasks without a number: 0 of those that
+ * live outside of cprof's PID namespace, -1 of those that have been reaped and run their last
+ * instructions. They are kept under a name that says so.
+ */
+static struct process *process_without_number(struct dispatch *d, pid_t pid, perf_owner owner)
+{
+	if (d->known_only || owner != PERF_OWNER_SYSTEM)
+		return NULL;
+	struct process *process = processes_add(d->processes, pid);
+	if (process)
+		processes_set_comm(process, pid == 0 ? "[outside]" : "[exited]");
+	return process;
 }
 
 static void on_sample(struct dispatch *d, const struct perf_record *record, perf_owner owner)
 {
-	struct process *process = process_of(d, (pid_t)record->pid);
+	struct process *process = (pid_t)record->pid > 0
+					  ? process_of(d, (pid_t)record->pid)
+					  : process_without_number(d, (pid_t)record->pid, owner);
 	if (!process) {
 		d->counts.untracked += !d->known_only;
 		return;
@@ -45,6 +61,8 @@ static void on_sample(struct dispatch *d, const struct perf_record *record, perf
 		bool named = procfs_comm((pid_t)record->pid, (pid_t)record->tid, name);
 		thread = processes_add_thread(d->processes, process, (pid_t)record->tid,
 					      named ? name : NULL);
+		if (thread)
+			thread->announced = process->pid <= 0;
 	}
 	if (!thread) {
 		d->counts.untracked++;
@@ -112,6 +130,22 @@ static void on_fork(struct dispatch *d, const struct perf_record *record, perf_o
 	d->counts.untracked += code < 0;
 }
 
+/* What a task maps, is called and gives birth to that lives outside of our PID namespace. */
+static bool is_of_no_number(const struct perf_record *record)
+{
+	switch (record->type) {
+	case PERF_RECORD_MMAP2:
+		return (pid_t)record->mmap.pid <= 0;
+	case PERF_RECORD_COMM:
+		return (pid_t)record->comm.pid <= 0;
+	case PERF_RECORD_FORK:
+	case PERF_RECORD_EXIT:
+		return (pid_t)record->task.pid <= 0;
+	default:
+		return false;
+	}
+}
+
 void dispatch_record(void *dispatch, const struct perf_event_header *header)
 {
 	struct dispatch *d = dispatch;
@@ -121,6 +155,8 @@ void dispatch_record(void *dispatch, const struct perf_event_header *header)
 		return;
 	}
 	perf_owner owner = perf_events_owner(d->events, record.id);
+	if (is_of_no_number(&record))
+		return;
 	switch (record.type) {
 	case PERF_RECORD_SAMPLE:
 		on_sample(d, &record, owner);

@@ -143,6 +143,28 @@ static void explain_failure(struct perf_probe *probe, pid_t pid, int seccomp)
 	}
 }
 
+/* Why not all tasks. */
+static void explain_system_wide(struct perf_probe *probe, int code)
+{
+	if (!probe->capable && probe->paranoid > 0) {
+		snprintf(probe->system_reason, sizeof(probe->system_reason),
+			 "kernel.perf_event_paranoid is %d: events of all processes then take "
+			 "CAP_PERFMON",
+			 probe->paranoid);
+		snprintf(probe->system_remedy, sizeof(probe->system_remedy),
+			 "run cprof with sudo, or allow it: `sudo sysctl "
+			 "kernel.perf_event_paranoid=0`, or `sudo setcap cap_perfmon=ep` on the "
+			 "cprof binary");
+	} else {
+		snprintf(probe->system_reason, sizeof(probe->system_reason),
+			 "events of all processes are refused (%s): a security module or the "
+			 "sandbox says no",
+			 strerror(-code));
+		snprintf(probe->system_remedy, sizeof(probe->system_remedy), "%s",
+			 CONTAINER_REMEDY);
+	}
+}
+
 void perf_probe_run(pid_t pid, struct perf_probe *out)
 {
 	struct perf_probe probe = {0};
@@ -157,8 +179,10 @@ void perf_probe_run(pid_t pid, struct perf_probe *out)
 	if (code == 0) {
 		probe.usable = true;
 		probe.kernel_visible = try_open(probe.hardware_cycles, false, pid, -1) == 0;
-		probe.system_wide =
-			try_open(probe.hardware_cycles, !probe.kernel_visible, -1, 0) == 0;
+		code = try_open(probe.hardware_cycles, !probe.kernel_visible, -1, 0);
+		probe.system_wide = code == 0;
+		if (code < 0)
+			explain_system_wide(&probe, code);
 	} else {
 		probe.open_errno = -code;
 		explain_failure(&probe, pid, status.seccomp);

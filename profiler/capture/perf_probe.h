@@ -25,6 +25,7 @@ struct perf_probe {
 	int open_errno;       /* why not usable: errno of perf_event_open; 0 otherwise */
 	char reason[512];     /* a sentence; "" when usable */
 	char remedy[512];     /* what to type or change; "" when usable */
+	char system_reason[256], system_remedy[512]; /* the same of system_wide, when usable */
 };
 
 /**

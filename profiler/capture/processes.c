@@ -1,9 +1,6 @@
 #include "processes.h"
 
-#include "clock.h"
-
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,17 +23,17 @@ int processes_create(struct processes **out)
 	return 0;
 }
 
-static void drop_space(struct process *process)
+void processes_set_space(struct process *process, struct address_space *space)
 {
 	unwinder_destroy(process->unwinder);
 	process->unwinder = NULL;
 	address_space_destroy(process->space);
-	process->space = NULL;
+	process->space = space;
 }
 
 static void free_process(struct process *process)
 {
-	drop_space(process);
+	processes_set_space(process, NULL);
 	free(process);
 }
 
@@ -82,7 +79,7 @@ static void set_name(char out[PROCFS_COMM_MAX], const char *name)
 	out[n] = 0;
 }
 
-static void set_comm(struct process *process, const char *name)
+void processes_set_comm(struct process *process, const char *name)
 {
 	if (strncmp(process->comm, name, PROCFS_COMM_MAX - 1) == 0)
 		return;
@@ -138,6 +135,7 @@ static struct thread *new_thread(struct processes *processes, struct process *pr
 	}
 	thread->tid = tid;
 	thread->process = process;
+	thread->announced = true;
 	thread->sibling = process->threads;
 	if (thread->sibling)
 		thread->sibling->sibling_before = thread;
@@ -158,76 +156,12 @@ struct thread *processes_add_thread(struct processes *processes, struct process 
 	return thread;
 }
 
-int processes_scan(struct processes *processes, pid_t pid, struct cp_err *err)
-{
-	struct process *process = processes_add(processes, pid);
-	if (!process)
-		return cp_fail_nomem(err);
-	pid_t *tids = NULL;
-	size_t n = 0, cap = 0;
-	int code = procfs_threads(pid, &tids, &n, &cap);
-	if (code < 0) {
-		free(tids);
-		return cp_fail(err, code, "cannot list the threads of process %d: %s", pid,
-			       strerror(-code));
-	}
-	char name[PROCFS_COMM_MAX];
-	if (procfs_comm(pid, pid, name))
-		set_comm(process, name);
-	for (size_t i = 0; i < n && code == 0; i++) {
-		bool named = procfs_comm(pid, tids[i], name);
-		if (!processes_add_thread(processes, process, tids[i], named ? name : NULL))
-			code = cp_fail_nomem(err);
-	}
-	free(tids);
-	if (code < 0)
-		return code;
-	uint64_t now_ns = clock_now_ns();
-	code = address_space_read_proc(process->space, err);
-	if (code == 0)
-		process->maps_read_ns = now_ns;
-	return code;
-}
-
-bool processes_read_maps(struct processes *processes, struct process *process)
-{
-	uint64_t now_ns = clock_now_ns();
-	struct address_space *fresh;
-	process->maps_doubtful = false;
-	if (address_space_fork(process->space, process->pid, &fresh) < 0)
-		return false;
-	/* the maps of a process that is exiting can be read and are empty */
-	if (address_space_read_proc(fresh, NULL) < 0 || address_space_count(fresh) == 0) {
-		address_space_destroy(fresh);
-		return false;
-	}
-	drop_space(process);
-	process->space = fresh;
-	process->maps_read_ns = now_ns;
-	processes->maps_read++;
-	return true;
-}
-
-/* Mappings and names of a process that was born as a copy of @parent. */
-static int become_copy(struct process *process, const struct process *parent)
-{
-	struct address_space *space;
-	if (address_space_fork(parent->space, process->pid, &space) < 0)
-		return -ENOMEM;
-	drop_space(process);
-	process->space = space;
-	process->maps_read_ns = 0;
-	process->maps_doubtful = parent->maps_doubtful;
-	process->jit_module = 0;
-	set_comm(process, parent->comm);
-	return 0;
-}
-
 void processes_exit(struct processes *processes, pid_t tid)
 {
 	struct thread *thread = processes_find_thread(processes, tid);
 	if (thread && !thread->exited) {
 		thread->exited = true;
+		thread->exited_at = processes->n_sweeps;
 		thread->process->n_live--;
 	}
 }
@@ -238,10 +172,39 @@ static void exit_all(struct processes *processes, struct process *process)
 		processes_exit(processes, thread->tid);
 }
 
+/* A new life: nothing stays of an earlier process with this number. */
+static void forget(struct processes *processes, struct process *process)
+{
+	exit_all(processes, process);
+	unwinder_destroy(process->unwinder);
+	address_space_clear(process->space);
+	*process = (struct process){
+		.pid = process->pid,
+		.comm_version = process->comm_version + 1,
+		.space = process->space,
+		.threads = process->threads,
+		.next = process->next,
+	};
+}
+
+/* Mappings and names of a process that was born as a copy of @parent. */
+static int become_copy(struct processes *processes, struct process *process, struct process *parent)
+{
+	struct address_space *space;
+	/* what it gets from its parent may be all that is ever known of it */
+	if (parent->maps_doubtful)
+		processes_read_maps(processes, parent);
+	if (address_space_fork(parent->space, process->pid, &space) < 0)
+		return -ENOMEM;
+	processes_set_space(process, space);
+	processes_set_comm(process, parent->comm);
+	return 0;
+}
+
 int processes_fork(struct processes *processes, pid_t parent_pid, pid_t parent_tid, pid_t pid,
 		   pid_t tid)
 {
-	const struct process *parent = processes_find(processes, parent_pid);
+	struct process *parent = processes_find(processes, parent_pid);
 	const struct thread *creator = processes_find_thread(processes, parent_tid);
 	struct process *process = processes_find(processes, pid);
 	const struct thread *known = processes_find_thread(processes, tid);
@@ -253,12 +216,12 @@ int processes_fork(struct processes *processes, pid_t parent_pid, pid_t parent_t
 			return -ENOMEM;
 	}
 	if (pid != parent_pid) {
-		exit_all(processes, process); /* of an earlier process with this number */
-		if (parent && become_copy(process, parent) < 0)
+		forget(processes, process);
+		process->maps_doubtful = !parent;
+		if (parent && become_copy(processes, process, parent) < 0)
 			return -ENOMEM;
 		if (creator) /* the child's only thread has its creator's name */
-			set_comm(process, creator->name);
-		process->has_samples = false;
+			processes_set_comm(process, creator->name);
 	}
 	struct thread *thread = new_thread(processes, process, tid);
 	if (!thread)
@@ -279,7 +242,7 @@ int processes_comm(struct processes *processes, pid_t pid, pid_t tid, const char
 		thread->label = 0;
 	}
 	if (pid == tid)
-		set_comm(process, name);
+		processes_set_comm(process, name);
 	return 0;
 }
 
@@ -298,7 +261,7 @@ int processes_exec(struct processes *processes, pid_t pid, const char *name, per
 	process->held = false;
 	process->in_exec = true;
 	process->jit_module = 0;
-	set_comm(process, name);
+	processes_set_comm(process, name);
 	const struct thread *before = processes_find_thread(processes, pid);
 	bool has_samples = before && before->has_samples;
 	struct thread *thread = new_thread(processes, process, pid);
@@ -310,9 +273,10 @@ int processes_exec(struct processes *processes, pid_t pid, const char *name, per
 	return 0;
 }
 
-void processes_sweep(struct processes *processes, bool ask_kernel)
+/* Those whose EXIT is not to be waited for any more. */
+static void look_for_ended(struct processes *processes, bool all)
 {
-	for (size_t i = 0; ask_kernel && i < PROCESSES_BUCKETS; i++) {
+	for (size_t i = 0; all && i < PROCESSES_BUCKETS; i++) {
 		for (struct process *process = processes->by_pid[i]; process;
 		     process = process->next) {
 			if (procfs_has_ended(process->pid))
@@ -320,9 +284,22 @@ void processes_sweep(struct processes *processes, bool ask_kernel)
 		}
 	}
 	for (size_t i = 0; i < PROCESSES_BUCKETS; i++) {
+		for (const struct thread *thread = processes->by_tid[i]; thread;
+		     thread = thread->next) {
+			/* /proc knows every thread under its own number */
+			if (!thread->announced && !thread->exited && procfs_has_ended(thread->tid))
+				processes_exit(processes, thread->tid);
+		}
+	}
+}
+
+void processes_sweep(struct processes *processes, bool ask_kernel)
+{
+	look_for_ended(processes, ask_kernel);
+	for (size_t i = 0; i < PROCESSES_BUCKETS; i++) {
 		for (struct thread **link = &processes->by_tid[i]; *link;) {
 			struct thread *thread = *link;
-			if (!thread->exited) {
+			if (!thread->exited || thread->exited_at == processes->n_sweeps) {
 				link = &thread->next;
 				continue;
 			}
@@ -331,6 +308,7 @@ void processes_sweep(struct processes *processes, bool ask_kernel)
 			free(thread);
 		}
 	}
+	processes->n_sweeps++;
 	for (size_t i = 0; i < PROCESSES_BUCKETS; i++) {
 		for (struct process **link = &processes->by_pid[i]; *link;) {
 			struct process *process = *link;

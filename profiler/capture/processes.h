@@ -2,8 +2,12 @@
  * processes.h - the recorded processes and threads as the records tell of them.
  *
  * Records arrive in the order of time, so what a look-up gives is what was true when the sample
- * was taken: names, and the mappings of the process. What has exited stays until the next sweep,
- * since records of its last moments may follow.
+ * was taken: names, and the mappings of the process. What has exited stays until the sweep after
+ * the next one: a task goes on to run, and to be sampled, after its EXIT record (from Linux 6.16 on
+ * it gives its memory back only then).
+ *
+ * Of a process that was there before, the mappings are read when they are first asked for: most
+ * processes of a machine never run while one looks.
  *
  * Depends on: base, unwind, perf_events.h (owners). Threads: one at a time.
  */
@@ -33,11 +37,11 @@ struct process {
 	uint64_t
 		maps_read_ns; /* when /proc/PID/maps was read; older records are in it. 0 = never */
 	uint64_t maps_retry_ns; /* not to be read again before */
-	bool maps_doubtful;     /* records were lost: a mapping may be missing */
-	uint32_t jit_module;    /* of the sample sink: module id + 1; 0 = unset */
-	bool is_target;         /* asked for; the others are its descendants */
-	bool held;              /* it has not reached the exec that it was started for */
-	bool in_exec;           /* it may not have returned from an exec yet */
+	bool maps_doubtful;  /* a mapping may be missing: records were lost, or it was never read */
+	uint32_t jit_module; /* of the sample sink: module id + 1; 0 = unset */
+	bool is_target;      /* asked for; the others are its descendants */
+	bool held;           /* it has not reached the exec that it was started for */
+	bool in_exec;        /* it may not have returned from an exec yet */
 	bool has_samples;
 	size_t n_live;          /* threads that have not exited */
 	struct thread *threads; /* linked by sibling */
@@ -50,7 +54,9 @@ struct thread {
 	char name[PROCFS_COMM_MAX];
 	perf_owner source; /* the only one whose samples of this thread count; NONE = undecided */
 	bool exited, has_samples;
-	uint32_t label; /* of the sample sink: thread id + 1; 0 = unset */
+	bool announced; /* else its EXIT may have been before it was met: the sweep asks /proc */
+	uint32_t exited_at; /* n_sweeps then */
+	uint32_t label;     /* of the sample sink: thread id + 1; 0 = unset */
 	uint32_t label_comm_version;
 	struct thread *sibling, *sibling_before; /* of the process, newest first */
 	struct thread *next;                     /* in its bucket */
@@ -63,6 +69,7 @@ struct processes {
 	struct process *by_pid[PROCESSES_BUCKETS];
 	struct thread *by_tid[PROCESSES_BUCKETS];
 	size_t n_processes;
+	uint32_t n_sweeps;
 	/* counters */
 	uint64_t maps_read; /* times /proc/PID/maps was read again */
 };
@@ -97,6 +104,29 @@ struct thread *processes_add_thread(struct processes *processes, struct process 
  */
 int processes_scan(struct processes *processes, pid_t pid, struct cp_err *err);
 
+/**
+ * Add all processes by name. Mappings are read of those that run just now; of others when first
+ * needed.
+ *
+ * Return: 0, -ENOMEM or what opening /proc gave, with a message.
+ * Context: some system calls for each thread of the machine, about 20 us.
+ */
+int processes_scan_all(struct processes *processes, struct cp_err *err);
+
+/**
+ * Add a process that no record has announced, by what /proc still says. It may be gone, and then
+ * has neither name nor threads.
+ *
+ * Return: NULL when out of memory.
+ */
+struct process *processes_meet(struct processes *processes, pid_t pid);
+
+/** The name of its main thread. */
+void processes_set_comm(struct process *process, const char *name);
+
+/** Give it other mappings: @space is taken over. */
+void processes_set_space(struct process *process, struct address_space *space);
+
 /** Read /proc/PID/maps again. Return: false when that failed; the mappings are as before. */
 bool processes_read_maps(struct processes *processes, struct process *process);
 
@@ -120,7 +150,7 @@ int processes_comm(struct processes *processes, pid_t pid, pid_t tid, const char
 int processes_exec(struct processes *processes, pid_t pid, const char *name, perf_owner source);
 
 /**
- * Free what has exited.
+ * Free what had exited before the last sweep.
  *
  * @ask_kernel: records were lost: look in /proc for those whose EXIT was among them
  */

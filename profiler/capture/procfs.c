@@ -129,24 +129,51 @@ static void close_dir(DIR **dir)
 		closedir(*dir);
 }
 
+/* The entries of a directory that are numbers. Return: 0, -ENOMEM, or why it cannot be opened. */
+static int list_numbers(const char *path, pid_t **ids, size_t *n, size_t *cap)
+{
+	*n = 0;
+	CP_CLEANUP(close_dir) DIR *dir = opendir(path);
+	if (!dir)
+		return -errno;
+	const struct dirent *entry;
+	while ((entry = readdir(dir))) {
+		uint64_t id;
+		if (!cp_parse_u64(entry->d_name, 1, INT32_MAX, &id))
+			continue;
+		pid_t *slot = CP_ARRAY_PUSH(*ids, *n, *cap);
+		if (!slot)
+			return -ENOMEM;
+		*slot = (pid_t)id;
+	}
+	return 0;
+}
+
 int procfs_threads(pid_t pid, pid_t **tids, size_t *n, size_t *cap)
 {
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	CP_CLEANUP(close_dir) DIR *dir = opendir(path);
-	if (!dir)
-		return errno == ENOMEM ? -ENOMEM : -ESRCH;
-	*n = 0;
-	const struct dirent *entry;
-	while ((entry = readdir(dir))) {
-		uint64_t tid;
-		if (!cp_parse_u64(entry->d_name, 1, INT32_MAX, &tid))
-			continue;
-		pid_t *slot = CP_ARRAY_PUSH(*tids, *n, *cap);
-		if (!slot)
-			return -ENOMEM;
-		*slot = (pid_t)tid;
-	}
+	int code = list_numbers(path, tids, n, cap);
+	return code == 0 || code == -ENOMEM ? code : -ESRCH;
+}
+
+int procfs_processes(pid_t **pids, size_t *n, size_t *cap)
+{
+	return list_numbers("/proc", pids, n, cap);
+}
+
+int procfs_machine_time(uint64_t *out_user_ns, uint64_t *out_system_ns)
+{
+	char text[512];
+	unsigned long long user, nice, system, irq, softirq;
+	if (procfs_read("/proc/stat", text, sizeof(text)) <= 0)
+		return -ENOENT;
+	/* guests are in user and nice; steal is nobody's */
+	if (sscanf(text, "cpu %llu %llu %llu %*u %*u %llu %llu", &user, &nice, &system, &irq,
+		   &softirq) != 5)
+		return -EBADMSG;
+	*out_user_ns = ticks_to_ns(user + nice);
+	*out_system_ns = ticks_to_ns(system + irq + softirq);
 	return 0;
 }
 

@@ -54,6 +54,17 @@ int procfs_owner(pid_t pid, uid_t *out_uid, pid_t *out_tgid);
  */
 int procfs_threads(pid_t pid, pid_t **tids, size_t *n, size_t *cap);
 
+/** All processes at some moment, as procfs_threads(). Return: 0, -ENOMEM, or why /proc is closed.
+ */
+int procfs_processes(pid_t **pids, size_t *n, size_t *cap);
+
+/**
+ * CPU time of all processes, and of interrupts, since the machine was started (/proc/stat).
+ *
+ * Return: 0, -ENOENT, -EBADMSG.
+ */
+int procfs_machine_time(uint64_t *out_user_ns, uint64_t *out_system_ns);
+
 /** The command line, quoted for a shell; "" when there is none. Always NUL-terminated. */
 void procfs_command(pid_t pid, char *buf, size_t cap);
 

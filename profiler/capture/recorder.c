@@ -28,6 +28,8 @@ struct recorder {
 /* Names and mappings of the targets as they are now. */
 static int scan_targets(struct recorder *r, struct cp_err *err)
 {
+	if (r->s.options->system_wide)
+		return processes_scan_all(r->s.processes, err);
 	for (size_t i = 0; i < r->s.targets.n; i++) {
 		pid_t pid = r->s.targets.items[i].pid;
 		int code = processes_scan(r->s.processes, pid, err);
@@ -84,7 +86,7 @@ static void update_cpu_time(struct recorder *r, const struct perf_count *events)
 	bool known = targets_cpu_time(&r->s.targets, &ticks);
 	bool exact = events && r->s.events.setup.follow != PERF_FOLLOW_NONE &&
 		     r->s.dispatch.counts.duplicates == 0;
-	if (events && !exact && !r->s.options->no_inherit)
+	if (events && !exact && !r->s.options->no_inherit && !r->s.options->system_wide)
 		processes_add_cpu_time(r->s.processes, &ticks);
 	if (exact && ticks.user_ns + ticks.system_ns == 0) {
 		/* shorter than a tick: as the samples say */
@@ -186,7 +188,7 @@ static void wait_for_something(struct recorder *r)
 static int record(struct recorder *r, struct cp_err *err)
 {
 	int code = 0;
-	while (code == 0 && !r->stop_asked && r->s.targets.n_alive > 0 &&
+	while (code == 0 && !r->stop_asked && !targets_all_ended(&r->s.targets) &&
 	       clock_now_ns() < r->end_ns) {
 		wait_for_something(r);
 		drain(r, clock_now_ns() - REORDER_WINDOW_NS);
@@ -215,7 +217,7 @@ static int end(struct recorder *r, int code, struct recorder_result *result, str
 		.lost = s->dispatch.counts.lost,
 		.duration_ns = now_ns - r->start_ns,
 		.file_bytes = pprof_writer_size_bytes(s->file.writer),
-		.target_ended = s->targets.n_alive == 0,
+		.target_ended = targets_all_ended(&s->targets),
 	};
 	if (r->cpu_known)
 		result->target_cpu_ns = r->cpu.user_ns + r->cpu.system_ns;

@@ -42,6 +42,7 @@ struct recorder_options {
 	const pid_t *pids; /* processes to attach to, or NULL with @argv */
 	size_t n_pids;
 	char *const *argv;    /* command to start and record, NULL-terminated, or NULL */
+	bool system_wide;     /* all processes, without @pids; with @argv until that ends */
 	const char *path;     /* of the profile */
 	unsigned rate_hz;     /* 1 to 50,000; per running thread */
 	uint64_t duration_ns; /* 0 = until the target ends or @stop_fd is readable */

@@ -46,6 +46,7 @@ static int set_facts(struct profile *profile, const struct recording_facts *fact
 		{HEADER_PIDS, pids},
 		{HEADER_ENGINE, "perf"},
 		{HEADER_EVENT, facts->hardware ? "cycles" : "cpu-clock"},
+		{HEADER_SYSTEM_WIDE, facts->system_wide ? "yes" : ""},
 		{HEADER_MODE, "cpu"},
 		{HEADER_UNWIND, facts->libunwind ? "libunwind" : "auto"},
 		{HEADER_KERNEL_RELEASE, uname(&system) == 0 ? system.release : ""},

@@ -31,7 +31,8 @@ struct recording_facts {
 	size_t n_pids;
 	unsigned rate_hz;
 	bool hardware;
-	bool libunwind; /* throughout */
+	bool libunwind;   /* throughout */
+	bool system_wide; /* the whole machine; pids are those of the command */
 	uint32_t dump_bytes;
 	size_t n_cpus;
 	const char *kernel; /* value of HEADER_KERNEL */

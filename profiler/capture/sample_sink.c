@@ -155,8 +155,9 @@ static int label_of(struct sample_sink *sink, struct thread *thread, thread_id *
 	struct process *process = thread->process;
 	if (thread->label == 0 || thread->label_comm_version != process->comm_version) {
 		struct profile_thread label = {
-			.pid = (uint32_t)process->pid,
-			.tid = (uint32_t)thread->tid,
+			/* 0 = unknown: dispatch keeps tasks that have no number */
+			.pid = process->pid > 0 ? (uint32_t)process->pid : 0,
+			.tid = thread->tid > 0 ? (uint32_t)thread->tid : 0,
 		};
 		thread_id id = {0};
 		int code = profile_string(sink->profile, process->comm, &label.comm);

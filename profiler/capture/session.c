@@ -14,7 +14,11 @@
 static int check_options(const struct recorder_options *options, struct cp_err *err)
 {
 	static const char MAX_RATE[] = "/proc/sys/kernel/perf_event_max_sample_rate";
-	if (!options->argv == (options->n_pids == 0))
+	if (options->system_wide && (options->n_pids > 0 || options->no_inherit))
+		return cp_fail(err, -EINVAL,
+			       "the whole machine includes all processes and "
+			       "children: none can be chosen");
+	if (!options->system_wide && !options->argv == (options->n_pids == 0))
 		return cp_fail(err, -EINVAL, "either processes or a command must be given");
 	if (options->argv && !options->argv[0])
 		return cp_fail(err, -EINVAL, "the command is empty");
@@ -33,17 +37,23 @@ static int check_options(const struct recorder_options *options, struct cp_err *
 
 static int probe_perf(struct session *s, struct cp_err *err)
 {
-	perf_probe_run(s->options->argv ? 0 : s->options->pids[0], &s->probe);
-	if (s->probe.usable)
-		return 0;
-	return cp_fail(err, -s->probe.open_errno, "%s\n%s", s->probe.reason, s->probe.remedy);
+	perf_probe_run(s->options->n_pids ? s->options->pids[0] : 0, &s->probe);
+	if (!s->probe.usable)
+		return cp_fail(err, -s->probe.open_errno, "%s\n%s", s->probe.reason,
+			       s->probe.remedy);
+	if (s->options->system_wide && !s->probe.system_wide)
+		return cp_fail(err, -EACCES, "the whole machine may not be recorded: %s\n%s",
+			       s->probe.system_reason, s->probe.system_remedy);
+	return 0;
 }
 
 static int open_events(struct session *s, struct cp_err *err)
 {
 	const struct recorder_options *options = s->options;
 	struct perf_setup setup = {
-		.hardware = s->probe.hardware_cycles,
+		/* the period of a cycle counter follows its CPU's load: on an idle one, few cycles
+		 * would give as many samples as many do on a busy one */
+		.hardware = s->probe.hardware_cycles && !options->system_wide,
 		.rate_hz = options->rate_hz,
 		.exclude_kernel = !s->probe.kernel_visible,
 		.kernel_frames = s->probe.kernel_visible && !options->no_kernel,
@@ -68,7 +78,7 @@ static void describe_command(const struct session *s, char *buf, size_t cap)
 	if (s->options->argv) {
 		for (char *const *arg = s->options->argv; *arg; arg++)
 			procfs_quote(buf, cap, *arg);
-	} else {
+	} else if (s->options->n_pids) {
 		procfs_command(s->options->pids[0], buf, cap);
 	}
 }
@@ -80,6 +90,7 @@ static int open_file(struct session *s, struct cp_err *err)
 	const struct perf_setup *setup = &s->events.setup;
 	struct recording_facts facts = {
 		.libunwind = s->options->libunwind,
+		.system_wide = s->options->system_wide,
 		.command = command,
 		.pids = s->options->argv ? &s->command.pid : s->options->pids,
 		.n_pids = s->targets.n,
@@ -101,7 +112,7 @@ static int open_sink(struct session *s, struct cp_err *err)
 	s->sink = (struct sample_sink){
 		.profile = s->file.profile,
 		.processes = s->processes,
-		.main_pid = s->targets.items[0].pid,
+		.main_pid = s->targets.n ? s->targets.items[0].pid : 0,
 		.quantum_ns = s->options->no_timeline ? 0 : TIMELINE_QUANTUM_NS,
 		.period_ns = setup->hardware ? (int64_t)(CLOCK_NS_PER_S / setup->rate_hz) : 0,
 		.kernel_frames = setup->kernel_frames,
@@ -113,7 +124,8 @@ static int open_sink(struct session *s, struct cp_err *err)
 		.processes = s->processes,
 		.sink = &s->sink,
 		.layout = layout,
-		.known_only = setup->follow == PERF_FOLLOW_NONE || s->options->no_inherit,
+		.known_only = !s->options->system_wide &&
+			      (setup->follow == PERF_FOLLOW_NONE || s->options->no_inherit),
 		.follow_children = !s->options->no_inherit,
 	};
 	return sample_sink_init(&s->sink) < 0 ? cp_fail_nomem(err) : 0;
@@ -155,7 +167,7 @@ int session_open(struct session *s, const struct recorder_options *options, stru
 	s->options = options;
 	s->epoll_fd = -1;
 	int code = check_options(options, err);
-	if (code == 0 && !options->argv)
+	if (code == 0 && options->n_pids)
 		code = targets_open(s->options->pids, s->options->n_pids, &s->targets, err);
 	if (code == 0)
 		code = probe_perf(s, err);
@@ -163,6 +175,7 @@ int session_open(struct session *s, const struct recorder_options *options, stru
 		code = open_events(s, err);
 	if (code == 0 && s->options->argv)
 		code = start_command(s, err);
+	s->targets.whole_machine = options->system_wide;
 	if (code == 0)
 		code = targets_attach(&s->targets, &s->probe, options->scope, &s->events, err);
 	if (code == 0 && processes_create(&s->processes) < 0)

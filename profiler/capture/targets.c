@@ -31,7 +31,7 @@ static int check(pid_t pid, struct cp_err *err)
 
 int targets_open(const pid_t *pids, size_t n, struct targets *out, struct cp_err *err)
 {
-	struct targets targets = {.items = calloc(n, sizeof(*targets.items))};
+	struct targets targets = {.items = calloc(n + 1, sizeof(*targets.items))};
 	if (!targets.items)
 		return cp_fail_nomem(err);
 	for (size_t i = 0; i < n; i++) {
@@ -62,14 +62,23 @@ void targets_close(struct targets *targets)
 	memset(targets, 0, sizeof(*targets));
 }
 
+bool targets_all_ended(const struct targets *targets)
+{
+	return targets->n > 0 && targets->n_alive == 0;
+}
+
 void targets_begin(struct targets *targets, bool with_children)
 {
+	if (targets->whole_machine)
+		cpu_time_begin(&targets->machine, CPU_TIME_MACHINE, false);
 	for (size_t i = 0; i < targets->n; i++)
 		cpu_time_begin(&targets->items[i].cpu, targets->items[i].pid, with_children);
 }
 
 void targets_update(struct targets *targets)
 {
+	if (targets->whole_machine)
+		cpu_time_update(&targets->machine);
 	for (size_t i = 0; i < targets->n; i++) {
 		if (!targets->items[i].ended)
 			cpu_time_update(&targets->items[i].cpu);
@@ -79,8 +88,8 @@ void targets_update(struct targets *targets)
 bool targets_cpu_time(const struct targets *targets, struct cpu_time *out)
 {
 	struct cpu_time sum = {0};
-	bool known = false;
-	for (size_t i = 0; i < targets->n; i++)
+	bool known = targets->whole_machine && cpu_time_add(&targets->machine, &sum);
+	for (size_t i = 0; i < targets->n && !targets->whole_machine; i++)
 		known = cpu_time_add(&targets->items[i].cpu, &sum) || known;
 	*out = sum;
 	return known;
@@ -262,7 +271,7 @@ int targets_attach(const struct targets *targets, const struct perf_probe *probe
 		   enum recorder_scope scope, struct perf_events *events, struct cp_err *err)
 {
 	size_t n_threads = count_threads(targets), limit, n_attached = 0;
-	if (scope == RECORDER_SCOPE_CPUS ||
+	if (targets->whole_machine || scope == RECORDER_SCOPE_CPUS ||
 	    (scope == RECORDER_SCOPE_AUTO &&
 	     targets_prefer_cpus(probe, n_threads, events->n_rings)))
 		return attach_cpus(events, err);

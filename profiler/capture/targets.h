@@ -26,15 +26,23 @@ struct target {
 struct targets {
 	struct target *items;
 	size_t n, n_alive;
+	bool whole_machine; /* everything is recorded; items are whom to wait for */
+	struct cpu_time_watch machine;
 };
 
-/** Return: 0 or -errno with a message: -ESRCH, -EINVAL (a thread, a kernel thread), -ENOMEM. */
+/**
+ * @n: 0 = none; with whole_machine set then there is no one to wait for
+ * Return: 0 or -errno with a message: -ESRCH, -EINVAL (a thread, a kernel thread), -ENOMEM.
+ */
 int targets_open(const pid_t *pids, size_t n, struct targets *out, struct cp_err *err);
 void targets_close(struct targets *targets);
 
 /** Note the CPU time used so far. @with_children: count those of children too. */
 void targets_begin(struct targets *targets, bool with_children);
 void targets_update(struct targets *targets);
+
+/** All of those that were asked for have ended. */
+bool targets_all_ended(const struct targets *targets);
 
 /** CPU time between the two, of all. Return: false when nothing is known of any. */
 bool targets_cpu_time(const struct targets *targets, struct cpu_time *out);

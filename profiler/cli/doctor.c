@@ -76,8 +76,10 @@ static void show_engine(const struct perf_probe *probe)
 			? NULL
 			: "its CPU time is missing from profiles; reports say how much it was\n"
 			  "to see it: run as root, or: sysctl kernel.perf_event_paranoid=1");
-	finding("the whole machine", probe->system_wide ? "allowed" : "not allowed",
-		probe->system_wide ? NULL : "only your own processes can be recorded");
+	char machine[320];
+	snprintf(machine, sizeof(machine), "no, because %s", probe->system_reason);
+	finding("the whole machine (-a)", probe->system_wide ? "yes" : machine,
+		probe->system_wide ? NULL : probe->system_remedy);
 }
 
 static void show_sample_rate(void)

@@ -71,6 +71,13 @@ bool no_samples_explain(const struct recorder_options *options,
 			 cp_format_count(result->lost, lost));
 		return false;
 	}
+	if (options->system_wide && !options->argv) {
+		char ran[CP_TEXT_MAX];
+		cli_fail("no samples: nothing ran on this machine for %s, or not long enough for a "
+			 "sample at %u Hz; record longer (-d)",
+			 cp_format_duration(result->duration_ns, ran), options->rate_hz);
+		return false;
+	}
 	if (!before)
 		return explain_command(options, result);
 	cli_fail("no samples were taken");

@@ -9,6 +9,7 @@
 
 enum {
 	OPT_PID,
+	OPT_ALL,
 	OPT_NO_INHERIT,
 	OPT_NO_KERNEL,
 	OPT_RATE,
@@ -33,6 +34,9 @@ static const char modes[] = "cpu";
 static const struct cli_option record_options[] = {
 	[OPT_PID] = {"pid", 'p', "PID[,PID]", "What to record",
 		     "attach to running processes, with all their threads"},
+	[OPT_ALL] = {"all", 'a', NULL, NULL,
+		     "the whole machine: every process, until Ctrl-C or -d, or while a command "
+		     "runs"},
 	[OPT_NO_INHERIT] = {"no-inherit", 0, NULL, NULL,
 			    "do not follow children that are started meanwhile"},
 	[OPT_NO_KERNEL] =
@@ -99,6 +103,9 @@ static int take_number(const struct cli_command *self, int option, const char *v
 static int take_flag(int option, struct recording_request *out)
 {
 	switch (option) {
+	case OPT_ALL:
+		out->recorder.system_wide = true;
+		break;
 	case OPT_NO_INHERIT:
 		out->recorder.no_inherit = true;
 		break;
@@ -157,12 +164,27 @@ static int take_option(const struct cli_command *self, int option, const char *v
 	}
 }
 
-/* What is to be recorded: processes or a command, and exactly one of them. */
+/* -a does not go with everything. Return: CLI_OK or the exit status, message printed. */
+static int check_all(const struct cli_command *self, const struct record_arguments *arguments)
+{
+	const struct recorder_options *recorder = &arguments->request.recorder;
+	if (recorder->system_wide && arguments->n_pids)
+		return cli_usage(self, "either -a or -p, not both: -a records every process");
+	if (recorder->system_wide && recorder->no_inherit)
+		return cli_usage(self, "--no-inherit has no meaning with -a, which records every "
+				       "process");
+	return CLI_OK;
+}
+
+/* What is to be recorded: processes, a command or the machine. */
 static int check_target(const struct cli_command *self, int argc, char **argv, int first,
 			struct record_arguments *arguments)
 {
 	bool dashes = first > 1 && strcmp(argv[first - 1], "--") == 0;
 	struct recorder_options *recorder = &arguments->request.recorder;
+	const int status = check_all(self, arguments);
+	if (status != CLI_OK)
+		return status;
 	if (first < argc && arguments->n_pids)
 		return cli_usage(self, "either -p or a command, not both (%s)", argv[first]);
 	if (first < argc && !dashes && strspn(argv[first], "0123456789,") == strlen(argv[first]))
@@ -170,13 +192,14 @@ static int check_target(const struct cli_command *self, int argc, char **argv, i
 	if (first < argc && !dashes)
 		return cli_usage(self, "put -- before the command: cprof record [OPTION...] -- %s",
 				 argv[first]);
-	if (first == argc && !arguments->n_pids)
-		return cli_usage(self, "what is to be recorded? -p PID, or -- CMD ARG...");
+	if (first == argc && !arguments->n_pids && !recorder->system_wide)
+		return cli_usage(self, "what is to be recorded? -p PID, or -- CMD ARG..., or -a "
+				       "for the whole machine");
 	if (arguments->n_pids) {
 		recorder->pids = arguments->pids;
 		recorder->n_pids = arguments->n_pids;
 		arguments->request.symbols.root_pid = arguments->pids[0];
-	} else {
+	} else if (first < argc) {
 		if (strcmp(arguments->request.output, "-") == 0)
 			return cli_usage(self, "-o - with a command: its output would run into the "
 					       "profile; use -o FILE");
@@ -208,11 +231,14 @@ static int record_run(const struct cli_command *self, int argc, char **argv)
 }
 
 static const char *const record_synopses[] = {"-p PID[,PID] [OPTION...]",
-					      "[OPTION...] -- CMD ARG...", NULL};
+					      "[OPTION...] -- CMD ARG...",
+					      "-a [OPTION...] [-- CMD ARG...]", NULL};
 
 static const struct cli_example record_examples[] = {
 	{"cprof record -p $(pgrep -d, redis-server) -d 10", "ten seconds of a running server"},
 	{"cprof record -- ./my-program --its-option", "a command from its start to its end"},
+	{"cprof record -a -d 10", "ten seconds of the whole machine"},
+	{"cprof record -a -- make -j8", "the whole machine while a command runs"},
 	{"cprof record -o ci.pb.gz --min-quality 90 -- make check",
 	 "fails with status 3 when the profile is too poor to be trusted"},
 	{"ssh host cprof record -p 1234 -d 5 -o - > host.pb.gz", "record there, look at it here"},
@@ -221,7 +247,7 @@ static const struct cli_example record_examples[] = {
 
 const struct cli_command record_command = {
 	.name = "record",
-	.summary = "record running processes, or a command, into a profile",
+	.summary = "record running processes, a command, or the whole machine, into a profile",
 	.synopses = record_synopses,
 	.description =
 		"Samples what the threads of a process execute, with their call stacks, and writes "
@@ -231,7 +257,13 @@ const struct cli_command record_command = {
 		"names are being looked up leaves those out."
 		"\n\n"
 		"A profile that is there already is kept as FILE.old. While recording, the file is "
-		"valid after each second, also when the recorder is killed.",
+		"valid after each second, also when the recorder is killed."
+		"\n\n"
+		"With -a all processes are recorded, cprof itself and the threads of the kernel "
+		"too; idle CPUs are not. It takes root, CAP_PERFMON or "
+		"kernel.perf_event_paranoid of 0 or less; 'cprof doctor' says whether it works. "
+		"'cprof report --by process' then shows who used the machine, and folded stacks "
+		"begin with the name of the process.",
 	.options = record_options,
 	.examples = record_examples,
 	.operands_end_options = true,

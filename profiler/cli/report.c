@@ -13,7 +13,7 @@ enum { OPT_FORMAT, OPT_BY, OPT_SORT, OPT_LIMIT, OPT_FOCUS, OPT_IGNORE };
 
 /* In the order of enum report_format, report_by and report_sort. */
 static const char formats[] = "text|json|markdown";
-static const char bys[] = "function|line|file|module|thread";
+static const char bys[] = "function|line|file|module|thread|process";
 static const char sorts[] = "self|total";
 
 static const struct cli_option report_options_table[] = {
@@ -111,6 +111,7 @@ static const char *const report_synopses[] = {"[FILE] [OPTION...]", NULL};
 
 static const struct cli_example report_examples[] = {
 	{"cprof report --by line --limit 5", "the five hottest source lines"},
+	{"cprof report --by process", "who used the machine, of a recording with -a"},
 	{"cprof report --sort total --focus 'parse_'",
 	 "what is going on below the functions with parse_ in their names"},
 	{"cprof report --format json | jq '.hotspots[0]'", "the hottest function for a script"},
@@ -119,7 +120,8 @@ static const struct cli_example report_examples[] = {
 
 const struct cli_command report_command = {
 	.name = "report",
-	.summary = "list the functions, lines, files, modules or threads that use the time",
+	.summary =
+		"list the functions, lines, files, modules, threads or processes that use the time",
 	.synopses = report_synopses,
 	.description =
 		"Prints where the time of a profile (cprof.pb.gz, or FILE; \"-\" = standard input) "

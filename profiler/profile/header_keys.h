@@ -11,15 +11,16 @@
 #define CPROF_PROFILE_HEADER_KEYS_H
 
 #define HEADER_CPROF_VERSION "cprof_version"
-#define HEADER_STATE "state"           /* "recording" until a normal end, then "complete" */
-#define HEADER_COMMAND "command"       /* command line of the target, shell-quoted */
-#define HEADER_PIDS "pids"             /* processes asked for, separated by commas */
-#define HEADER_ENGINE "engine"         /* "perf" */
-#define HEADER_EVENT "event"           /* "cycles" (hardware) or "cpu-clock" (timer) */
-#define HEADER_MODE "mode"             /* "cpu" */
-#define HEADER_RATE_HZ "rate_hz"       /* asked for, per running thread */
-#define HEADER_UNWIND "unwind"         /* "auto": compiled rows, else libunwind; or "libunwind" */
-#define HEADER_DUMP_BYTES "dump_bytes" /* of user stack copied per sample */
+#define HEADER_STATE "state"             /* "recording" until a normal end, then "complete" */
+#define HEADER_COMMAND "command"         /* command line of the target, shell-quoted */
+#define HEADER_PIDS "pids"               /* processes asked for, separated by commas */
+#define HEADER_SYSTEM_WIDE "system_wide" /* "yes": the whole machine; absent = these processes */
+#define HEADER_ENGINE "engine"           /* "perf" */
+#define HEADER_EVENT "event"             /* "cycles" (hardware) or "cpu-clock" (timer) */
+#define HEADER_MODE "mode"               /* "cpu" */
+#define HEADER_RATE_HZ "rate_hz"         /* asked for, per running thread */
+#define HEADER_UNWIND "unwind"           /* "auto": compiled rows, else libunwind; or "libunwind" */
+#define HEADER_DUMP_BYTES "dump_bytes"   /* of user stack copied per sample */
 #define HEADER_KERNEL_RELEASE "kernel_release"
 #define HEADER_CPUS "cpus" /* online */
 
@@ -34,7 +35,8 @@
 #define HEADER_PROCESSES "processes" /* seen with samples */
 #define HEADER_THREADS "threads"     /* seen with samples */
 
-/* CPU time the recorded processes used while recorded, from /proc or rusage; absent = unknown */
+/* CPU time the recorded processes used while recorded, from /proc or rusage; of the whole machine
+ * with interrupts, from /proc/stat; absent = unknown */
 #define HEADER_TARGET_USER_NS "target_user_ns"
 #define HEADER_TARGET_SYSTEM_NS "target_system_ns"
 

@@ -288,6 +288,69 @@ static void test_dispatch__events_of_all_tasks_record_the_known_ones_only(void *
 	assert_non_null(processes_find_thread(f->processes, PID + 9));
 }
 
+/* With the events that see every task. */
+static void sample_of_system(struct fixture *f, uint32_t pid, uint32_t tid)
+{
+	enum { ID_OF_SYSTEM = 73 };
+	if (f->events.n_handles == 2)
+		add_event(&f->events, ID_OF_SYSTEM, PERF_OWNER_SYSTEM);
+	sample(f, origin(pid, tid, ID_OF_SYSTEM, 2000));
+}
+
+static const struct profile_thread *thread_of_sample(const struct fixture *f, size_t i)
+{
+	return &f->profile->threads[f->profile->samples[i].thread.v];
+}
+
+static void test_dispatch__tasks_without_a_number_are_kept_where_all_are_recorded(void **state)
+{
+	struct fixture *f = *state;
+	sample_of_system(f, 0, 0); /* in another PID namespace */
+	sample_of_system(f, UINT32_MAX, UINT32_MAX);
+	assert_int_equal(f->profile->n_samples, 2);
+	assert_int_equal(f->dispatch.counts.untracked, 0);
+	assert_string_equal(profile_text(f->profile, thread_of_sample(f, 0)->comm), "[outside]");
+	assert_string_equal(profile_text(f->profile, thread_of_sample(f, 1)->comm), "[exited]");
+	assert_int_equal(thread_of_sample(f, 0)->pid, 0);
+	assert_int_equal(thread_of_sample(f, 1)->pid, 0);
+	assert_int_equal(thread_of_sample(f, 1)->tid, 0);
+	/* not where processes were chosen */
+	f->dispatch.known_only = true;
+	sample_of_system(f, 0, 0);
+	assert_int_equal(f->sink.counts.samples, 2);
+}
+
+static void test_dispatch__what_tasks_without_a_number_do_is_of_no_process(void **state)
+{
+	struct fixture *f = *state;
+	name(f, 0, 0, "host");
+	dispatch_record(&f->dispatch, record_task(&f->bytes, PERF_RECORD_FORK,
+						  origin(0, 0, ID_OF_FIRST, 3000), 0, 0));
+	dispatch_record(&f->dispatch, record_task(&f->bytes, PERF_RECORD_EXIT,
+						  origin(0, 0, ID_OF_FIRST, 3000), 0, 0));
+	assert_int_equal(f->processes->n_processes, 0);
+	assert_int_equal(f->dispatch.counts.untracked, 0);
+}
+
+static void test_dispatch__a_sample_after_the_exit_is_of_the_thread_that_was(void **state)
+{
+	struct fixture *f = *state;
+	name(f, PID, PID, "short");
+	dispatch_record(&f->dispatch, record_task(&f->bytes, PERF_RECORD_EXIT,
+						  origin(PID, PID, ID_OF_FIRST, 3000), PID, PID));
+	processes_sweep(f->processes, false);
+	sample(f, origin(PID, PID, ID_OF_FIRST, 3500)); /* it gives its memory back */
+	assert_string_equal(profile_text(f->profile, thread_of_sample(f, 0)->comm), "short");
+	processes_sweep(f->processes, false);
+	assert_int_equal(f->processes->n_processes, 0);
+	/* later still: nothing is known of it, and nothing of it stays */
+	sample(f, origin(PID, PID, ID_OF_FIRST, 3600));
+	assert_int_equal(f->sink.counts.samples, 2);
+	processes_sweep(f->processes, false);
+	processes_sweep(f->processes, false);
+	assert_int_equal(f->processes->n_processes, 0);
+}
+
 static void test_dispatch__kernel_samples_without_frames_show_where_they_are(void **state)
 {
 	struct fixture *f = *state;
@@ -369,6 +432,9 @@ int main(void)
 		TEST(damaged_records_are_counted),
 		TEST(missed_births_are_made_up_for),
 		TEST(events_of_all_tasks_record_the_known_ones_only),
+		TEST(tasks_without_a_number_are_kept_where_all_are_recorded),
+		TEST(what_tasks_without_a_number_do_is_of_no_process),
+		TEST(a_sample_after_the_exit_is_of_the_thread_that_was),
 		TEST(inside_an_exec_there_is_no_user_part),
 		TEST(command_is_recorded_from_its_exec_on),
 		TEST(kernel_samples_without_frames_show_where_they_are),

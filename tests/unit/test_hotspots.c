@@ -261,6 +261,48 @@ static void test_hotspots__by_thread(void **state)
 	profile_destroy(profile);
 }
 
+static void test_hotspots__by_process_sums_up_all_of_one_name(void **state)
+{
+	(void)state;
+	struct profile *profile = build_profile();
+	module_id app = build_module(profile, "/bin/app", true);
+	thread_id shell = build_thread(profile, 7, 7, "sh", "sh");
+	thread_id first = build_thread(profile, 8, 8, "cc", "cc");
+	thread_id worker = build_thread(profile, 8, 9, "cc", "worker");
+	thread_id second = build_thread(profile, 11, 11, "cc", "cc");
+	thread_id nameless = build_thread(profile, 0, 0, "", "");
+	location_id a = build_at(profile, app, "a", "app.c", 20);
+	location_id b = build_at(profile, app, "b", "app.c", 30);
+	BUILD_SAMPLES(profile, shell, 4, a);
+	BUILD_SAMPLES(profile, first, 2, a);
+	BUILD_SAMPLES(profile, worker, 3, b);
+	BUILD_SAMPLES(profile, second, 5, b);
+	BUILD_SAMPLES(profile, nameless, 1, a);
+	struct hotspots *hotspots = compute(profile, REPORT_BY_PROCESS, REPORT_SORT_SELF);
+	assert_int_equal(hotspots->n, 3);
+	assert_string_equal(hotspots->rows[0].name, "cc");
+	assert_int_equal(hotspots->rows[0].self.value, 10);
+	assert_int_equal(hotspots->rows[0].total.value, 10);
+	assert_int_equal(hotspots->rows[0].self.cpu_ns, 100000000);
+	assert_int_equal(hotspots->rows[0].n_processes, 2);
+	assert_string_equal(hotspots->rows[1].name, "sh");
+	assert_int_equal(hotspots->rows[1].n_processes, 1);
+	assert_int_equal(hotspots->rows[1].pid, 7);
+	assert_string_equal(hotspots->rows[2].name, "");
+	assert_int_equal(hotspots->rows[2].n_processes, 0);
+	hotspots_destroy(hotspots);
+	/* processes that the focus leaves nothing of are not counted */
+	struct report_options options = {.by = REPORT_BY_PROCESS, .focus = "^a$"};
+	struct cp_err err = {""};
+	assert_int_equal(hotspots_compute(profile, &options, &hotspots, &err), 0);
+	assert_int_equal(hotspots->n, 3);
+	assert_string_equal(hotspots->rows[1].name, "cc");
+	assert_int_equal(hotspots->rows[1].self.value, 2);
+	assert_int_equal(hotspots->rows[1].n_processes, 1);
+	hotspots_destroy(hotspots);
+	profile_destroy(profile);
+}
+
 static void test_hotspots__focus_and_ignore_select_samples_not_shares(void **state)
 {
 	(void)state;
@@ -469,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_hotspots__function_line_is_the_hottest_or_the_start),
 		cmocka_unit_test(test_hotspots__by_line_file_and_module),
 		cmocka_unit_test(test_hotspots__by_thread),
+		cmocka_unit_test(test_hotspots__by_process_sums_up_all_of_one_name),
 		cmocka_unit_test(test_hotspots__focus_and_ignore_select_samples_not_shares),
 		cmocka_unit_test(test_hotspots__ties_are_sorted_by_name),
 		cmocka_unit_test(test_hotspots__same_name_elsewhere_is_another_row),

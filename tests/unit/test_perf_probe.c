@@ -28,6 +28,7 @@ static void test_perf_probe__root_may_do_everything(void **state)
 	assert_true(probe.capable);
 	assert_true(probe.kernel_visible);
 	assert_true(probe.system_wide);
+	assert_string_equal(probe.system_reason, "");
 	assert_int_equal(probe.open_errno, 0);
 	assert_string_equal(probe.reason, "");
 	assert_string_equal(probe.remedy, "");
@@ -59,6 +60,14 @@ static void test_perf_probe__process_of_somebody_else(void **state)
 		perf_probe_run(getppid(), &probe);
 		if (probe.usable || probe.capable || probe.open_errno != EACCES)
 			_exit(3);
+		/* what it is that bars the whole machine is said where anything works */
+		struct perf_probe own;
+		perf_probe_run(0, &own);
+		if (own.usable &&
+		    (own.system_wide != (own.paranoid <= 0) ||
+		     (!own.system_wide && !strstr(own.system_reason, "perf_event_paranoid")) ||
+		     (!own.system_wide && !strstr(own.system_remedy, "perf_event_paranoid=0"))))
+			_exit(6);
 		if (probe.paranoid > 2)
 			_exit(strstr(probe.reason, "perf_event_paranoid") ? 0 : 4);
 		snprintf(expected, sizeof(expected),

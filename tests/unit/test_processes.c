@@ -7,7 +7,9 @@
 
 #include "capture/processes.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,6 +41,13 @@ static void map(struct process *process, uint64_t avma, const char *path)
 {
 	const struct mapping_file file = {.path = path, .inode = 1};
 	assert_int_equal(address_space_add(process->space, avma, avma + 0x1000, 0, &file), 0);
+}
+
+/* What has exited by now is freed by the second sweep from here. */
+static void sweep_away(struct processes *processes)
+{
+	processes_sweep(processes, false);
+	processes_sweep(processes, false);
 }
 
 static void test_processes__thread_has_its_creators_name_until_it_gets_one(void **state)
@@ -111,14 +120,14 @@ static void test_processes__exec_forgets_mappings_and_other_threads(void **state
 	assert_int_equal(process->maps_read_ns, 0);
 	assert_int_equal(process->n_live, 1);
 	map(process, 0x1000, "/new");
-	processes_sweep(processes, false);
+	sweep_away(processes);
 	assert_null(processes_find_thread(processes, PID + 1));
 	/* whoever called exec is the first thread now, and brought its events along */
 	assert_int_equal(processes_find_thread(processes, PID)->source, 33);
 	assert_string_equal(address_space_find(process->space, 0x1000)->path, "/new");
 }
 
-static void test_processes__exited_ones_stay_until_the_sweep(void **state)
+static void test_processes__exited_ones_stay_until_the_second_sweep(void **state)
 {
 	struct processes *processes = *state;
 	make(processes, PID, "p");
@@ -127,12 +136,14 @@ static void test_processes__exited_ones_stay_until_the_sweep(void **state)
 	processes_exit(processes, PID); /* told twice */
 	assert_int_equal(processes_find(processes, PID)->n_live, 1);
 	processes_sweep(processes, false);
+	assert_non_null(processes_find_thread(processes, PID));
+	processes_sweep(processes, false);
 	assert_non_null(processes_find(processes, PID)); /* its second thread runs */
 	assert_null(processes_find_thread(processes, PID));
 	processes_exit(processes, PID + 1);
 	assert_non_null(processes_find(processes, PID));
 	assert_non_null(processes_find_thread(processes, PID + 1));
-	processes_sweep(processes, false);
+	sweep_away(processes);
 	assert_null(processes_find(processes, PID));
 	assert_null(processes_find_thread(processes, PID + 1));
 	assert_int_equal(processes->n_processes, 0);
@@ -155,6 +166,40 @@ static void test_processes__number_used_again_is_another_process(void **state)
 	assert_non_null(address_space_find(process->space, 0x1000));
 	assert_int_equal(process->n_live, 1);
 	assert_true(processes_find_thread(processes, OTHER + 1)->exited);
+}
+
+static void test_processes__number_used_again_keeps_nothing_of_the_first(void **state)
+{
+	struct processes *processes = *state;
+	struct process *process = make(processes, OTHER, "first");
+	process->is_target = process->held = process->in_exec = process->has_samples = true;
+	process->maps_doubtful = true;
+	process->maps_read_ns = process->maps_retry_ns = 7;
+	process->jit_module = 3;
+	uint32_t version = process->comm_version;
+	make(processes, PID, "parent");
+	processes_exit(processes, OTHER);
+	assert_int_equal(processes_fork(processes, PID, PID, OTHER, OTHER), 0);
+	assert_ptr_equal(processes_find(processes, OTHER), process);
+	assert_false(process->is_target || process->held || process->in_exec ||
+		     process->has_samples || process->maps_doubtful);
+	assert_int_equal(process->maps_read_ns, 0);
+	assert_int_equal(process->maps_retry_ns, 0);
+	assert_int_equal(process->jit_module, 0);
+	assert_true(process->comm_version != version);
+	assert_int_equal(process->n_live, 1);
+	sweep_away(processes);
+	assert_ptr_equal(processes_find(processes, OTHER), process);
+}
+
+static void test_processes__number_used_again_by_a_child_of_nobody_has_no_mappings(void **state)
+{
+	struct processes *processes = *state;
+	map(make(processes, OTHER, "first"), 0x1000, "/first");
+	assert_int_equal(processes_fork(processes, PID, PID, OTHER, OTHER), 0);
+	const struct process *process = processes_find(processes, OTHER);
+	assert_int_equal(address_space_count(process->space), 0);
+	assert_true(process->maps_doubtful);
 }
 
 static void test_processes__thread_number_used_again_is_another_thread(void **state)
@@ -192,7 +237,7 @@ static void test_processes__many_threads_come_and_go(void **state)
 	assert_int_equal(process->n_live, N + 1);
 	for (pid_t i = 1; i <= N; i++)
 		processes_exit(processes, PID + i);
-	processes_sweep(processes, false);
+	sweep_away(processes);
 	assert_int_equal(process->n_live, 1);
 	assert_ptr_equal(process->threads, processes_find_thread(processes, PID));
 	assert_null(process->threads->sibling);
@@ -242,12 +287,95 @@ static void test_processes__sweep_finds_those_whose_exit_was_lost(void **state)
 	make(processes, getpid(), "alive");
 	make(processes, zombie, "zombie");
 	make(processes, PID, "gone");
-	processes_sweep(processes, false);
+	sweep_away(processes);
 	assert_int_equal(processes->n_processes, 3);
 	processes_sweep(processes, true);
+	processes_sweep(processes, false);
 	assert_int_equal(processes->n_processes, 1);
 	assert_non_null(processes_find(processes, getpid()));
 	assert_int_equal(waitpid(zombie, NULL, 0), zombie);
+}
+
+static void test_processes__sweep_asks_for_those_that_were_not_announced(void **state)
+{
+	struct processes *processes = *state;
+	pid_t zombie = make_zombie();
+	/* a last sample after its EXIT, which had been swept: it is met again, and there is no
+	 * second EXIT */
+	assert_non_null(processes_meet(processes, zombie));
+	assert_non_null(processes_find_thread(processes, zombie));
+	assert_string_equal(processes_find(processes, zombie)->comm, "test_processes");
+	assert_int_equal(waitpid(zombie, NULL, 0), zombie);
+	assert_non_null(processes_meet(processes, getpid()));
+	sweep_away(processes);
+	assert_null(processes_find(processes, zombie));
+	assert_null(processes_find_thread(processes, zombie));
+	assert_non_null(processes_find(processes, getpid()));
+}
+
+static void test_processes__met_one_that_is_gone_has_no_name_and_goes(void **state)
+{
+	struct processes *processes = *state;
+	const struct process *process = processes_meet(processes, PID);
+	assert_non_null(process);
+	assert_string_equal(process->comm, "");
+	processes_sweep(processes, false);
+	assert_int_equal(processes->n_processes, 0);
+}
+
+static pid_t make_sleeper(void)
+{
+	pid_t pid = fork();
+	struct procfs_stat stat = {.state = 'R'};
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_NAME, "sleeper");
+		for (;;)
+			pause();
+	}
+	assert_true(pid > 0);
+	while (stat.state != 'S')
+		assert_int_equal(procfs_stat(pid, &stat), 0);
+	return pid;
+}
+
+static void test_processes__scan_of_all_reads_mappings_of_those_that_run(void **state)
+{
+	struct processes *processes = *state;
+	pid_t sleeper = make_sleeper();
+	struct cp_err err = {""};
+	assert_int_equal(processes_scan_all(processes, &err), 0);
+	const struct process *self = processes_find(processes, getpid());
+	assert_non_null(self);
+	assert_string_equal(self->comm, "test_processes");
+	assert_true(address_space_count(self->space) > 0);
+	const struct process *asleep = processes_find(processes, sleeper);
+	assert_non_null(asleep);
+	assert_string_equal(asleep->comm, "sleeper");
+	assert_int_equal(asleep->n_live, 1);
+	assert_int_equal(address_space_count(asleep->space), 0);
+	assert_true(asleep->maps_doubtful);
+	/* pid 1 is there in any case, and its threads are announced: no sweep asks for them */
+	assert_non_null(processes_find(processes, 1));
+	assert_true(processes_find_thread(processes, 1)->announced);
+	assert_int_equal(kill(sleeper, SIGKILL), 0);
+	assert_int_equal(waitpid(sleeper, NULL, 0), sleeper);
+}
+
+static void test_processes__birth_reads_the_mappings_of_the_parent(void **state)
+{
+	struct processes *processes = *state;
+	pid_t sleeper = make_sleeper();
+	struct process *parent = processes_meet(processes, sleeper);
+	assert_non_null(parent);
+	assert_int_equal(address_space_count(parent->space), 0);
+	assert_int_equal(processes_fork(processes, sleeper, sleeper, PID, PID), 0);
+	const struct process *child = processes_find(processes, PID);
+	assert_true(address_space_count(parent->space) > 0);
+	assert_int_equal(address_space_count(child->space), address_space_count(parent->space));
+	assert_false(child->maps_doubtful);
+	assert_int_equal(kill(sleeper, SIGKILL), 0);
+	assert_int_equal(waitpid(sleeper, NULL, 0), sleeper);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(test_processes__##name, setup, teardown)
@@ -261,7 +389,7 @@ int main(void)
 		TEST(child_has_a_copy_of_the_mappings),
 		TEST(child_of_a_thread_has_that_threads_name),
 		TEST(exec_forgets_mappings_and_other_threads),
-		TEST(exited_ones_stay_until_the_sweep),
+		TEST(exited_ones_stay_until_the_second_sweep),
 		TEST(number_used_again_is_another_process),
 		TEST(thread_number_used_again_is_another_thread),
 		TEST(thread_found_in_proc_and_then_told_is_one),
@@ -269,6 +397,12 @@ int main(void)
 		TEST(scan_takes_names_and_mappings_from_proc),
 		TEST(maps_of_an_ended_process_are_not_taken),
 		TEST(sweep_finds_those_whose_exit_was_lost),
+		TEST(number_used_again_keeps_nothing_of_the_first),
+		TEST(number_used_again_by_a_child_of_nobody_has_no_mappings),
+		TEST(sweep_asks_for_those_that_were_not_announced),
+		TEST(met_one_that_is_gone_has_no_name_and_goes),
+		TEST(scan_of_all_reads_mappings_of_those_that_run),
+		TEST(birth_reads_the_mappings_of_the_parent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

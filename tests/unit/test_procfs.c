@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void test_procfs__quotes_only_what_needs_them(void **state)
@@ -195,6 +196,39 @@ static void test_procfs__online_cpus(void **state)
 	assert_int_equal(procfs_online_cpus(cpus, 1), 1);
 }
 
+static void test_procfs__processes_are_listed(void **state)
+{
+	(void)state;
+	pid_t *pids = NULL;
+	size_t n = 0, cap = 0;
+	bool self = false, first = false;
+	assert_int_equal(procfs_processes(&pids, &n, &cap), 0);
+	for (size_t i = 0; i < n; i++) {
+		self = self || pids[i] == getpid();
+		first = first || pids[i] == 1;
+	}
+	assert_true(self && first);
+	free(pids);
+}
+
+static void test_procfs__machine_time_is_less_than_what_its_cpus_had(void **state)
+{
+	(void)state;
+	uint64_t user_ns, system_ns, before_ns;
+	struct timespec up;
+	assert_int_equal(procfs_machine_time(&user_ns, &system_ns), 0);
+	clock_gettime(CLOCK_BOOTTIME, &up);
+	assert_true(user_ns + system_ns > 0);
+	assert_true(user_ns + system_ns <= (uint64_t)(up.tv_sec + 1) * 1000000000 *
+						   (uint64_t)sysconf(_SC_NPROCESSORS_CONF));
+	/* our own time is in it: some ticks of 10 ms */
+	before_ns = user_ns + system_ns;
+	for (clock_t end = clock() + CLOCKS_PER_SEC / 10; clock() < end;)
+		;
+	assert_int_equal(procfs_machine_time(&user_ns, &system_ns), 0);
+	assert_true(user_ns + system_ns >= before_ns + 70000000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +240,8 @@ int main(void)
 		cmocka_unit_test(test_procfs__process_without_its_first_thread_runs_on),
 		cmocka_unit_test(test_procfs__owner_and_thread_group),
 		cmocka_unit_test(test_procfs__threads_are_listed),
+		cmocka_unit_test(test_procfs__processes_are_listed),
+		cmocka_unit_test(test_procfs__machine_time_is_less_than_what_its_cpus_had),
 		cmocka_unit_test(test_procfs__main_executable),
 		cmocka_unit_test(test_procfs__command_line),
 		cmocka_unit_test(test_procfs__online_cpus),

@@ -222,9 +222,10 @@ static void test_report__names_cannot_reach_the_terminal(void **state)
 	thread_id thread = build_thread(profile, 7, 7, "\x1b[2J", "\n\n");
 	BUILD_SAMPLES(profile, thread, 1,
 		      build_at(profile, app, "evil\x1b[31m\nfake row", "a\rb.c", 1));
-	static const enum report_by bys[] = {REPORT_BY_FUNCTION, REPORT_BY_LINE, REPORT_BY_FILE,
-					     REPORT_BY_MODULE, REPORT_BY_THREAD};
-	for (size_t i = 0; i < 5; i++) {
+	static const enum report_by bys[] = {REPORT_BY_FUNCTION, REPORT_BY_LINE,
+					     REPORT_BY_FILE,     REPORT_BY_MODULE,
+					     REPORT_BY_THREAD,   REPORT_BY_PROCESS};
+	for (size_t i = 0; i < 6; i++) {
 		struct report_options options = {.by = bys[i], .width = 80, .focus = "\x1b|e"};
 		char *text = report(profile, &options);
 		for (const char *c = text; *c; c++)

@@ -247,9 +247,10 @@ static void test_report_json__self_adds_up(void **state)
 {
 	(void)state;
 	struct profile *profile = example();
-	static const enum report_by bys[] = {REPORT_BY_FUNCTION, REPORT_BY_LINE, REPORT_BY_FILE,
-					     REPORT_BY_MODULE, REPORT_BY_THREAD};
-	for (size_t by = 0; by < 5; by++) {
+	static const enum report_by bys[] = {REPORT_BY_FUNCTION, REPORT_BY_LINE,
+					     REPORT_BY_FILE,     REPORT_BY_MODULE,
+					     REPORT_BY_THREAD,   REPORT_BY_PROCESS};
+	for (size_t by = 0; by < 6; by++) {
 		json_t *root = report(profile, (struct report_options){.by = bys[by]});
 		int64_t self = 0;
 		for (size_t i = 0; i < json_array_size(get(root, "hotspots")); i++)
