@@ -212,6 +212,28 @@ static void test_cfi_rows__expressions_of_plt_and_realigned_stacks(void **state)
 	release(&c);
 }
 
+static void test_cfi_rows__a_register_after_an_expression_takes_the_offset_before_it(void **state)
+{
+	(void)state;
+	struct section s = {0};
+	put_cie(&s, false);
+	/* libgcrypt's AVX code: def_cfa_offset 56; CFA = *(rsp + 128) + 8; def_cfa_register rsp */
+	put_fde(&s, 0x2000, 16,
+		PROGRAM("\x0e\x38\x41\x0f\x06\x77\x80\x01\x06\x23\x08\x41\x0d\x07"));
+	/* the offset is not kept of what was restored */
+	put_fde(&s, 0x2010, 16,
+		PROGRAM("\x0a\x0e\x38\x0f\x02\x70\x00\x41\x0b\x0f\x02\x70\x00\x0d\x07"));
+	struct compiled c;
+	compile(&c, &s);
+	assert_rule(&c, 0x2000, CFI_RSP, 56, 0);
+	assert_int_equal(cfi_rule_kind(cfi_table_find(&c.table, 0x2001)), CFI_DEREF_RSP);
+	assert_rule(&c, 0x2002, CFI_RSP, 56, 0);
+	assert_int_equal(cfi_rule_kind(cfi_table_find(&c.table, 0x2010)), CFI_UNSUPPORTED);
+	assert_rule(&c, 0x2011, CFI_RSP, 8, 0);
+	assert_int_equal(c.build.counts.bad, 0);
+	release(&c);
+}
+
 static void test_cfi_rows__roots_signals_and_large_frames(void **state)
 {
 	(void)state;
@@ -414,6 +436,8 @@ int main(void)
 		cmocka_unit_test(test_cfi_rows__an_entry_that_overlaps_the_next_is_cut),
 		cmocka_unit_test(test_cfi_rows__remembered_state_comes_back),
 		cmocka_unit_test(test_cfi_rows__expressions_of_plt_and_realigned_stacks),
+		cmocka_unit_test(
+			test_cfi_rows__a_register_after_an_expression_takes_the_offset_before_it),
 		cmocka_unit_test(test_cfi_rows__roots_signals_and_large_frames),
 		cmocka_unit_test(
 			test_cfi_rows__a_broken_program_is_unsupported_from_there_and_counted),

@@ -28,6 +28,8 @@ struct cfa_rule {
 	enum cfi_kind kind; /* CFI_RSP stands for "register + offset" in general: see @reg */
 	uint64_t reg;
 	int64_t offset, add;
+	int64_t reg_offset; /* of the last rule "register + offset" */
+	bool had_reg;       /* there was one */
 };
 
 struct state {
@@ -174,7 +176,39 @@ static void restore_reg(struct machine *m, uint64_t reg)
 
 static void set_cfa(struct machine *m, uint64_t reg, int64_t offset)
 {
-	m->now.cfa = (struct cfa_rule){.kind = CFI_RSP, .reg = reg, .offset = offset};
+	m->now.cfa = (struct cfa_rule){.kind = CFI_RSP,
+				       .reg = reg,
+				       .offset = offset,
+				       .reg_offset = offset,
+				       .had_reg = true};
+}
+
+static void set_cfa_expression(struct machine *m, struct cfi_cursor e)
+{
+	const struct cfa_rule before = m->now.cfa;
+	m->now.cfa = cfa_expression(e);
+	m->now.cfa.reg_offset = before.reg_offset;
+	m->now.cfa.had_reg = before.had_reg;
+}
+
+/*
+ * After an expression DWARF allows no DW_CFA_def_cfa_register; assemblers write it all the same
+ * (libgcrypt's AVX code), and libgcc and readelf take the offset from before the expression.
+ */
+static void set_cfa_register(struct machine *m, uint64_t reg)
+{
+	if (m->now.cfa.had_reg)
+		set_cfa(m, reg, m->now.cfa.reg_offset);
+	else
+		m->bad = true;
+}
+
+static void set_cfa_offset(struct machine *m, int64_t offset)
+{
+	if (m->now.cfa.kind == CFI_RSP)
+		set_cfa(m, m->now.cfa.reg, offset);
+	else
+		m->bad = true;
 }
 
 static int64_t scaled(const struct machine *m, uint64_t factored)
@@ -241,15 +275,13 @@ static void run_extended(struct machine *m, uint8_t op, struct cfi_cursor *c)
 		set_cfa(m, reg, (int64_t)cfi_read_uleb(c));
 		break;
 	case 0x0d: /* DW_CFA_def_cfa_register */
-		m->now.cfa.reg = cfi_read_uleb(c);
-		m->bad |= m->now.cfa.kind != CFI_RSP;
+		set_cfa_register(m, cfi_read_uleb(c));
 		break;
 	case 0x0e: /* DW_CFA_def_cfa_offset */
-		m->now.cfa.offset = (int64_t)cfi_read_uleb(c);
-		m->bad |= m->now.cfa.kind != CFI_RSP;
+		set_cfa_offset(m, (int64_t)cfi_read_uleb(c));
 		break;
 	case 0x0f: /* DW_CFA_def_cfa_expression */
-		m->now.cfa = cfa_expression(cfi_take(c, cfi_read_uleb(c)));
+		set_cfa_expression(m, cfi_take(c, cfi_read_uleb(c)));
 		break;
 	case 0x10: { /* DW_CFA_expression */
 		reg = cfi_read_uleb(c);
@@ -266,8 +298,7 @@ static void run_extended(struct machine *m, uint8_t op, struct cfi_cursor *c)
 		set_cfa(m, reg, scaled(m, (uint64_t)cfi_read_sleb(c)));
 		break;
 	case 0x13: /* DW_CFA_def_cfa_offset_sf */
-		m->now.cfa.offset = scaled(m, (uint64_t)cfi_read_sleb(c));
-		m->bad |= m->now.cfa.kind != CFI_RSP;
+		set_cfa_offset(m, scaled(m, (uint64_t)cfi_read_sleb(c)));
 		break;
 	case 0x14:   /* DW_CFA_val_offset */
 	case 0x15: { /* DW_CFA_val_offset_sf: the LEBs' length and whether it is 0 matter */
