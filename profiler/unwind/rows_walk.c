@@ -6,7 +6,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { CACHE_SLOTS = 1 << 12 };
+/*
+ * The cache begins small and grows while addresses push each other out of it: most processes of a
+ * machine have a sample or two, and 64 KB for each of them would be most of what a recorder holds.
+ */
+enum { CACHE_BITS_MIN = 7, CACHE_BITS_MAX = 12 };
 
 /* What an address is, where a rule is wanted. RULE_NO_MAP is not kept: a mapping can come. */
 static const cfi_rule RULE_NO_MAP = UINT32_MAX;
@@ -19,14 +23,32 @@ struct slot {
 struct rows_walker {
 	struct address_space *space;
 	uint64_t generation; /* of the space that the slots are about */
-	struct slot slots[CACHE_SLOTS];
+	struct slot *slots;
+	unsigned bits;    /* there are 1 << bits */
+	unsigned evicted; /* since it has this size */
 };
+
+static int resize_cache(struct rows_walker *walker, unsigned bits)
+{
+	struct slot *slots = calloc((size_t)1 << bits, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	free(walker->slots);
+	walker->slots = slots;
+	walker->bits = bits;
+	walker->evicted = 0;
+	return 0;
+}
 
 int rows_walker_create(struct address_space *space, struct rows_walker **out)
 {
 	struct rows_walker *walker = calloc(1, sizeof(*walker));
 	if (!walker)
 		return -ENOMEM;
+	if (resize_cache(walker, CACHE_BITS_MIN) < 0) {
+		free(walker);
+		return -ENOMEM;
+	}
 	walker->space = space;
 	walker->generation = address_space_generation(space);
 	*out = walker;
@@ -35,6 +57,9 @@ int rows_walker_create(struct address_space *space, struct rows_walker **out)
 
 void rows_walker_destroy(struct rows_walker *walker)
 {
+	if (!walker)
+		return;
+	free(walker->slots);
 	free(walker);
 }
 
@@ -44,14 +69,29 @@ static void sync_cache(struct rows_walker *walker)
 	if (walker->generation == generation)
 		return;
 	walker->generation = generation;
-	for (size_t i = 0; i < CACHE_SLOTS; i++)
+	for (size_t i = 0; i < (size_t)1 << walker->bits; i++)
 		walker->slots[i].avma = 0;
+}
+
+static struct slot *slot_of(const struct rows_walker *walker, uint64_t avma)
+{
+	return &walker->slots[avma * 0x9e3779b97f4a7c15ULL >> (64 - walker->bits)];
+}
+
+static void keep_rule(struct rows_walker *walker, uint64_t avma, cfi_rule rule)
+{
+	struct slot *slot = slot_of(walker, avma);
+	walker->evicted += slot->avma != 0;
+	/* what was in it comes back by itself; without memory it stays as large as it is */
+	if (walker->evicted >> walker->bits && walker->bits < CACHE_BITS_MAX &&
+	    resize_cache(walker, walker->bits + 1) == 0)
+		slot = slot_of(walker, avma);
+	*slot = (struct slot){avma, rule};
 }
 
 static cfi_rule find_rule(struct rows_walker *walker, uint64_t avma)
 {
-	struct slot *slot = &walker->slots[avma * 0x9e3779b97f4a7c15ULL >> 52];
-	_Static_assert(CACHE_SLOTS == 1 << (64 - 52), "the hash's upper bits choose the slot");
+	const struct slot *slot = slot_of(walker, avma);
 	if (slot->avma == avma && avma != 0)
 		return slot->rule;
 	const struct mapping *mapping = address_space_find(walker->space, avma);
@@ -59,7 +99,7 @@ static cfi_rule find_rule(struct rows_walker *walker, uint64_t avma)
 		return RULE_NO_MAP;
 	const cfi_rule rule =
 		mapping->rows ? cfi_table_find(mapping->rows, avma - mapping->bias) : CFI_NONE;
-	*slot = (struct slot){avma, rule};
+	keep_rule(walker, avma, rule);
 	return rule;
 }
 
