@@ -61,11 +61,11 @@ enum heap_stack_flag {
 
 /* Events that are not in the tables, or only in part. Each is a counter in the header. */
 enum heap_loss {
-	HEAP_LOSS_REENTERED,    /* allocations inside the shim's own work (signal handlers) */
-	HEAP_LOSS_TABLE_FULL,   /* blocks beyond the limit of live blocks */
-	HEAP_LOSS_NO_SPACE,     /* blocks for which the file could not grow: file system full */
-	HEAP_LOSS_LOCK,         /* events given up because a lock was held for too long */
-	HEAP_LOSS_SITES_FULL,   /* blocks of further sites or stacks, all credited to site 0 */
+	HEAP_LOSS_REENTERED,  /* events of a signal handler that interrupted the shim's own work */
+	HEAP_LOSS_TABLE_FULL, /* blocks beyond the limit of live blocks */
+	HEAP_LOSS_NO_SPACE,   /* blocks for which the file could not grow: file system full */
+	HEAP_LOSS_LOCK,       /* events given up because a lock was held for too long */
+	HEAP_LOSS_SITES_FULL, /* blocks of further sites or stacks, all credited to site 0 */
 	HEAP_LOSS_UNKNOWN_FREE, /* frees of blocks that are not in the table; not a loss */
 	HEAP_LOSS_MISSED_FREE,  /* blocks found at an address that was handed out again */
 	HEAP_LOSS_BOOTSTRAP,    /* blocks from before the shim was ready (dlsym's own) */
@@ -118,6 +118,9 @@ struct heap_header {
 	uint32_t reserved0;
 
 	uint64_t losses[HEAP_LOSS_COUNT];
+
+	/* of each shard of the block table: entries above were never used; monotone */
+	uint32_t entries_used[HEAP_SHARDS];
 
 	struct heap_region modules;  /* struct heap_module[max_modules] */
 	struct heap_region nodes;    /* struct heap_node[max_nodes] */
