@@ -51,14 +51,25 @@ int cp_index_add(struct cp_index *index, uint64_t hash, uint32_t id);
 /** Forget all elements; keeps the memory. */
 void cp_index_clear(struct cp_index *index);
 
-/** A 64-bit hash of bytes; the same on every run. */
+/** A 64-bit hash of bytes; another one in each process, see cp_hash_mix(). */
 uint64_t cp_hash_bytes(const void *bytes, size_t n);
 
-/** Mix two words into a hash. */
+/* Random, set before main(). */
+extern uint64_t cp_hash_secret[2];
+
+/**
+ * Mix two words into a hash, for use within this process.
+ *
+ * The words come from files that anybody may have made: with a hash known in advance one can be
+ * made whose keys all collide, and reading it takes the square of its size. Nothing that is written
+ * may depend on a hash: it is another one on every run.
+ */
 static inline uint64_t cp_hash_mix(uint64_t a, uint64_t b)
 {
-	/* murmur3's finaliser over a sum that keeps (a, b) and (b, a) apart */
-	uint64_t h = a * 0x9e3779b97f4a7c15ULL + b;
+	/* the two halves of a product of secret factors, then murmur3's finaliser */
+	const unsigned __int128 product =
+		(unsigned __int128)(a ^ cp_hash_secret[0]) * (b ^ cp_hash_secret[1]);
+	uint64_t h = (uint64_t)product ^ (uint64_t)(product >> 64) ^ a * 0x9e3779b97f4a7c15ULL;
 	h ^= h >> 33;
 	h *= 0xff51afd7ed558ccdULL;
 	h ^= h >> 33;
