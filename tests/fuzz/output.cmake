@@ -1,0 +1,1 @@
+cprof_fuzz_target(output USES base profile output)
