@@ -83,12 +83,3 @@ int perf_attr_open(const struct perf_event_attr *attr, pid_t pid, int cpu)
 	long fd = syscall(SYS_perf_event_open, &copy, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	return fd < 0 ? -errno : (int)fd;
 }
-
-uint32_t perf_attr_dump_bytes(unsigned rate_hz, size_t ring_bytes)
-{
-	enum { SAMPLES_PER_RING = 60 };
-	uint32_t dump = rate_hz <= 250 ? 32768 : rate_hz <= 2000 ? 16384 : 8192;
-	while (dump > 2048 && ring_bytes / SAMPLES_PER_RING < dump)
-		dump /= 2;
-	return dump;
-}

@@ -64,10 +64,4 @@ struct perf_count {
  */
 int perf_attr_open(const struct perf_event_attr *attr, pid_t pid, int cpu);
 
-/**
- * How many bytes of stack to copy: less the more often it is done, and so that a ring holds
- * enough samples to outlast the reader's pauses.
- */
-uint32_t perf_attr_dump_bytes(unsigned rate_hz, size_t ring_bytes);
-
 #endif

@@ -1,6 +1,7 @@
 #include "perf_events.h"
 
 #include "base/array.h"
+#include "dump_size.h"
 #include "procfs.h"
 
 #include <errno.h>
@@ -17,6 +18,8 @@ enum {
 	CPUS_MAX = 4096,
 	/* files open besides the events: standard streams, profile, binaries, pidfds */
 	FDS_RESERVED = 64,
+	/* a new thread inherits an event for each size and CPU: with many, that makes it slow */
+	CPUS_MAX_WITH_SIZES = 8,
 };
 
 static void close_rings(struct perf_events *events)
@@ -72,6 +75,22 @@ static bool can_read_lost(void)
 	return fd >= 0;
 }
 
+/* The sizes that threads get events for: to begin with, under pressure, and the largest. */
+static void choose_sizes(struct perf_events *events)
+{
+	events->n_sizes = 1;
+	if (events->setup.dump_bytes == 0) {
+		struct dump_limits limits =
+			dump_limits_for(events->setup.rate_hz, events->ring_bytes);
+		events->setup.dump_bytes = dump_rung_bytes(limits.start);
+		if (events->n_rings <= CPUS_MAX_WITH_SIZES && limits.start >= 2)
+			events->sizes[events->n_sizes++] = dump_rung_bytes(limits.start - 2);
+		if (events->n_rings <= CPUS_MAX_WITH_SIZES && limits.most > limits.start)
+			events->sizes[events->n_sizes++] = dump_rung_bytes(limits.most);
+	}
+	events->sizes[0] = events->setup.dump_bytes;
+}
+
 int perf_events_open(const struct perf_setup *setup, struct perf_events *out, struct cp_err *err)
 {
 	struct perf_events events = {.setup = *setup};
@@ -100,8 +119,7 @@ int perf_events_open(const struct perf_setup *setup, struct perf_events *out, st
 	}
 	events.ring_bytes = ring_bytes;
 	events.setup.read_lost = can_read_lost();
-	if (events.setup.dump_bytes == 0)
-		events.setup.dump_bytes = perf_attr_dump_bytes(setup->rate_hz, ring_bytes);
+	choose_sizes(&events);
 	*out = events;
 	return 0;
 }
@@ -124,21 +142,28 @@ void perf_events_close(struct perf_events *events)
 	memset(events, 0, sizeof(*events));
 }
 
-bool perf_events_fit(const struct perf_events *events, size_t n_threads, size_t *out_limit)
+/* The limit on open files after it was raised as far as @need, if it can be. */
+static size_t raise_limit(size_t need)
 {
-	size_t need = n_threads * events->n_rings + events->n_rings + FDS_RESERVED;
 	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
-		*out_limit = 0;
-		return false;
-	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 0;
 	if (limit.rlim_cur < need && limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		if (setrlimit(RLIMIT_NOFILE, &limit) < 0 && getrlimit(RLIMIT_NOFILE, &limit) < 0)
 			limit.rlim_cur = 0;
 	}
-	*out_limit = (size_t)limit.rlim_cur;
-	return need <= limit.rlim_cur;
+	return (size_t)limit.rlim_cur;
+}
+
+bool perf_events_fit(struct perf_events *events, size_t n_threads, size_t *out_limit)
+{
+	size_t n_pairs = n_threads * events->n_rings;
+	size_t rest = events->n_rings + FDS_RESERVED;
+	*out_limit = raise_limit(n_pairs * events->n_sizes + rest);
+	if (n_pairs * events->n_sizes + rest > *out_limit)
+		events->n_sizes = 1;
+	return n_pairs * events->n_sizes + rest <= *out_limit;
 }
 
 static bool id_equal(const void *key, const void *owner, uint32_t index)
@@ -167,7 +192,11 @@ static int open_event(struct perf_events *events, const struct perf_event_attr *
 		close(fd);
 		return -ENOMEM;
 	}
-	*handle = (struct perf_event_handle){.fd = fd, .owner = owner, .id = id};
+	*handle = (struct perf_event_handle){.fd = fd,
+					     .cpu = ring->cpu,
+					     .dump_bytes = attr->sample_stack_user,
+					     .owner = owner,
+					     .id = id};
 	if (cp_index_add(&events->by_id, cp_hash_mix(id, 0), (uint32_t)(events->n_handles - 1)) <
 	    0) {
 		close(fd);
@@ -177,22 +206,33 @@ static int open_event(struct perf_events *events, const struct perf_event_attr *
 	return 0;
 }
 
-static int open_on_all_cpus(struct perf_events *events, pid_t tid, perf_owner owner)
+/* Ids of closed events stay in the index and are never asked for: the kernel does not use a number
+ * twice. */
+static void close_from(struct perf_events *events, size_t first)
 {
+	for (size_t i = first; i < events->n_handles; i++) {
+		close(events->handles[i].fd);
+		events->handles[i].fd = -1;
+		events->handles[i].dump_bytes = 0;
+	}
+}
+
+/* Events of one size on each CPU. */
+static int open_on_all_cpus(struct perf_events *events, uint32_t dump_bytes, pid_t tid,
+			    perf_owner owner)
+{
+	struct perf_setup setup = events->setup;
 	struct perf_event_attr attr;
-	perf_attr_fill(&events->setup, &attr);
+	setup.dump_bytes = dump_bytes;
+	setup.enable_on_exec = setup.enable_on_exec && dump_bytes == events->setup.dump_bytes;
+	perf_attr_fill(&setup, &attr);
 	size_t n_before = events->n_handles;
 	for (size_t i = 0; i < events->n_rings; i++) {
 		int code = open_event(events, &attr, &events->rings[i], tid, owner);
 		if (code == -ENODEV && events->n_handles > 0)
 			continue; /* the CPU went offline */
 		if (code < 0) {
-			/* ids of closed events stay in the index and are never asked for: the
-			 * kernel does not use a number twice */
-			for (size_t k = n_before; k < events->n_handles; k++) {
-				close(events->handles[k].fd);
-				events->handles[k].fd = -1;
-			}
+			close_from(events, n_before);
 			return code;
 		}
 	}
@@ -201,18 +241,100 @@ static int open_on_all_cpus(struct perf_events *events, pid_t tid, perf_owner ow
 
 int perf_events_attach(struct perf_events *events, pid_t tid)
 {
-	return open_on_all_cpus(events, tid, (perf_owner)tid);
+	size_t n_before = events->n_handles;
+	for (size_t i = 0; i < events->n_sizes; i++) {
+		int code = open_on_all_cpus(events, events->sizes[i], tid, (perf_owner)tid);
+		if (code < 0) {
+			close_from(events, n_before);
+			return code;
+		}
+	}
+	return 0;
 }
 
 int perf_events_attach_system(struct perf_events *events)
 {
-	return open_on_all_cpus(events, -1, PERF_OWNER_SYSTEM);
+	return open_on_all_cpus(events, events->setup.dump_bytes, -1, PERF_OWNER_SYSTEM);
+}
+
+static bool has_size(const struct perf_events *events, uint32_t bytes)
+{
+	for (size_t i = 0; i < events->n_handles; i++) {
+		if (events->handles[i].dump_bytes == bytes)
+			return true;
+	}
+	return false;
+}
+
+/* The size that threads have events for: the largest of at most @bytes, or the smallest. */
+static uint32_t thread_size(const struct perf_events *events, uint32_t bytes)
+{
+	uint32_t best = 0, least = UINT32_MAX;
+	for (size_t i = 0; i < events->n_sizes; i++) {
+		if (events->sizes[i] <= bytes && events->sizes[i] > best)
+			best = events->sizes[i];
+		if (events->sizes[i] < least)
+			least = events->sizes[i];
+	}
+	return best ? best : least;
+}
+
+/* Stop the event that does for a thread and CPU what @started does from now on. */
+static void stop_other(struct perf_events *events, size_t started, uint32_t stop_bytes)
+{
+	/* the events of an owner are neighbours */
+	const struct perf_event_handle *handles = events->handles;
+	size_t near = events->n_rings * DUMP_RUNGS;
+	size_t from = started > near ? started - near : 0;
+	for (size_t i = from; i < events->n_handles && i <= started + near; i++) {
+		if (handles[i].cpu == handles[started].cpu &&
+		    handles[i].owner == handles[started].owner &&
+		    handles[i].dump_bytes == stop_bytes)
+			ioctl(handles[i].fd, PERF_EVENT_IOC_DISABLE, 0);
+	}
+}
+
+/*
+ * Started, then stopped: the other way round, what a process maps and whom it gives birth to in
+ * between would be told by neither. Told twice it does no harm, and a sample falls into these
+ * microseconds hardly ever.
+ */
+static void change_size(struct perf_events *events, uint32_t from_bytes, uint32_t to_bytes)
+{
+	for (size_t i = 0; i < events->n_handles; i++) {
+		if (events->handles[i].dump_bytes == to_bytes &&
+		    ioctl(events->handles[i].fd, PERF_EVENT_IOC_ENABLE, 0) == 0)
+			stop_other(events, i, from_bytes);
+	}
+	/* a thread being born may have copied events that were not started yet and others that
+	 * had been stopped already */
+	perf_events_enable(events);
+}
+
+int perf_events_set_dump(struct perf_events *events, uint32_t bytes)
+{
+	const uint32_t before = events->setup.dump_bytes;
+	const bool system = events->setup.follow == PERF_FOLLOW_NONE;
+	if (!system)
+		bytes = thread_size(events, bytes);
+	if (bytes == before)
+		return 0;
+	if (system && !has_size(events, bytes)) {
+		int code = open_on_all_cpus(events, bytes, -1, PERF_OWNER_SYSTEM);
+		if (code < 0)
+			return code;
+	}
+	events->setup.dump_bytes = bytes;
+	change_size(events, before, bytes);
+	return 0;
 }
 
 void perf_events_enable(struct perf_events *events)
 {
-	for (size_t i = 0; i < events->n_handles; i++)
-		ioctl(events->handles[i].fd, PERF_EVENT_IOC_ENABLE, 0);
+	for (size_t i = 0; i < events->n_handles; i++) {
+		if (events->handles[i].dump_bytes == events->setup.dump_bytes)
+			ioctl(events->handles[i].fd, PERF_EVENT_IOC_ENABLE, 0);
+	}
 }
 
 void perf_events_disable(struct perf_events *events)

@@ -31,12 +31,20 @@ typedef uint32_t perf_owner;
 
 struct perf_event_handle {
 	int fd;
+	int cpu;
+	uint32_t dump_bytes;
 	perf_owner owner;
 	uint64_t id;
 };
 
+enum { PERF_EVENTS_SIZES = 3 };
+
 struct perf_events {
-	struct perf_setup setup;
+	struct perf_setup setup; /* dump_bytes: now */
+	/* dumps that each thread gets events for, the first to begin with; of those that see every
+	 * task, others can be opened later */
+	uint32_t sizes[PERF_EVENTS_SIZES];
+	size_t n_sizes;
 	struct perf_ring *rings; /* one per online CPU */
 	size_t n_rings;
 	size_t ring_bytes;
@@ -47,7 +55,7 @@ struct perf_events {
 
 /**
  * Map the rings, as large as is allowed. wakeup_bytes, read_lost and, when 0, dump_bytes of the
- * setup are set here.
+ * setup are set here; a dump_bytes given is the only size.
  *
  * Return: 0 or -errno with a message.
  */
@@ -57,12 +65,13 @@ int perf_events_open(const struct perf_setup *setup, struct perf_events *out, st
 void perf_events_close(struct perf_events *events);
 
 /**
- * Make room for descriptors, raising the soft limit to the hard one if need be.
+ * Make room for descriptors, raising the soft limit to the hard one if need be, and do with one
+ * dump size when there is none for more.
  *
  * @n_threads: that will be attached, in all
  * Return: true when they fit.
  */
-bool perf_events_fit(const struct perf_events *events, size_t n_threads, size_t *out_limit);
+bool perf_events_fit(struct perf_events *events, size_t n_threads, size_t *out_limit);
 
 /**
  * Open a thread's events, not yet counting (unless setup.enable_on_exec).
@@ -75,10 +84,24 @@ int perf_events_attach(struct perf_events *events, pid_t tid);
 /** One event per CPU for all tasks; setup.follow must be PERF_FOLLOW_NONE. Return: 0 or -errno. */
 int perf_events_attach_system(struct perf_events *events);
 
+/**
+ * Change how much of the stack is copied, while recording.
+ *
+ * An event's dump cannot be changed. So each size has events of its own, of which one set counts
+ * at a time: those that see every task are opened when first wanted, those of threads at once, as
+ * what was born meanwhile would not have them; a thread's next smaller size is taken then. What is
+ * left of a period when an event is stopped is what it goes on with when it is started again: each
+ * set measures its own share of the time, so changes add no bias, however many there are.
+ *
+ * @bytes: as in struct perf_setup
+ * Return: 0: setup.dump_bytes says what it is now; -EMFILE and others: all is as it was.
+ */
+int perf_events_set_dump(struct perf_events *events, uint32_t bytes);
+
 /** Close the threads' events, keep the rings. For another try with another setup.follow. */
 void perf_events_detach(struct perf_events *events);
 
-/** Start and stop all of them. */
+/** Start those of the current dump size; stop all. */
 void perf_events_enable(struct perf_events *events);
 void perf_events_disable(struct perf_events *events);
 

@@ -132,6 +132,7 @@ size_t perf_rings_drain(struct perf_ring *rings, size_t n, uint64_t horizon_ns, 
 		struct perf_ring *ring = &rings[i];
 		/* the tail is ours: the page can be written by nobody but us and the kernel */
 		ring->head = __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE);
+		ring->fill_bytes = (size_t)(ring->head - ring->tail);
 		if (!peek(ring)) {
 			drop_contents(ring);
 			n_damaged++;

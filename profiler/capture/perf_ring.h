@@ -35,6 +35,7 @@ struct perf_ring {
 	uint64_t tail, head;
 	uint64_t next_ns;
 	bool has_next;
+	size_t fill_bytes; /* that waited when the last drain began */
 };
 
 /**

@@ -1,6 +1,7 @@
 #include "recorder.h"
 
 #include "clock.h"
+#include "dump_size.h"
 #include "procfs.h"
 #include "session.h"
 
@@ -23,6 +24,8 @@ struct recorder {
 	bool stop_asked;
 	struct cpu_time cpu; /* used by the recorded processes */
 	bool cpu_known;
+	struct dump_size dump;
+	uint64_t lost_seen;
 };
 
 /* Names and mappings of the targets as they are now. */
@@ -49,6 +52,8 @@ static int begin(struct recorder *r, struct cp_err *err)
 {
 	r->start_ns = clock_now_ns();
 	r->s.sink.start_ns = r->start_ns;
+	dump_size_init(&r->dump,
+		       dump_limits_for(r->s.events.setup.rate_hz, r->s.events.ring_bytes));
 	targets_begin(&r->s.targets, !r->s.options->no_inherit);
 	if (!r->s.events.setup.enable_on_exec)
 		perf_events_enable(&r->s.events);
@@ -68,6 +73,27 @@ static void drain(struct recorder *r, uint64_t horizon_ns)
 	r->s.dispatch.counts.untracked +=
 		perf_rings_drain(r->s.events.rings, r->s.events.n_rings, horizon_ns, r->s.scratch,
 				 dispatch_record, &r->s.dispatch);
+}
+
+/* Have as much copied of each stack as is worth it, after a look at what came of it so far. */
+static void adapt_dumps(struct recorder *r)
+{
+	struct perf_events *events = &r->s.events;
+	unsigned before = r->dump.rung;
+	struct dump_look look = {
+		.use = &r->s.sink.dumps,
+		.lost = r->s.dispatch.counts.lost - r->lost_seen,
+		.ring_bytes = events->ring_bytes,
+		.now_ns = clock_now_ns(),
+	};
+	r->lost_seen = r->s.dispatch.counts.lost;
+	for (size_t i = 0; i < events->n_rings; i++) {
+		if (events->rings[i].fill_bytes > look.fill_bytes)
+			look.fill_bytes = events->rings[i].fill_bytes;
+	}
+	if (dump_size_look(&r->dump, &look) &&
+	    perf_events_set_dump(events, dump_rung_bytes(r->dump.rung)) < 0)
+		dump_size_refuse(&r->dump, before);
 }
 
 /*
@@ -108,6 +134,8 @@ static int flush(struct recorder *r, bool complete, uint64_t now_ns, struct cp_e
 		.untracked = counts->untracked,
 		.duration_ns = now_ns - r->start_ns,
 		.quantum_ns = r->s.sink.quantum_ns,
+		.dump_bytes = r->s.events.setup.dump_bytes,
+		.dump = &r->dump,
 		.runtimes = modules_runtimes(&r->s.sink.modules, runtimes, sizeof(runtimes)),
 		.complete = complete,
 		.target_cpu = r->cpu,
@@ -192,6 +220,7 @@ static int record(struct recorder *r, struct cp_err *err)
 	       clock_now_ns() < r->end_ns) {
 		wait_for_something(r);
 		drain(r, clock_now_ns() - REORDER_WINDOW_NS);
+		adapt_dumps(r);
 		code = tick(r, err);
 	}
 	return code;

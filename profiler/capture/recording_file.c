@@ -60,8 +60,6 @@ static int set_facts(struct profile *profile, const struct recording_facts *fact
 	if (code == 0)
 		code = set_number(profile, HEADER_RATE_HZ, facts->rate_hz);
 	if (code == 0)
-		code = set_number(profile, HEADER_DUMP_BYTES, facts->dump_bytes);
-	if (code == 0)
 		code = set_number(profile, HEADER_CPUS, facts->n_cpus);
 	return code;
 }
@@ -148,6 +146,11 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 		{HEADER_FRAMES, counts->samples->user_frames, false},
 		{HEADER_FP_FRAMES, counts->samples->fp_frames, false},
 		{HEADER_LIBUNWIND_STACKS, counts->samples->libunwind_stacks, false},
+		{HEADER_DUMP_BYTES, counts->dump_bytes, false},
+		{HEADER_DUMP_BYTES_MIN, dump_rung_bytes(counts->dump->smallest), false},
+		{HEADER_DUMP_BYTES_MAX, dump_rung_bytes(counts->dump->largest), false},
+		{HEADER_DUMP_CHANGES, counts->dump->n_changes, false},
+		{HEADER_DUMP_PRESSED, counts->dump->n_pressed, false},
 		{HEADER_TIME_QUANTUM_NS, counts->quantum_ns, counts->quantum_ns == 0},
 		{HEADER_TARGET_USER_NS, counts->target_cpu.user_ns, !counts->target_cpu_known},
 		{HEADER_TARGET_SYSTEM_NS, counts->target_cpu.system_ns, !counts->target_cpu_known},

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "cpu_time.h"
+#include "dump_size.h"
 #include "profile/pprof_file.h"
 #include "profile/profile.h"
 #include "sample_sink.h"
@@ -33,7 +34,6 @@ struct recording_facts {
 	bool hardware;
 	bool libunwind;   /* throughout */
 	bool system_wide; /* the whole machine; pids are those of the command */
-	uint32_t dump_bytes;
 	size_t n_cpus;
 	const char *kernel; /* value of HEADER_KERNEL */
 };
@@ -44,6 +44,8 @@ struct recording_counts {
 	uint64_t lost, throttled, untracked;
 	uint64_t duration_ns;
 	uint64_t quantum_ns; /* of the timeline; 0 = none */
+	uint32_t dump_bytes; /* now */
+	const struct dump_size *dump;
 	bool target_cpu_known;
 	struct cpu_time target_cpu;
 	const char *runtimes;

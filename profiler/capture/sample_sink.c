@@ -13,9 +13,10 @@ enum { KERNEL_FRAMES_MAX = 1024, FRAMES_MAX = UNWIND_MAX_FRAMES + KERNEL_FRAMES_
 int sample_sink_init(struct sample_sink *sink)
 {
 	sink->pcs = calloc(UNWIND_MAX_FRAMES, sizeof(*sink->pcs));
+	sink->sps = calloc(UNWIND_MAX_FRAMES, sizeof(*sink->sps));
 	sink->frames = calloc(FRAMES_MAX, sizeof(*sink->frames));
 	modules_init(&sink->modules, sink->profile);
-	if (!sink->pcs || !sink->frames) {
+	if (!sink->pcs || !sink->sps || !sink->frames) {
 		sample_sink_deinit(sink);
 		return -ENOMEM;
 	}
@@ -25,8 +26,10 @@ int sample_sink_init(struct sample_sink *sink)
 void sample_sink_deinit(struct sample_sink *sink)
 {
 	free(sink->pcs);
+	free(sink->sps);
 	free(sink->frames);
 	sink->pcs = NULL;
+	sink->sps = NULL;
 	sink->frames = NULL;
 }
 
@@ -111,6 +114,20 @@ static bool is_inside_exec(struct process *process, uint64_t pc, bool in_kernel)
 	return process->in_exec;
 }
 
+/*
+ * How much of the dump the walk took. Where it has left for another stack (sigaltstack), more bytes
+ * would not have helped.
+ */
+static void count_dump(struct sample_sink *sink, const struct unwind_stack *stack,
+		       const struct unwind_result *result)
+{
+	enum { ENTRY_BYTES = 512 }; /* what is looked at beyond the frames of a main thread */
+	uint64_t used_bytes = result->n ? result->sps[result->n - 1] - stack->sp : 0;
+	bool inside = used_bytes <= stack->n_bytes;
+	dump_use_add(&sink->dumps, inside ? used_bytes + ENTRY_BYTES : 0,
+		     inside && result->stop == CP_STOP_TRUNCATED && stack->maybe_more);
+}
+
 static enum cp_stop push_user_stack(struct frame_list *list, struct process *process,
 				    const struct perf_sample_record *sample, bool in_kernel)
 {
@@ -140,8 +157,10 @@ static enum cp_stop push_user_stack(struct frame_list *list, struct process *pro
 		.n_bytes = sample->stack_bytes,
 		.maybe_more = sample->stack_full,
 	};
-	struct unwind_result result = {.pcs = sink->pcs, .cap = UNWIND_MAX_FRAMES};
+	struct unwind_result result = {
+		.pcs = sink->pcs, .sps = sink->sps, .cap = UNWIND_MAX_FRAMES};
 	unwinder_walk(process->unwinder, &regs, &stack, &result);
+	count_dump(sink, &stack, &result);
 	for (size_t i = 0; i < result.n; i++)
 		push_user_pc(list, process, result.pcs[i]);
 	sink->counts.user_frames += result.n;

@@ -10,6 +10,7 @@
 #define CPROF_CAPTURE_SAMPLE_SINK_H
 
 #include "base/stop.h"
+#include "dump_size.h"
 #include "modules.h"
 #include "perf_record.h"
 #include "processes.h"
@@ -40,8 +41,9 @@ struct sample_sink {
 	enum unwind_engine unwind;
 	/* filled here */
 	struct sample_counts counts;
+	struct dump_use dumps;
 	struct modules modules;
-	uint64_t *pcs;
+	uint64_t *pcs, *sps;
 	location_id *frames;
 };
 

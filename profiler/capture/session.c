@@ -96,7 +96,6 @@ static int open_file(struct session *s, struct cp_err *err)
 		.n_pids = s->targets.n,
 		.rate_hz = setup->rate_hz,
 		.hardware = setup->hardware,
-		.dump_bytes = setup->dump_bytes,
 		.n_cpus = s->events.n_rings,
 		.kernel = setup->exclude_kernel  ? "hidden"
 			  : setup->kernel_frames ? "visible"

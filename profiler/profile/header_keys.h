@@ -20,7 +20,6 @@
 #define HEADER_MODE "mode"               /* "cpu" */
 #define HEADER_RATE_HZ "rate_hz"         /* asked for, per running thread */
 #define HEADER_UNWIND "unwind"           /* "auto": compiled rows, else libunwind; or "libunwind" */
-#define HEADER_DUMP_BYTES "dump_bytes"   /* of user stack copied per sample */
 #define HEADER_KERNEL_RELEASE "kernel_release"
 #define HEADER_CPUS "cpus" /* online */
 
@@ -48,6 +47,15 @@
 #define HEADER_LIBUNWIND_STACKS "libunwind_stacks" /* samples whose stack libunwind walked */
 #define HEADER_FP_FRAMES "fp_frames" /* frames stepped over by frame pointer for want of CFI */
 #define HEADER_FRAMES "frames"       /* user frames unwound in all */
+
+/* Bytes of user stack copied per sample: at the end, the least and the most; how often that was
+ * changed, and how often of these because the reader came late. */
+#define HEADER_DUMP_BYTES "dump_bytes"
+#define HEADER_DUMP_BYTES_MIN "dump_bytes_min"
+#define HEADER_DUMP_BYTES_MAX "dump_bytes_max"
+#define HEADER_DUMP_CHANGES "dump_changes"
+#define HEADER_DUMP_PRESSED "dump_pressed"
+
 #define HEADER_TIME_QUANTUM_NS "time_quantum_ns" /* of the timeline; absent = none */
 
 /* What recording cost. */

@@ -102,22 +102,6 @@ static void test_perf_attr__layout_is_what_is_asked_for(void **state)
 	assert_int_equal(layout.n_regs, UNWIND_REGS_MAX);
 }
 
-static void test_perf_attr__dumps_fit_rate_and_ring(void **state)
-{
-	(void)state;
-	assert_int_equal(perf_attr_dump_bytes(99, 4 << 20), 32768);
-	assert_int_equal(perf_attr_dump_bytes(999, 4 << 20), 16384);
-	assert_int_equal(perf_attr_dump_bytes(4999, 4 << 20), 8192);
-	/* 60 dumps fit in every ring, down to one of 128 KB */
-	for (size_t ring = 128 << 10; ring <= 4 << 20; ring *= 2) {
-		for (unsigned rate = 1; rate <= 50000; rate += 997) {
-			uint32_t dump = perf_attr_dump_bytes(rate, ring);
-			assert_true(dump % 8 == 0 && dump < PERF_DUMP_MAX && dump >= 2048);
-			assert_true((size_t)dump * 60 <= ring);
-		}
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,7 +109,6 @@ int main(void)
 		cmocka_unit_test(test_perf_probe__missing_process),
 		cmocka_unit_test(test_perf_probe__process_of_somebody_else),
 		cmocka_unit_test(test_perf_attr__layout_is_what_is_asked_for),
-		cmocka_unit_test(test_perf_attr__dumps_fit_rate_and_ring),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -307,6 +307,47 @@ static void test_recorder__samples_lie_where_the_time_went(void **state)
 	profile_destroy(profile);
 }
 
+/* 60 to 120 bytes a frame: some 40 KB of stack */
+enum { DEEP_FRAMES = 400 };
+
+static __attribute__((noinline)) uint64_t go_deep(unsigned depth)
+{
+	volatile uint64_t locals[8] = {depth};
+	if (depth == 0)
+		burn(burn_b, 100000); /* until it is killed */
+	else
+		locals[1] = go_deep(depth - 1);
+	return locals[0] + locals[1];
+}
+
+static void deepen_later(void)
+{
+	burn(burn_a, 600);
+	sink = go_deep(DEEP_FRAMES);
+}
+
+static void test_recorder__dumps_grow_with_the_stacks(void **state)
+{
+	struct fixture *f = *state;
+	struct recorder_result result;
+	start_target(f, deepen_later);
+	struct recorder_options options = options_for(f);
+	f->release = true;
+	f->stop_samples = 2500;
+	record(&options, &result);
+	struct profile *profile = load(f);
+	uint64_t total = number(profile, HEADER_SAMPLES);
+	uint64_t deep = samples_in(profile, __start_burn_b_code, __stop_burn_b_code);
+	uint64_t cut = number(profile, "stop.truncated");
+	assert_in_range(deep, 1000, total);
+	/* it was noticed within a second: the other deep stacks are complete */
+	assert_in_range(cut, 100, deep / 2);
+	assert_in_range(number(profile, HEADER_DUMP_BYTES_MIN), 1024, 8192);
+	assert_in_range(number(profile, HEADER_DUMP_BYTES_MAX), 32768, 65528);
+	assert_in_range(number(profile, HEADER_DUMP_CHANGES), 1, 10);
+	profile_destroy(profile);
+}
+
 static void test_recorder__header_says_how_it_was_done(void **state)
 {
 	struct fixture *f = *state;
@@ -334,7 +375,9 @@ static void test_recorder__header_says_how_it_was_done(void **state)
 	assert_int_equal(number(profile, HEADER_LOST), result.lost);
 	assert_int_equal(number(profile, HEADER_UNTRACKED), 0);
 	assert_int_equal(number(profile, HEADER_TIME_QUANTUM_NS), 10000000);
-	assert_true(number(profile, HEADER_DUMP_BYTES) >= 2048);
+	assert_true(number(profile, HEADER_DUMP_BYTES) >= 1024);
+	assert_true(number(profile, HEADER_DUMP_BYTES) <= number(profile, HEADER_DUMP_BYTES_MAX));
+	assert_true(number(profile, HEADER_DUMP_BYTES) >= number(profile, HEADER_DUMP_BYTES_MIN));
 	assert_true(number(profile, HEADER_RECORDER_CPU_NS) > 0);
 	assert_true(number(profile, HEADER_RECORDER_PEAK_RSS_BYTES) > 1000000);
 	assert_null(profile_header_get(profile, HEADER_RUNTIMES));
@@ -874,6 +917,7 @@ int main(void)
 {
 	const struct CMUnitTest both_ways[] = {
 		TEST(samples_lie_where_the_time_went),
+		TEST(dumps_grow_with_the_stacks),
 		TEST(header_says_how_it_was_done),
 		TEST(threads_and_children_are_followed),
 		TEST(children_can_be_left_out),

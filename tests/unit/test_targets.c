@@ -184,7 +184,7 @@ static void test_targets__soft_limit_is_raised(void **state)
 	(void)state;
 	pid_t child = fork();
 	if (child == 0) {
-		struct perf_events events = {.n_rings = 4};
+		struct perf_events events = {.n_rings = 4, .n_sizes = 1};
 		struct rlimit limit;
 		size_t n;
 		getrlimit(RLIMIT_NOFILE, &limit);
