@@ -169,6 +169,10 @@ static bool belongs(const struct hunt *hunt, int fd)
 	 * file that dwz or objcopy rewrote later still belongs to its binary. */
 	if (hunt->wanted->n > 0 && id.n > 0)
 		return id.n == hunt->wanted->n && memcmp(id.bytes, hunt->wanted->bytes, id.n) == 0;
+	struct stat st;
+	const uint64_t max = hunt->search->crc_bytes_max;
+	if (max && (fstat(fd, &st) < 0 || (uint64_t)st.st_size > max))
+		return false;
 	uint32_t crc;
 	return hunt->search->link && file_crc32(fd, &crc) && crc == hunt->search->link_crc;
 }

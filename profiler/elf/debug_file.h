@@ -22,6 +22,7 @@ struct debug_file_search {
 	const struct elf_build_id *build_id; /* n = 0: none */
 	const char *link;                    /* name in .gnu_debuglink, or NULL */
 	uint32_t link_crc;                   /* CRC32 of the whole debug file */
+	uint64_t crc_bytes_max;              /* larger files do not match by CRC; 0 = no limit */
 	const char *const *dirs;             /* --debug-dir, before /usr/lib/debug */
 	size_t n_dirs;
 };

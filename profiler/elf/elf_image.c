@@ -1,26 +1,17 @@
 #include "elf_image.h"
 
 #include "base/cleanup.h"
-#include "eh_frame_hdr.h"
+#include "elf_tables.h"
 
 #include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum {
 	PAGE_BYTES = 4096, /* of x86-64: what the kernel rounds a mapping's ends to */
 	PHDRS_MAX = 4096,  /* real files have about a dozen; bounds what a hostile one costs */
 	NOTES_BYTES_MAX = 1 << 20,
-	TABLES_BYTES_MAX = 256 << 20, /* the largest seen, a browser's, are 30 MB */
-};
-
-/* A run of the loaded image's bytes. */
-struct window {
-	uint64_t svma, size;
-	uint8_t *bytes; /* owned */
 };
 
 struct elf_image {
@@ -29,54 +20,14 @@ struct elf_image {
 	struct elf_build_id build_id;
 	uint64_t entry;
 	bool pie;
-	bool has_table;
-	struct elf_eh_frame_hdr hdr;
-	struct window hdr_window, eh_frame_window;
+	struct elf_tables tables;
 };
 
-/* Where the bytes come from. */
-struct source {
-	int fd; /* -1: memory */
-	const uint8_t *bytes;
-	uint64_t size;
-	const char *name;
-	struct cp_err *err;
-};
-
-static bool in_source(const struct source *source, uint64_t file_off, uint64_t size)
-{
-	return file_off <= source->size && size <= source->size - file_off;
-}
-
-/* Read a range that lies inside the source. */
-static int source_read(const struct source *source, uint64_t file_off, void *out, size_t size)
-{
-	if (source->fd < 0) {
-		memcpy(out, source->bytes + file_off, size);
-		return 0;
-	}
-	size_t done = 0;
-	while (done < size) {
-		const ssize_t got = pread(source->fd, (uint8_t *)out + done, size - done,
-					  (off_t)(file_off + done));
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return cp_fail(source->err, -errno, "%s: cannot read: %s", source->name,
-				       strerror(errno));
-		if (got == 0)
-			return cp_fail(source->err, -EBADMSG, "%s: truncated while it was read",
-				       source->name);
-		done += (size_t)got;
-	}
-	return 0;
-}
-
-static int read_header(const struct source *source, Elf64_Ehdr *ehdr)
+static int read_header(const struct elf_source *source, Elf64_Ehdr *ehdr)
 {
 	uint8_t ident[EI_NIDENT] = {0};
 	const size_t n_ident = source->size < sizeof(ident) ? source->size : sizeof(ident);
-	int ret = source_read(source, 0, ident, n_ident);
+	int ret = elf_source_read(source, 0, ident, n_ident);
 	if (ret)
 		return ret;
 	if (memcmp(ident, ELFMAG, SELFMAG) != 0)
@@ -84,7 +35,7 @@ static int read_header(const struct source *source, Elf64_Ehdr *ehdr)
 	if (source->size < sizeof(*ehdr))
 		return cp_fail(source->err, -EBADMSG, "%s: damaged: ends inside the ELF header",
 			       source->name);
-	ret = source_read(source, 0, ehdr, sizeof(*ehdr));
+	ret = elf_source_read(source, 0, ehdr, sizeof(*ehdr));
 	if (ret)
 		return ret;
 	if (ehdr->e_ident[EI_CLASS] != ELFCLASS64 || ehdr->e_ident[EI_DATA] != ELFDATA2LSB ||
@@ -96,18 +47,19 @@ static int read_header(const struct source *source, Elf64_Ehdr *ehdr)
 			       "%s: neither an executable nor a shared library", source->name);
 	if (ehdr->e_phnum == 0 || ehdr->e_phnum > PHDRS_MAX ||
 	    ehdr->e_phentsize != sizeof(Elf64_Phdr) ||
-	    !in_source(source, ehdr->e_phoff, (uint64_t)ehdr->e_phnum * sizeof(Elf64_Phdr)))
+	    !elf_source_holds(source, ehdr->e_phoff, (uint64_t)ehdr->e_phnum * sizeof(Elf64_Phdr)))
 		return cp_fail(source->err, -EBADMSG, "%s: damaged: no usable program headers",
 			       source->name);
 	return 0;
 }
 
-static int add_segment(struct elf_image *image, const struct source *source, const Elf64_Phdr *phdr)
+static int add_segment(struct elf_image *image, const struct elf_source *source,
+		       const Elf64_Phdr *phdr)
 {
 	/* The upper bound keeps every later sum of two addresses or sizes from wrapping. */
 	const uint64_t max = UINT64_MAX / 4;
 	if (phdr->p_filesz > phdr->p_memsz || phdr->p_vaddr > max || phdr->p_memsz > max ||
-	    !in_source(source, phdr->p_offset, phdr->p_filesz))
+	    !elf_source_holds(source, phdr->p_offset, phdr->p_filesz))
 		return cp_fail(source->err, -EBADMSG,
 			       "%s: damaged: a segment of %llu bytes at offset %llu in a file of "
 			       "%llu",
@@ -128,15 +80,17 @@ static int add_segment(struct elf_image *image, const struct source *source, con
  * Find the build-id in one note segment. A note that overruns the segment ends the search but does
  * not make the binary useless: everything else in it can still be right.
  */
-static int read_notes(struct elf_image *image, const struct source *source, const Elf64_Phdr *phdr)
+static int read_notes(struct elf_image *image, const struct elf_source *source,
+		      const Elf64_Phdr *phdr)
 {
-	if (phdr->p_filesz > NOTES_BYTES_MAX || !in_source(source, phdr->p_offset, phdr->p_filesz))
+	if (phdr->p_filesz > NOTES_BYTES_MAX ||
+	    !elf_source_holds(source, phdr->p_offset, phdr->p_filesz))
 		return cp_fail(source->err, -EBADMSG, "%s: damaged: notes outside the file",
 			       source->name);
 	CP_CLEANUP(cp_free) uint8_t *notes = malloc(phdr->p_filesz + 1);
 	if (!notes)
 		return cp_fail_nomem(source->err);
-	const int ret = source_read(source, phdr->p_offset, notes, phdr->p_filesz);
+	const int ret = elf_source_read(source, phdr->p_offset, notes, phdr->p_filesz);
 	if (ret)
 		return ret;
 	/* Note segments of 8-byte alignment (.note.gnu.property) pad to 8; all others to 4. */
@@ -164,92 +118,7 @@ static int read_notes(struct elf_image *image, const struct source *source, cons
 	return 0;
 }
 
-/* The segment that holds @size bytes of file content at @svma. */
-static const struct elf_segment *segment_of(const struct elf_image *image, uint64_t svma,
-					    uint64_t size)
-{
-	for (size_t i = 0; i < image->n_segments; i++) {
-		const struct elf_segment *s = &image->segments[i];
-		if (svma >= s->svma && svma - s->svma <= s->file_size &&
-		    size <= s->file_size - (svma - s->svma))
-			return s;
-	}
-	return NULL;
-}
-
-static int read_window(const struct source *source, const struct elf_segment *segment,
-		       uint64_t svma, uint64_t size, struct window *out)
-{
-	uint8_t *bytes = malloc(size);
-	if (!bytes)
-		return cp_fail_nomem(source->err);
-	const int ret =
-		source_read(source, segment->file_off + (svma - segment->svma), bytes, size);
-	if (ret) {
-		free(bytes);
-		return ret;
-	}
-	*out = (struct window){.svma = svma, .size = size, .bytes = bytes};
-	return 0;
-}
-
-/*
- * Read .eh_frame: from its start, or the first FDE, to the end of the last FDE. Its size is in no
- * program header, and the segment goes on (lld puts all read-only data there). A CIE lies in front
- * of its FDEs, so the range holds them all.
- */
-static int read_eh_frame(struct elf_image *image, const struct source *source,
-			 uint64_t eh_frame_svma, uint64_t min_fde, uint64_t max_fde)
-{
-	const uint64_t start = eh_frame_svma < min_fde ? eh_frame_svma : min_fde;
-	uint32_t length;
-	const struct elf_segment *segment = segment_of(image, max_fde, sizeof(length));
-	if (!segment || start < segment->svma || start > max_fde)
-		return 0;
-	int ret = source_read(source, segment->file_off + (max_fde - segment->svma), &length,
-			      sizeof(length));
-	if (ret)
-		return ret;
-	/* 0xffffffff announces the 64-bit format, which no compiler emits for .eh_frame. */
-	if (length >= 0xfffffff0)
-		return 0;
-	const uint64_t size = max_fde - start + sizeof(length) + length;
-	if (size > TABLES_BYTES_MAX || !segment_of(image, start, size))
-		return 0;
-	ret = read_window(source, segment, start, size, &image->eh_frame_window);
-	if (ret)
-		return ret;
-	image->has_table = true;
-	return 0;
-}
-
-/*
- * Read the unwind tables. Unusable ones leave the image without (its code then has no unwind
- * information, which every walk through it says): the binary does run, so it is not refused.
- */
-static int read_tables(struct elf_image *image, const struct source *source, const Elf64_Phdr *phdr)
-{
-	const struct elf_segment *segment = segment_of(image, phdr->p_vaddr, phdr->p_filesz);
-	if (!segment || phdr->p_filesz == 0 || phdr->p_filesz > TABLES_BYTES_MAX)
-		return 0;
-	int ret = read_window(source, segment, phdr->p_vaddr, phdr->p_filesz, &image->hdr_window);
-	if (ret)
-		return ret;
-	const struct window *w = &image->hdr_window;
-	struct eh_frame_hdr_layout layout;
-	uint64_t min_fde, max_fde;
-	if (!eh_frame_hdr_decode(w->bytes, w->size, w->svma, &layout) ||
-	    !eh_frame_hdr_fde_range(w->bytes, w->svma, &layout, &min_fde, &max_fde))
-		return 0;
-	image->hdr = (struct elf_eh_frame_hdr){
-		.svma = w->svma,
-		.table_svma = w->svma + layout.table_off,
-		.n_entries = layout.n_entries,
-	};
-	return read_eh_frame(image, source, layout.eh_frame_svma, min_fde, max_fde);
-}
-
-static int read_image(struct elf_image *image, const struct source *source)
+static int read_image(struct elf_image *image, const struct elf_source *source)
 {
 	Elf64_Ehdr ehdr;
 	int ret = read_header(source, &ehdr);
@@ -261,7 +130,7 @@ static int read_image(struct elf_image *image, const struct source *source)
 	image->segments = calloc(ehdr.e_phnum, sizeof(*image->segments));
 	if (!phdrs || !image->segments)
 		return cp_fail_nomem(source->err);
-	ret = source_read(source, ehdr.e_phoff, phdrs, ehdr.e_phnum * sizeof(*phdrs));
+	ret = elf_source_read(source, ehdr.e_phoff, phdrs, ehdr.e_phnum * sizeof(*phdrs));
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < ehdr.e_phnum; i++) {
@@ -273,13 +142,15 @@ static int read_image(struct elf_image *image, const struct source *source)
 			return ret;
 	}
 	/* after the segments, which say where the tables' bytes are */
-	for (size_t i = 0; i < ehdr.e_phnum; i++)
+	const Elf64_Phdr *index = NULL;
+	for (size_t i = 0; i < ehdr.e_phnum && !index; i++)
 		if (phdrs[i].p_type == PT_GNU_EH_FRAME)
-			return read_tables(image, source, &phdrs[i]);
-	return 0;
+			index = &phdrs[i];
+	return elf_tables_read(source, &ehdr, index, image->segments, image->n_segments,
+			       &image->tables);
 }
 
-static int open_source(const struct source *source, struct elf_image **out)
+static int open_source(const struct elf_source *source, struct elf_image **out)
 {
 	struct elf_image *image = calloc(1, sizeof(*image));
 	if (!image)
@@ -295,20 +166,15 @@ static int open_source(const struct source *source, struct elf_image **out)
 
 int elf_image_open_fd(int fd, const char *name, struct elf_image **out, struct cp_err *err)
 {
-	struct stat st;
-	if (fstat(fd, &st) < 0)
-		return cp_fail(err, -errno, "%s: %s", name, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return cp_fail(err, -ENOEXEC, "%s: not a regular file", name);
-	const struct source source = {
-		.fd = fd, .size = (uint64_t)st.st_size, .name = name, .err = err};
-	return open_source(&source, out);
+	struct elf_source source;
+	const int ret = elf_source_of_fd(fd, name, err, &source);
+	return ret ? ret : open_source(&source, out);
 }
 
 int elf_image_open_bytes(const void *bytes, size_t n, const char *name, struct elf_image **out,
 			 struct cp_err *err)
 {
-	const struct source source = {
+	const struct elf_source source = {
 		.fd = -1, .bytes = bytes, .size = n, .name = name, .err = err};
 	return open_source(&source, out);
 }
@@ -318,8 +184,7 @@ void elf_image_destroy(struct elf_image *image)
 	if (!image)
 		return;
 	free(image->segments);
-	free(image->hdr_window.bytes);
-	free(image->eh_frame_window.bytes);
+	elf_tables_deinit(&image->tables);
 	free(image);
 }
 
@@ -383,9 +248,9 @@ const struct elf_segment *elf_image_segment_at(const struct elf_image *image, ui
 
 const uint8_t *elf_image_bytes(const struct elf_image *image, uint64_t svma, uint64_t size)
 {
-	const struct window *const windows[] = {&image->eh_frame_window, &image->hdr_window};
+	const struct elf_window *const windows[] = {&image->tables.eh_frame, &image->tables.index};
 	for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
-		const struct window *w = windows[i];
+		const struct elf_window *w = windows[i];
 		if (svma >= w->svma && svma - w->svma < w->size &&
 		    size <= w->size - (svma - w->svma))
 			return w->bytes + (svma - w->svma);
@@ -393,27 +258,74 @@ const uint8_t *elf_image_bytes(const struct elf_image *image, uint64_t svma, uin
 	return NULL;
 }
 
-const uint8_t *elf_image_eh_frame(const struct elf_image *image, uint64_t *svma, uint64_t *size)
+const uint8_t *elf_image_eh_frame(const struct elf_image *image, uint64_t *svma, uint64_t *size,
+				  bool *is_section)
 {
-	if (!image->has_table)
+	const struct elf_window *w = &image->tables.eh_frame;
+	if (!w->bytes)
 		return NULL;
-	*svma = image->eh_frame_window.svma;
-	*size = image->eh_frame_window.size;
-	return image->eh_frame_window.bytes;
+	*svma = w->svma;
+	*size = w->size;
+	*is_section = image->tables.eh_frame_is_section;
+	return w->bytes;
+}
+
+const uint8_t *elf_image_debug_frame(const struct elf_image *image, uint64_t *size)
+{
+	*size = image->tables.debug_frame.size;
+	return image->tables.debug_frame.bytes;
 }
 
 bool elf_image_eh_frame_hdr(const struct elf_image *image, struct elf_eh_frame_hdr *out)
 {
-	if (!image->has_table)
+	if (!image->tables.has_index)
 		return false;
-	*out = image->hdr;
+	*out = image->tables.hdr;
 	return true;
+}
+
+void elf_image_set_debug_frame(struct elf_image *image, uint8_t *bytes, uint64_t size)
+{
+	free(image->tables.debug_frame.bytes);
+	image->tables.debug_frame = (struct elf_window){.size = size, .bytes = bytes};
+}
+
+void elf_image_set_index(struct elf_image *image, const struct elf_eh_frame_hdr *hdr,
+			 uint8_t *bytes, uint64_t size)
+{
+	elf_tables_deinit(&image->tables);
+	image->tables.has_index = true;
+	image->tables.hdr = *hdr;
+	image->tables.index = (struct elf_window){.svma = hdr->svma, .size = size, .bytes = bytes};
+}
+
+void elf_image_drop_tables(struct elf_image *image)
+{
+	elf_tables_deinit(&image->tables);
+}
+
+int elf_image_read_tables(struct elf_image *image, int fd, const char *name)
+{
+	struct elf_image *again;
+	const int ret = elf_image_open_fd(fd, name, &again, NULL);
+	if (ret)
+		return ret;
+	elf_tables_deinit(&image->tables);
+	image->tables = again->tables;
+	again->tables = (struct elf_tables){.has_index = false};
+	elf_image_destroy(again);
+	return 0;
+}
+
+size_t elf_image_tables_bytes(const struct elf_image *image)
+{
+	return elf_tables_size_bytes(&image->tables);
 }
 
 size_t elf_image_size_bytes(const struct elf_image *image)
 {
 	return sizeof(*image) + image->n_segments * sizeof(*image->segments) +
-	       image->hdr_window.size + image->eh_frame_window.size;
+	       elf_tables_size_bytes(&image->tables);
 }
 
 const char *elf_build_id_hex(const struct elf_build_id *id, char *buf)

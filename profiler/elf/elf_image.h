@@ -3,10 +3,13 @@
  *
  * An image is read with pread into memory of ours, never mapped: a file that somebody truncates
  * while we look at it gives an error, not a SIGBUS. Everything in the file is validated. Only what
- * unwinding needs is read (program headers, notes, .eh_frame and its header, at most 256 MB
- * each); the symbolizer opens its files through libelf.
+ * unwinding needs is read (program headers, notes, and the unwind tables, at most 64 MB each); the
+ * symbolizer opens its files through libelf.
  *
- * Depends on: base, libelf. Threads: an image is immutable after opening.
+ * The tables are what is large; once rows are compiled of them they can be dropped, and read again.
+ *
+ * Depends on: base, zlib. Threads: one at a time; what is known of an image never changes, but
+ * its tables come and go.
  */
 #ifndef CPROF_ELF_ELF_IMAGE_H
 #define CPROF_ELF_ELF_IMAGE_H
@@ -74,12 +77,17 @@ const struct elf_segment *elf_image_segment_at(const struct elf_image *image, ui
 const uint8_t *elf_image_bytes(const struct elf_image *image, uint64_t svma, uint64_t size);
 
 /**
- * The bytes of .eh_frame, from its start or the first FDE that the index names to the end of the
- * last; what lies between may be hostile.
+ * The bytes of .eh_frame; what lies between may be hostile.
  *
- * Return: a borrowed pointer, @svma and @size set; NULL when the image has no usable table.
+ * @is_section: set to true when they are the section as its header states it; else they reach from
+ *              its start or the first FDE that the index names to the end of the last
+ * Return: a borrowed pointer, @svma and @size set; NULL when the image has none that is usable.
  */
-const uint8_t *elf_image_eh_frame(const struct elf_image *image, uint64_t *svma, uint64_t *size);
+const uint8_t *elf_image_eh_frame(const struct elf_image *image, uint64_t *svma, uint64_t *size,
+				  bool *is_section);
+
+/** The bytes of .debug_frame, inflated. Return: borrowed; NULL: none. */
+const uint8_t *elf_image_debug_frame(const struct elf_image *image, uint64_t *size);
 
 /* The binary search table of PT_GNU_EH_FRAME, as libunwind's remote tables want it. */
 struct elf_eh_frame_hdr {
@@ -94,7 +102,35 @@ struct elf_eh_frame_hdr {
  */
 bool elf_image_eh_frame_hdr(const struct elf_image *image, struct elf_eh_frame_hdr *out);
 
-/** Memory the image holds. */
+/**
+ * Give the image the .debug_frame of a separate debug file.
+ *
+ * @bytes: of malloc(); now the image's
+ */
+void elf_image_set_debug_frame(struct elf_image *image, uint8_t *bytes, uint64_t size);
+
+/**
+ * Replace the tables by an index with its .eh_frame in one piece, made by the caller.
+ *
+ * @bytes: of malloc(), at hdr->svma; now the image's
+ */
+void elf_image_set_index(struct elf_image *image, const struct elf_eh_frame_hdr *hdr,
+			 uint8_t *bytes, uint64_t size);
+
+/** Free the bytes of all tables. */
+void elf_image_drop_tables(struct elf_image *image);
+
+/**
+ * Read the tables again, from the file that the image was read from.
+ *
+ * Return: 0; as elf_image_open_fd(), the image then is as before.
+ */
+int elf_image_read_tables(struct elf_image *image, int fd, const char *name);
+
+/** Memory the tables' bytes take. */
+size_t elf_image_tables_bytes(const struct elf_image *image);
+
+/** Memory the image holds, with its tables. */
 size_t elf_image_size_bytes(const struct elf_image *image);
 
 /** Lower-case hex of a build-id into @buf of 2 * ELF_BUILD_ID_MAX + 1; "" when it has none. */

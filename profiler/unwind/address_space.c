@@ -29,10 +29,16 @@ int address_space_create(struct image_store *store, pid_t pid, struct address_sp
 	return 0;
 }
 
-static void free_mappings(struct mapping *mappings, size_t n)
+static void drop_mapping(struct image_store *store, struct mapping *mapping)
+{
+	image_store_release(store, mapping->image);
+	free(mapping->path);
+}
+
+static void free_mappings(struct image_store *store, struct mapping *mappings, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		free(mappings[i].path);
+		drop_mapping(store, &mappings[i]);
 	free(mappings);
 }
 
@@ -40,7 +46,7 @@ void address_space_destroy(struct address_space *space)
 {
 	if (!space)
 		return;
-	free_mappings(space->mappings, space->n);
+	free_mappings(space->store, space->mappings, space->n);
 	free(space);
 }
 
@@ -64,6 +70,7 @@ int address_space_fork(const struct address_space *parent, pid_t pid, struct add
 			address_space_destroy(child);
 			return -ENOMEM;
 		}
+		image_store_hold(parent->store, mapping->image);
 	}
 	*out = child;
 	return 0;
@@ -71,7 +78,7 @@ int address_space_fork(const struct address_space *parent, pid_t pid, struct add
 
 void address_space_clear(struct address_space *space)
 {
-	free_mappings(space->mappings, space->n);
+	free_mappings(space->store, space->mappings, space->n);
 	space->mappings = NULL;
 	space->n = space->cap = 0;
 	space->generation++;
@@ -122,6 +129,7 @@ static size_t carve(struct address_space *space, size_t at, uint64_t start, uint
 			tail.path = strdup(tail.path);
 			if (!tail.path)
 				return SIZE_MAX;
+			image_store_hold(space->store, tail.image);
 			cut_front(&tail, end);
 			memmove(first + 2, first + 1, (space->n - at - 1) * sizeof(*first));
 			first[1] = tail;
@@ -132,7 +140,7 @@ static size_t carve(struct address_space *space, size_t at, uint64_t start, uint
 	}
 	size_t covered_end = at;
 	while (covered_end < space->n && space->mappings[covered_end].avma_end <= end)
-		free(space->mappings[covered_end++].path);
+		drop_mapping(space->store, &space->mappings[covered_end++]);
 	memmove(&space->mappings[at], &space->mappings[covered_end],
 		(space->n - covered_end) * sizeof(*space->mappings));
 	space->n -= covered_end - at;
@@ -258,6 +266,7 @@ static bool inherit(struct address_space *fresh, const struct address_space *old
 		*mapping = old->mappings[at];
 		mapping->path = path;
 		mapping->deleted = deleted;
+		image_store_hold(fresh->store, mapping->image);
 		n_same++;
 	}
 	return n_same == old->n;
@@ -273,12 +282,12 @@ int address_space_read_proc(struct address_space *space, struct cp_err *err)
 	struct address_space fresh = {.store = space->store, .pid = space->pid};
 	const int ret = read_lines(&fresh, file, err);
 	if (ret) {
-		free_mappings(fresh.mappings, fresh.n);
+		free_mappings(fresh.store, fresh.mappings, fresh.n);
 		return ret;
 	}
 	if (!inherit(&fresh, space))
 		space->generation++;
-	free_mappings(space->mappings, space->n);
+	free_mappings(space->store, space->mappings, space->n);
 	space->mappings = fresh.mappings;
 	space->n = fresh.n;
 	space->cap = fresh.cap;
@@ -319,11 +328,12 @@ static void resolve(struct address_space *space, struct mapping *mapping)
 	mapping->bias = mapping_is_anonymous(mapping) ? 0 : mapping->avma_start - mapping->file_off;
 	if (!mapping->image)
 		return;
+	image_store_hold(space->store, mapping->image);
 	mapping->segment = pick_segment(mapping, mapping->image);
 	if (!mapping->segment)
 		return;
 	mapping->bias = bias_of(mapping, mapping->segment);
-	mapping->rows = image_store_rows(space->store, mapping->image);
+	mapping->rows = image_store_rows(space->store, space->pid, mapping);
 }
 
 struct mapping *address_space_find(struct address_space *space, uint64_t avma)
@@ -349,6 +359,11 @@ bool address_space_code(struct address_space *space, uint64_t avma, void *out, s
 		return false;
 	return image_store_code(space->store, space->pid, mapping,
 				mapping->file_off + (avma - mapping->avma_start), out, n);
+}
+
+bool address_space_index(struct address_space *space, const struct mapping *mapping)
+{
+	return image_store_index(space->store, space->pid, mapping);
 }
 
 size_t address_space_count(const struct address_space *space)

@@ -3,7 +3,7 @@
  *
  * A mapping knows its binary, so that an address in the process (avma) becomes an address in the
  * file (svma = avma - bias). Binaries are opened on the first look-up, shared between processes
- * through an image_store, and kept for as long as the store lives.
+ * through an image_store, and kept for as long as somebody has them mapped.
  *
  * Depends on: base, elf. Threads: one at a time.
  */
@@ -25,8 +25,11 @@ struct image_store;
 int image_store_create(struct image_store **out);
 void image_store_destroy(struct image_store *store);
 
-/** Memory held by all images. */
+/** Memory held by all images: their unwind tables, and the rows compiled of them. */
 size_t image_store_size_bytes(const struct image_store *store);
+
+/** Binaries whose tables were not compiled for want of memory. */
+size_t image_store_skipped(const struct image_store *store);
 
 enum mapping_kind {
 	MAPPING_FILE,
@@ -106,6 +109,9 @@ struct mapping *address_space_find(struct address_space *space, uint64_t avma);
  * Return: false when not all of [@avma, @avma + @n) can be had: JIT code, a file that is gone.
  */
 bool address_space_code(struct address_space *space, uint64_t avma, void *out, size_t n);
+
+/** As image_store_index(), for a mapping that address_space_find() gave. */
+bool address_space_index(struct address_space *space, const struct mapping *mapping);
 
 size_t address_space_count(const struct address_space *space);
 

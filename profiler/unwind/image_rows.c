@@ -30,24 +30,74 @@ static uint64_t base_svma(const struct elf_image *image)
 	return n ? base : 0;
 }
 
-static enum cfi_status compile(const struct elf_image *image, struct image_rows *rows)
+static enum cfi_status run_eh_frame(struct cfi_build *build, const struct elf_image *image)
 {
 	struct elf_eh_frame_hdr hdr;
+	bool is_section;
 	uint64_t svma, size;
-	const uint8_t *bytes = elf_image_eh_frame(image, &svma, &size);
-	if (!bytes || !elf_image_eh_frame_hdr(image, &hdr))
-		return CFI_OK;
-	const uint8_t *table = elf_image_bytes(image, hdr.table_svma, hdr.n_entries * 8);
-	if (!table)
+	const uint8_t *bytes = elf_image_eh_frame(image, &svma, &size, &is_section);
+	if (!bytes)
 		return CFI_OK;
 	const struct cfi_section section = {.bytes = bytes, .n = size, .svma = svma};
+	/* all of it, rather than what the index names: an index may leave functions out */
+	if (is_section)
+		return cfi_build_section(build, &section);
+	if (!elf_image_eh_frame_hdr(image, &hdr))
+		return CFI_OK;
+	const uint8_t *table = elf_image_bytes(image, hdr.table_svma, hdr.n_entries * 8);
+	return table ? cfi_build_search_table(build, &section, table, hdr.n_entries, hdr.svma)
+		     : CFI_OK;
+}
+
+static enum cfi_status run_debug_frame(struct cfi_build *build, const struct elf_image *image)
+{
+	uint64_t size;
+	const uint8_t *bytes = elf_image_debug_frame(image, &size);
+	const struct cfi_section section = {.bytes = bytes, .n = size, .debug_frame = true};
+	return bytes ? cfi_build_section(build, &section) : CFI_OK;
+}
+
+enum cfi_status image_rows_visit(const struct elf_image *image, image_rows_visit_fn *visit,
+				 void *ctx)
+{
+	struct cfi_build build = {.resize = resize, .visit = visit, .ctx = ctx};
+	enum cfi_status status = run_eh_frame(&build, image);
+	return status == CFI_OK ? run_debug_frame(&build, image) : status;
+}
+
+typedef enum cfi_status run_fn(struct cfi_build *build, const struct elf_image *image);
+
+static enum cfi_status make_table(run_fn *run, const struct elf_image *image,
+				  struct cfi_table *table, size_t *n_bytes)
+{
 	struct cfi_build build = {.resize = resize};
-	enum cfi_status status =
-		cfi_build_search_table(&build, &section, table, hdr.n_entries, hdr.svma);
+	enum cfi_status status = run(&build, image);
 	if (status == CFI_OK)
-		status = cfi_build_finish(&build, base_svma(image), &rows->table, &rows->n_bytes);
+		status = cfi_build_finish(&build, base_svma(image), table, n_bytes);
 	cfi_build_release(&build);
 	return status;
+}
+
+static enum cfi_status compile(const struct elf_image *image, struct image_rows *rows)
+{
+	struct cfi_build build = {.resize = resize};
+	struct cfi_table more = {.n = 0};
+	size_t more_bytes, size;
+	enum cfi_status status = make_table(run_eh_frame, image, &rows->table, &rows->n_bytes);
+	if (status != CFI_OK || !elf_image_debug_frame(image, &size))
+		return status;
+	status = make_table(run_debug_frame, image, &more, &more_bytes);
+	struct cfi_table merged;
+	size_t merged_bytes;
+	if (status == CFI_OK)
+		status = cfi_table_merge(&build, &rows->table, &more, &merged, &merged_bytes);
+	free((void *)more.rows);
+	if (status != CFI_OK)
+		return status;
+	free((void *)rows->table.rows);
+	rows->table = merged;
+	rows->n_bytes = merged_bytes;
+	return CFI_OK;
 }
 
 int image_rows_create(const struct elf_image *image, struct image_rows **out)
@@ -74,6 +124,17 @@ void image_rows_destroy(struct image_rows *rows)
 const struct cfi_table *image_rows_table(const struct image_rows *rows)
 {
 	return &rows->table;
+}
+
+bool image_rows_cover(const struct image_rows *rows, const struct elf_image *image)
+{
+	size_t n;
+	uint64_t code_bytes = 0;
+	const struct elf_segment *segments = elf_image_segments(image, &n);
+	for (size_t i = 0; i < n; i++)
+		if (segments[i].exec)
+			code_bytes += segments[i].file_size;
+	return cfi_table_covered_bytes(&rows->table) >= code_bytes / 2;
 }
 
 size_t image_rows_size_bytes(const struct image_rows *rows)

@@ -1,5 +1,6 @@
 /*
- * image_rows.h - the unwind rows of one binary, compiled from its .eh_frame.
+ * image_rows.h - the unwind rows of one binary, compiled from its .eh_frame, and for code that this
+ * says nothing about from its .debug_frame.
  *
  * Depends on: elf, rows. Threads: immutable once made.
  */
@@ -16,6 +17,18 @@ int image_rows_create(const struct elf_image *image, struct image_rows **out);
 void image_rows_destroy(struct image_rows *rows);
 
 const struct cfi_table *image_rows_table(const struct image_rows *rows);
+
+/**
+ * True when the rows say something about at least half of the code. Compilers describe all or
+ * none of it; what is always there are the few functions of the C library's start files.
+ */
+bool image_rows_cover(const struct image_rows *rows, const struct elf_image *image);
+
+typedef enum cfi_status image_rows_visit_fn(void *ctx, const struct cfi_fde *fde);
+
+/** Call @visit for each function that the image's tables describe, .eh_frame's first. */
+enum cfi_status image_rows_visit(const struct elf_image *image, image_rows_visit_fn *visit,
+				 void *ctx);
 
 /** Memory held. */
 size_t image_rows_size_bytes(const struct image_rows *rows);

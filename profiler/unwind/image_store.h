@@ -4,6 +4,9 @@
  * A binary is known by (device, inode, modification time, size) of the file that was opened: a
  * file rewritten in place is another one. What turned out not to be ELF is remembered as well.
  *
+ * Memory is bounded: a binary without users may be forgotten, and read again should it come back;
+ * beyond the limit nothing more is compiled, which is counted.
+ *
  * Depends on: base, elf, address_space.h. Threads: one at a time.
  */
 #ifndef CPROF_UNWIND_IMAGE_STORE_H
@@ -15,18 +18,34 @@
 /**
  * The binary behind a mapping of process @pid.
  *
- * Return: borrowed, lives as long as the store; NULL when there is none, or it cannot be read.
+ * Return: borrowed, until the next call unless it is held; NULL when there is none, or it cannot be
+ *         read.
  */
 const struct elf_image *image_store_get(struct image_store *store, pid_t pid,
 					const struct mapping *mapping);
 
+/** Keep an image; each hold needs a release. NULL is accepted. */
+void image_store_hold(struct image_store *store, const struct elf_image *image);
+void image_store_release(struct image_store *store, const struct elf_image *image);
+
 /**
- * The compiled unwind rows of a binary that image_store_get() gave; compiled at the first call.
+ * The compiled unwind rows of a mapping's binary, which is held; compiled at the first call.
  *
- * Return: borrowed, lives as long as the store; empty when the binary has no usable tables; NULL
- *         when out of memory.
+ * Return: borrowed, lives as long as the image; empty when the binary has no usable tables; NULL
+ *         when out of memory, or beyond the limit.
  */
-const struct cfi_table *image_store_rows(struct image_store *store, const struct elf_image *image);
+const struct cfi_table *image_store_rows(struct image_store *store, pid_t pid,
+					 const struct mapping *mapping);
+
+/**
+ * Have the tables of a mapping's binary at hand for libunwind: with an index of all its functions.
+ *
+ * Return: false when there are none, or they cannot be read any more.
+ */
+bool image_store_index(struct image_store *store, pid_t pid, const struct mapping *mapping);
+
+/** Bound the memory of all rows and tables; for tests. */
+void image_store_set_limit(struct image_store *store, size_t bytes_max);
 
 /**
  * Bytes of the file behind a mapping whose image image_store_get() gave: its code.

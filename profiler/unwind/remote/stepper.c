@@ -279,7 +279,8 @@ static uint32_t look_up(struct stepper *s, uint64_t avma, bool *signal_frame)
 	if (!mapping)
 		return RULE_ID_NO_MAP;
 	struct eh_frame_entry entry;
-	if (!mapping->image || !eh_frame_search(mapping->image, avma - mapping->bias, &entry))
+	if (!mapping->image || !address_space_index(s->space, mapping) ||
+	    !eh_frame_search(mapping->image, avma - mapping->bias, &entry))
 		return RULE_ID_NO_CFI;
 	const struct rule_function *function =
 		rule_cache_function(&s->cache, entry.svma + mapping->bias);

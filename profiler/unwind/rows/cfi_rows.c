@@ -1,24 +1,9 @@
 /*
- * cfi_rows.c - read .eh_frame (LSB, "Exception Frames") and .debug_frame (DWARF 5, section 6.4.1),
- * and make the sorted table.
+ * cfi_rows.c - read .eh_frame (LSB, "Exception Frames") and .debug_frame (DWARF 5, section 6.4.1).
  */
 #include "cfi_rows.h"
 
 #include "cfi_internal.h"
-
-cfi_rule cfi_table_find(const struct cfi_table *table, uint64_t svma)
-{
-	uint64_t pc = svma - table->base_svma;
-	if (svma < table->base_svma || pc > UINT32_MAX || !table->n || pc < table->rows[0].pc)
-		return CFI_NONE;
-	size_t low = 0, n = table->n;
-	while (n > 1) {
-		size_t half = n / 2;
-		low = table->rows[low + half].pc <= pc ? low + half : low;
-		n -= half;
-	}
-	return table->rows[low].rule;
-}
 
 /* Room for one more element in one of the build's arrays. */
 static bool reserve(struct cfi_build *build, void **items, size_t n, size_t *cap, size_t size)
@@ -215,6 +200,23 @@ static bool next_entry(struct cfi_cursor *c, const struct cfi_section *section, 
 	return true;
 }
 
+static enum cfi_status visit_fde(struct cfi_build *build, const struct cfi_cie *cie, uint64_t start,
+				 uint64_t end, struct cfi_cursor instructions)
+{
+	const struct cfi_fde fde = {
+		.start = start,
+		.end = end,
+		.code_align = cie->code_align,
+		.data_align = cie->data_align,
+		.signal = cie->signal,
+		.cie_bytes = cie->instructions.at,
+		.n_cie_bytes = (size_t)(cie->instructions.end - cie->instructions.at),
+		.bytes = instructions.at,
+		.n_bytes = (size_t)(instructions.end - instructions.at),
+	};
+	return build->visit(build->ctx, &fde);
+}
+
 static enum cfi_status build_fde(struct cfi_build *build, const struct cfi_section *section,
 				 const struct cfi_cie *cie, struct cfi_cursor c)
 {
@@ -229,6 +231,8 @@ static enum cfi_status build_fde(struct cfi_build *build, const struct cfi_secti
 	/* a function that the linker dropped leaves an empty range, or one at address 0 */
 	if (size == 0 || (section->debug_frame && start == 0))
 		return CFI_OK;
+	if (build->visit)
+		return visit_fde(build, cie, start, start + size, c);
 	void *spans = build->spans;
 	if (!reserve(build, &spans, build->n_spans, &build->cap_spans, sizeof(*build->spans)))
 		return CFI_NO_MEMORY;
@@ -337,86 +341,6 @@ enum cfi_status cfi_build_search_table(struct cfi_build *build, const struct cfi
 		if (status != CFI_OK)
 			return status;
 	}
-	return CFI_OK;
-}
-
-static bool before(const struct cfi_span *a, const struct cfi_span *b)
-{
-	return a->start < b->start || (a->start == b->start && a->end < b->end);
-}
-
-static void sift_down(struct cfi_span *spans, size_t root, size_t n)
-{
-	for (;;) {
-		size_t child = 2 * root + 1;
-		if (child >= n)
-			return;
-		if (child + 1 < n && before(&spans[child], &spans[child + 1]))
-			child++;
-		if (!before(&spans[root], &spans[child]))
-			return;
-		struct cfi_span swap = spans[root];
-		spans[root] = spans[child];
-		spans[child] = swap;
-		root = child;
-	}
-}
-
-/* Heap sort: glibc's qsort() allocates. Linkers mostly write the entries in order already. */
-static void sort_spans(struct cfi_span *spans, size_t n)
-{
-	size_t i = 1;
-	while (i < n && !before(&spans[i], &spans[i - 1]))
-		i++;
-	if (i >= n)
-		return;
-	for (size_t root = n / 2; root-- > 0;)
-		sift_down(spans, root, n);
-	for (size_t end = n; end-- > 1;) {
-		struct cfi_span swap = spans[0];
-		spans[0] = spans[end];
-		spans[end] = swap;
-		sift_down(spans, 0, end);
-	}
-}
-
-static void put(struct cfi_row *rows, size_t *n, uint64_t pc, cfi_rule rule)
-{
-	if (*n && rows[*n - 1].pc == pc)
-		--*n; /* an empty range before it */
-	if (*n && rows[*n - 1].rule == rule)
-		return;
-	rows[(*n)++] = (struct cfi_row){(uint32_t)pc, rule};
-}
-
-enum cfi_status cfi_build_finish(struct cfi_build *build, uint64_t base_svma, struct cfi_table *out,
-				 size_t *n_bytes)
-{
-	sort_spans(build->spans, build->n_spans);
-	/* at most one gap row a span */
-	size_t bytes = (build->n_rows + build->n_spans + 1) * sizeof(struct cfi_row);
-	struct cfi_row *rows = build->resize(build->ctx, NULL, 0, bytes);
-	if (!rows)
-		return CFI_NO_MEMORY;
-	size_t n = 0;
-	for (size_t i = 0; i < build->n_spans; i++) {
-		const struct cfi_span *span = &build->spans[i];
-		if (span->start < base_svma || span->end - base_svma > UINT32_MAX) {
-			build->counts.bad++;
-			continue;
-		}
-		uint64_t next = i + 1 < build->n_spans ? build->spans[i + 1].start : UINT64_MAX;
-		uint64_t end = span->end < next ? span->end : next;
-		for (uint32_t r = 0; r < span->n_rows; r++) {
-			const struct cfi_row *row = &build->rows[span->first_row + r];
-			if (span->start + row->pc < end)
-				put(rows, &n, span->start + row->pc - base_svma, row->rule);
-		}
-		if (end < next && span->start < end)
-			put(rows, &n, end - base_svma, CFI_NONE);
-	}
-	*n_bytes = bytes;
-	*out = (struct cfi_table){base_svma, rows, n};
 	return CFI_OK;
 }
 

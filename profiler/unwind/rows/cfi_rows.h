@@ -104,6 +104,18 @@ struct cfi_counts {
 	size_t unsupported; /* rows that could not express their rule */
 };
 
+enum cfi_status { CFI_OK, CFI_NO_MEMORY };
+
+/* One FDE as it is written: programs of call frame instructions, and what they are relative to. */
+struct cfi_fde {
+	uint64_t start, end; /* svma of the code */
+	uint64_t code_align;
+	int64_t data_align;
+	bool signal;
+	const uint8_t *cie_bytes, *bytes; /* the CIE's program and its own; borrowed */
+	size_t n_cie_bytes, n_bytes;
+};
+
 /*
  * Scratch and result, in memory that @resize gives. All zero but for @resize and @ctx at the
  * start; several sections may be compiled into one, then cfi_build_finish() once.
@@ -111,6 +123,8 @@ struct cfi_counts {
 struct cfi_build {
 	/** Like realloc(); NULL = out of memory, the old block stays. */
 	void *(*resize)(void *ctx, void *block, size_t old_bytes, size_t new_bytes);
+	/** When set: called for each FDE instead of running its program. */
+	enum cfi_status (*visit)(void *ctx, const struct cfi_fde *fde);
 	void *ctx;
 	struct cfi_row *rows;
 	size_t n_rows, cap_rows;
@@ -118,8 +132,6 @@ struct cfi_build {
 	size_t n_spans, cap_spans;
 	struct cfi_counts counts;
 };
-
-enum cfi_status { CFI_OK, CFI_NO_MEMORY };
 
 /**
  * Run the CFI programs of a section.
@@ -148,6 +160,19 @@ enum cfi_status cfi_build_search_table(struct cfi_build *build, const struct cfi
  */
 enum cfi_status cfi_build_finish(struct cfi_build *build, uint64_t base_svma, struct cfi_table *out,
 				 size_t *n_bytes);
+
+/**
+ * One table of two: the rows of @first, and where it says nothing (CFI_NONE), those of @second.
+ *
+ * @first, @second: with the same base
+ * @out: as of cfi_build_finish(); @first and @second stay as they are
+ */
+enum cfi_status cfi_table_merge(struct cfi_build *build, const struct cfi_table *first,
+				const struct cfi_table *second, struct cfi_table *out,
+				size_t *n_bytes);
+
+/** Bytes of code that the table has rules for. */
+uint64_t cfi_table_covered_bytes(const struct cfi_table *table);
 
 /** Release a build's arrays. */
 void cfi_build_release(struct cfi_build *build);
