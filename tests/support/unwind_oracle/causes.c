@@ -1,0 +1,162 @@
+#include "causes.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum { RED_ZONE_BYTES = 128, CALL_BYTES_MAX = 7 };
+
+static bool rows_end_there(const struct difference *d)
+{
+	return d->common == d->answers->rows.n;
+}
+
+static bool libdw_ends_there(const struct difference *d)
+{
+	return d->common == d->answers->libdw.n;
+}
+
+static bool rule_uses_rbp(cfi_rule rule)
+{
+	const enum cfi_kind kind = cfi_rule_kind(rule);
+	return kind == CFI_RBP || kind == CFI_DEREF_RBP || kind == CFI_NONE;
+}
+
+/*
+ * Between "pop %rbp" and "ret" compilers leave the register's rule as it was: in a slot that now
+ * lies below the stack pointer, and outside of every copy. libdw then has no rbp in the callers
+ * and ends at the first one that needs it; the walks of cprof take it from the register.
+ */
+static bool popped_register(const struct difference *d)
+{
+	const struct libdw_result *libdw = &d->answers->libdw;
+	return libdw_ends_there(d) && libdw->missed && libdw->missed_avma < d->sample->stack.sp &&
+	       d->sample->stack.sp - libdw->missed_avma <= RED_ZONE_BYTES && rule_uses_rbp(d->rule);
+}
+
+/* Where no table covers the code, libdw takes rbp for a frame pointer without a check. */
+static bool guess_without_cfi(const struct difference *d)
+{
+	return !d->libdw_has_cfi && cfi_rule_kind(d->rule) == CFI_NONE && !libdw_ends_there(d);
+}
+
+/* libdw's x86-64 fallback ends where rbp does not lead outward, and knows no code without file. */
+static bool no_guess_without_cfi(const struct difference *d)
+{
+	return !d->libdw_has_cfi && cfi_rule_kind(d->rule) == CFI_NONE && libdw_ends_there(d);
+}
+
+/* The outermost frame is known by its return address of 0, or by argc and argv above it. */
+static bool past_the_root(const struct difference *d)
+{
+	return rows_end_there(d) && d->answers->rows.stop == CP_STOP_END;
+}
+
+/* libdw lists a return address that is in no code, as its last frame. */
+static bool address_in_no_code(const struct difference *d)
+{
+	const struct libdw_result *libdw = &d->answers->libdw;
+	const enum cp_stop stop = d->answers->rows.stop;
+	return rows_end_there(d) && (stop == CP_STOP_NO_MAP || stop == CP_STOP_BAD_RA) &&
+	       libdw->n == d->common + 1 &&
+	       !address_space_find(d->ways->space, libdw->pcs[d->common]);
+}
+
+/* A register that the copy ends before is left unset by libdw; what needs no such register goes
+ * on. */
+static bool beyond_the_copy(const struct difference *d)
+{
+	return rows_end_there(d) && d->answers->rows.stop == CP_STOP_TRUNCATED &&
+	       d->answers->libdw.missed;
+}
+
+const struct cause causes[] = {
+	{"libdw loses rbp in an epilogue", popped_register},
+	{"libdw guesses by rbp where no table covers the code", guess_without_cfi},
+	{"libdw has no frame pointer step where no table covers the code", no_guess_without_cfi},
+	{"libdw goes on past the thread's root", past_the_root},
+	{"libdw lists an address in no code as a frame", address_in_no_code},
+	{"libdw goes on without a register beyond the copy", beyond_the_copy},
+	{NULL, NULL},
+};
+
+void difference_init(const struct three_ways *ways, const struct capture_sample *sample,
+		     const struct three_answers *answers, struct difference *out)
+{
+	*out = (struct difference){.ways = ways, .sample = sample, .answers = answers};
+	out->common = three_ways_common(answers->rows.pcs, answers->rows.n, answers->libdw.pcs,
+					answers->libdw.n);
+	if (out->common == 0)
+		return;
+	out->at = answers->rows.pcs[out->common - 1];
+	const struct mapping *mapping = address_space_find(ways->space, out->at);
+	if (mapping && mapping->rows)
+		out->rule = cfi_table_find(mapping->rows, out->at - mapping->bias);
+	out->libdw_has_cfi = libdw_walker_has_cfi(ways->libdw, out->at);
+}
+
+size_t cause_of(const struct difference *difference)
+{
+	size_t i = 0;
+	while (causes[i].name && !causes[i].holds(difference))
+		i++;
+	return i;
+}
+
+/* call rel32, and call r/m64 in the lengths that its addressing modes have (with or without REX) */
+bool follows_a_call(int mem_fd, uint64_t lookup)
+{
+	uint8_t code[CALL_BYTES_MAX + 1]; /* ends with the byte at lookup */
+	if (pread(mem_fd, code, sizeof(code), (off_t)(lookup + 1 - sizeof(code))) != sizeof(code))
+		return false;
+	const uint8_t *end = code + sizeof(code);
+	if (end[-5] == 0xe8)
+		return true;
+	for (int length = 2; length <= CALL_BYTES_MAX; length++)
+		if (end[-length] == 0xff && (end[-length + 1] & 0x38) == 0x10)
+			return true;
+	return false;
+}
+
+static bool all_called(int mem_fd, const uint64_t *pcs, size_t from, size_t n)
+{
+	for (size_t i = from; i < n; i++)
+		if (!follows_a_call(mem_fd, pcs[i]))
+			return false;
+	return true;
+}
+
+/* The call before a frame is a direct one, of the function that holds its callee's address. */
+static bool calls_callee(struct libdw_walker *libdw, int mem_fd, uint64_t lookup, uint64_t callee)
+{
+	uint8_t call[5];
+	int32_t distance;
+	uint64_t target_off, callee_off;
+	if (pread(mem_fd, call, sizeof(call), (off_t)(lookup - 4)) != sizeof(call) ||
+	    call[0] != 0xe8)
+		return false;
+	memcpy(&distance, call + 1, sizeof(distance));
+	const uint64_t target = lookup + 1 + (uint64_t)(int64_t)distance;
+	const char *name = libdw_walker_symbol(libdw, target, &target_off);
+	const char *callee_name = libdw_walker_symbol(libdw, callee, &callee_off);
+	return name && callee_name && target - target_off == callee - callee_off;
+}
+
+enum verdict verdict_of(const struct difference *d, int mem_fd)
+{
+	const struct unwind_result *rows = &d->answers->rows;
+	const struct libdw_result *libdw = &d->answers->libdw;
+	if (d->common == 0)
+		return VERDICT_OPEN;
+	const bool rows_called = all_called(mem_fd, rows->pcs, d->common, rows->n);
+	const bool libdw_called = all_called(mem_fd, libdw->pcs, d->common, libdw->n);
+	const bool rows_proved = d->common < rows->n &&
+				 calls_callee(d->ways->libdw, mem_fd, rows->pcs[d->common], d->at);
+	const bool libdw_proved =
+		d->common < libdw->n &&
+		calls_callee(d->ways->libdw, mem_fd, libdw->pcs[d->common], d->at);
+	if (libdw_called && ((libdw_proved && !rows_proved) || !rows_called))
+		return libdw->n > d->common ? VERDICT_ROWS_WRONG : VERDICT_OPEN;
+	if (rows_called && ((rows_proved && !libdw_proved) || !libdw_called))
+		return VERDICT_ROWS_RIGHT;
+	return VERDICT_OPEN;
+}
