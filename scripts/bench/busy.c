@@ -2,10 +2,11 @@
  * busy.c - the target of scripts/bench/record: threads that do countable work at the bottom of
  * stacks of a given depth, with an inlined function at the leaf.
  *
- *     busy SECONDS THREADS DEPTH
+ *     busy SECONDS THREADS DEPTH [IDLE]
  *
- * Prints "ready" when the threads run, and at the end the work units done. A unit costs the same
- * whatever the profiler does, so units per second with and without one are the slowdown.
+ * IDLE more threads wake fifty times a second, do next to nothing and sleep again. Prints "ready"
+ * when the threads run, and at the end the work units done. A unit costs the same whatever the
+ * profiler does, so units per second with and without one are the slowdown.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -68,10 +69,34 @@ static void *run(void *arg)
 	return NULL;
 }
 
+static void *idle(void *arg)
+{
+	const struct timespec pause = {.tv_nsec = 20000000};
+	uint64_t state = 1;
+	(void)arg;
+	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
+		state = unit(state);
+		nanosleep(&pause, NULL);
+	}
+	return (void *)(uintptr_t)(state & 1);
+}
+
+static bool start_idle(size_t n)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	if (pthread_attr_init(&attr) || pthread_attr_setstacksize(&attr, 64 << 10) ||
+	    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED))
+		return false;
+	while (n > 0 && pthread_create(&thread, &attr, idle, NULL) == 0)
+		n--;
+	return n == 0;
+}
+
 int main(int argc, char **argv)
 {
-	if (argc != 4) {
-		fprintf(stderr, "usage: busy SECONDS THREADS DEPTH\n");
+	if (argc != 4 && argc != 5) {
+		fprintf(stderr, "usage: busy SECONDS THREADS DEPTH [IDLE]\n");
 		return 2;
 	}
 	double seconds = strtod(argv[1], NULL);
@@ -85,6 +110,8 @@ int main(int argc, char **argv)
 		if (pthread_create(&workers[i].thread, NULL, run, &workers[i]))
 			return 1;
 	}
+	if (argc == 5 && !start_idle(strtoul(argv[4], NULL, 10)))
+		return 1;
 	printf("ready\n");
 	fflush(stdout);
 	struct timespec wait = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
