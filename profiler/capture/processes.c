@@ -273,6 +273,14 @@ int processes_exec(struct processes *processes, pid_t pid, const char *name, per
 	return 0;
 }
 
+void processes_forget_labels(struct processes *processes)
+{
+	for (size_t i = 0; i < PROCESSES_BUCKETS; i++) {
+		for (struct thread *thread = processes->by_tid[i]; thread; thread = thread->next)
+			thread->label = 0;
+	}
+}
+
 /* Those whose EXIT is not to be waited for any more. */
 static void look_for_ended(struct processes *processes, bool all)
 {

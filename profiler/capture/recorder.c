@@ -157,6 +157,16 @@ static void report_progress(struct recorder *r, uint64_t now_ns)
 	r->s.options->progress(r->s.options->progress_ctx, &progress);
 }
 
+/* The samples are in the file. The threads they were of may be gone for good, thousands of them. */
+static void forget_threads(struct recorder *r)
+{
+	enum { THREADS_MANY = 4096 };
+	if (r->s.file.profile->n_threads < THREADS_MANY)
+		return;
+	profile_clear_threads(r->s.file.profile);
+	processes_forget_labels(r->s.processes);
+}
+
 /* What is due by the clock. */
 static int tick(struct recorder *r, struct cp_err *err)
 {
@@ -173,6 +183,7 @@ static int tick(struct recorder *r, struct cp_err *err)
 	if (code < 0)
 		return code;
 	recording_file_bound(&r->s.file, &r->s.sink.quantum_ns);
+	forget_threads(r);
 	processes_sweep(r->s.processes, r->s.dispatch.lost_since_sweep);
 	r->s.dispatch.lost_since_sweep = false;
 	return 0;

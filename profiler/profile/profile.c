@@ -256,6 +256,13 @@ void profile_clear_samples(struct profile *profile)
 	stack_store_clear(&profile->stacks);
 }
 
+void profile_clear_threads(struct profile *profile)
+{
+	assert(profile->n_samples == 0);
+	profile->n_threads = 0;
+	cp_index_clear(&profile->thread_index);
+}
+
 int profile_coarsen(struct profile *profile, int64_t quantum_ns)
 {
 	struct profile merged = {.n_value_types = profile->n_value_types};

@@ -205,6 +205,12 @@ int profile_add_sample(struct profile *profile, const struct profile_sample_key 
 void profile_clear_samples(struct profile *profile);
 
 /**
+ * Forget threads too: their ids are void. Only without samples. Where processes are born all the
+ * time their labels would be what a recording grows by.
+ */
+void profile_clear_threads(struct profile *profile);
+
+/**
  * Merge samples over time: every time_ns is rounded down to a multiple of @quantum_ns, and
  * samples that now agree become one.
  *

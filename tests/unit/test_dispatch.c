@@ -8,6 +8,7 @@
 #include "../support/perf_records.h"
 #include "capture/dispatch.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 /* Numbers no process of this machine has. */
@@ -351,6 +352,58 @@ static void test_dispatch__a_sample_after_the_exit_is_of_the_thread_that_was(voi
 	assert_int_equal(f->processes->n_processes, 0);
 }
 
+/* A process from its birth to its end, with a sample in the kernel and one of its own code. */
+static void live(struct fixture *f, uint32_t pid, uint64_t time_ns)
+{
+	struct dispatch *d = &f->dispatch;
+	dispatch_record(d, record_task(&f->bytes, PERF_RECORD_FORK,
+				       origin(PID, PID, ID_OF_FIRST, time_ns), pid, pid));
+	dispatch_record(d, record_comm(&f->bytes, PERF_RECORD_MISC_COMM_EXEC,
+				       origin(pid, pid, ID_OF_FIRST, time_ns), "short"));
+	dispatch_record(d, record_mmap(&f->bytes, origin(pid, pid, ID_OF_FIRST, time_ns), 0x400000,
+				       0x10000, 0, "/usr/bin/short"));
+	sample(f, origin(pid, pid, ID_OF_FIRST, time_ns));
+	dispatch_record(d, record_sample(&f->bytes, PERF_RECORD_MISC_USER,
+					 origin(pid, pid, ID_OF_FIRST, time_ns), 0x1000, NULL, 0,
+					 PERF_SAMPLE_REGS_ABI_64));
+	dispatch_record(d, record_task(&f->bytes, PERF_RECORD_EXIT,
+				       origin(pid, pid, ID_OF_FIRST, time_ns), pid, pid));
+}
+
+static void test_dispatch__memory_follows_what_runs_and_not_what_has_run(void **state)
+{
+	enum { ALL = 20000, EARLY = 5000, A_SECOND = 500 };
+	struct fixture *f = *state;
+	size_t early_bytes = 0, most_processes = 0;
+	name(f, PID, PID, "shell");
+	for (uint32_t i = 1; i <= ALL; i++) {
+		live(f, CHILD + i, 2000 + i);
+		if (i % A_SECOND == 0) { /* as the recorder does after each flush */
+			if (f->processes->n_processes > most_processes)
+				most_processes = f->processes->n_processes;
+			profile_clear_samples(f->profile);
+			profile_clear_threads(f->profile);
+			processes_forget_labels(f->processes);
+			processes_sweep(f->processes, false);
+		}
+		if (i == EARLY)
+			early_bytes = mallinfo2().uordblks;
+	}
+	size_t late_bytes = mallinfo2().uordblks; /* with a sanitizer's malloc both are 0 */
+	print_message("%zu bytes after %d processes, %zu after %d, %zu processes at most\n",
+		      early_bytes, EARLY, late_bytes, ALL, most_processes);
+	assert_int_equal(f->sink.counts.samples, 2 * ALL);
+	assert_int_equal(f->sink.counts.processes, ALL);
+	assert_int_equal(f->dispatch.counts.untracked, 0);
+	assert_true(late_bytes <= early_bytes + 65536);
+	/* two seconds' worth and the shell */
+	assert_true(most_processes <= 2 * A_SECOND + 1);
+	/* who lives on is known by the same name again */
+	sample(f, origin(PID, PID, ID_OF_FIRST, 100000));
+	assert_string_equal(profile_text(f->profile, thread_of_sample(f, 0)->comm), "shell");
+	assert_int_equal(f->profile->n_threads, 1);
+}
+
 static void test_dispatch__kernel_samples_without_frames_show_where_they_are(void **state)
 {
 	struct fixture *f = *state;
@@ -435,6 +488,7 @@ int main(void)
 		TEST(tasks_without_a_number_are_kept_where_all_are_recorded),
 		TEST(what_tasks_without_a_number_do_is_of_no_process),
 		TEST(a_sample_after_the_exit_is_of_the_thread_that_was),
+		TEST(memory_follows_what_runs_and_not_what_has_run),
 		TEST(inside_an_exec_there_is_no_user_part),
 		TEST(command_is_recorded_from_its_exec_on),
 		TEST(kernel_samples_without_frames_show_where_they_are),

@@ -216,6 +216,23 @@ static void test_profile__clear_keeps_all_but_the_samples(void **state)
 	profile_destroy(profile);
 }
 
+static void test_profile__threads_can_be_forgotten(void **state)
+{
+	(void)state;
+	struct profile *profile = build_profile();
+	build_thread(profile, 1, 1, "app", "app");
+	thread_id second = build_thread(profile, 2, 2, "app", "app");
+	profile_clear_threads(profile);
+	assert_int_equal(profile->n_threads, 0);
+	/* numbers begin anew, and none is found that is no more */
+	thread_id again = build_thread(profile, 2, 2, "app", "app");
+	assert_int_equal(second.v, 1);
+	assert_int_equal(again.v, 0);
+	assert_int_equal(build_thread(profile, 1, 1, "app", "app").v, 1);
+	assert_int_equal(profile->n_threads, 2);
+	profile_destroy(profile);
+}
+
 /* 10 stacks at 100 instants of 10 ms; the value of each says which one it is. */
 static struct profile *build_timeline(int64_t *sum)
 {
@@ -305,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_profile__samples_of_equal_keys_are_summed),
 		cmocka_unit_test(test_profile__sums_saturate),
 		cmocka_unit_test(test_profile__clear_keeps_all_but_the_samples),
+		cmocka_unit_test(test_profile__threads_can_be_forgotten),
 		cmocka_unit_test(test_profile__coarsening_merges_exactly),
 		cmocka_unit_test(test_profile__coarsening_to_zero_drops_the_time),
 		cmocka_unit_test(test_profile__header_keeps_the_last_value_of_a_key),
