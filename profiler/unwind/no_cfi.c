@@ -218,7 +218,8 @@ static bool step_from_leaf(const struct walk *walk, const struct unwind_regs *re
 	}
 	const int off = return_address_off(&code);
 	enum evidence on_top = look_on_top(walk, off > 0 ? off : 0, &top, &target);
-	if (on_top == UNREADABLE && off < 0)
+	/* JIT compilers keep a frame pointer, and leave addresses of code on the stack */
+	if (!code.readable && (on_top == UNREADABLE || by_fp > CALL_OF_OTHER))
 		on_top = NO_CALL;
 	if (off < 0 && on_top == CALL_OF_THIS && has_frame(walk->space, target, walk->frame.pc))
 		on_top = CALL_OF_OTHER; /* left over from an earlier call */
@@ -254,13 +255,19 @@ bool no_cfi_step(const struct walk *walk, const struct unwind_regs *regs, bool f
 	return by_fp > CALL_OF_OTHER;
 }
 
-/* "mov %rbx, %rsp; mov (%rsp), %rdi": glibc's __start_context, behind its shadow stack's part. */
+bool no_cfi_is_after_call(struct address_space *space, uint64_t avma)
+{
+	const struct code code = read_code(space, avma);
+	return !code.readable || byte_at(&code, -5) == 0xe8 || is_after_indirect_call(&code);
+}
+
+/* By "mov %rbx, %rsp; mov (%rsp), %rdi", which is behind the shadow stack's part if it has one. */
 bool no_cfi_is_coroutine_root(struct address_space *space, uint64_t avma)
 {
+	enum { BEFORE = 32, BEHIND = 64 };
 	static const char signature[] = "\x48\x89\xdc\x48\x8b\x3c\x24";
-	uint8_t bytes[64];
-	if (!address_space_find(space, avma) ||
-	    !address_space_code(space, avma, bytes, sizeof(bytes)))
-		return false;
-	return memmem(bytes, sizeof(bytes), signature, sizeof(signature) - 1) != NULL;
+	uint8_t bytes[BEFORE + BEHIND];
+	return avma > BEFORE && address_space_find(space, avma) &&
+	       address_space_code(space, avma - BEFORE, bytes, sizeof(bytes)) &&
+	       memmem(bytes, sizeof(bytes), signature, sizeof(signature) - 1) != NULL;
 }

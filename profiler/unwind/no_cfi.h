@@ -27,9 +27,13 @@ bool no_cfi_step(const struct walk *walk, const struct unwind_regs *regs, bool f
 		 struct frame *next, uint64_t *caller_fp, enum cp_stop *stop);
 
 /**
- * True when @avma, which was returned to, is where the C library has a coroutine's first function
- * return to (makecontext(3)): the stack's root. Nothing calls there, so no call is before it.
+ * True when @avma is in the C library's __start_context, or where it begins: a coroutine's first
+ * function returns to its first byte (makecontext(3)), behind which nothing is; so it is the root
+ * of the stack. Its information, where it has some, leads into the ucontext.
  */
 bool no_cfi_is_coroutine_root(struct address_space *space, uint64_t avma);
+
+/** True when a call is right before @avma, or when its code cannot be read. */
+bool no_cfi_is_after_call(struct address_space *space, uint64_t avma);
 
 #endif

@@ -201,7 +201,10 @@ bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user
 		next.lookup = unwind_lookup_pc(next.pc, !next.interrupted);
 		rule = find_rule(walker, next.lookup);
 		if (rule == RULE_NO_MAP) {
-			result->stop = walk_stop_of_unmapped(next.pc);
+			result->stop =
+				no_cfi_is_coroutine_root(walker->space, walk.frame.lookup)
+					? CP_STOP_END
+					: walk_stop_of_unmapped(next.pc);
 			return true;
 		}
 		const bool is_root = cfi_rule_kind(rule) == CFI_NONE && !next.interrupted &&

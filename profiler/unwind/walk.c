@@ -45,6 +45,15 @@ enum cp_stop walk_stop_of_unmapped(uint64_t pc)
 	return pc < lowest_code || pc >= user_limit ? CP_STOP_BAD_RA : CP_STOP_NO_MAP;
 }
 
+/*
+ * An interrupted function may have taken its return address off the stack: glibc's vfork keeps it
+ * in rdi over the system call, libgcc's unwinder jumps to the landing pad through rcx.
+ */
+static bool may_have_no_frame(const struct walk *walk, const struct frame *next)
+{
+	return walk->frame.interrupted && !next->interrupted && next->pc != walk->frame.pc;
+}
+
 bool walk_accept(struct walk *walk, const struct frame *next, enum cp_stop *stop)
 {
 	/* glibc before 2.26 and other C libraries mark a thread's root by a zero return address */
@@ -56,7 +65,8 @@ bool walk_accept(struct walk *walk, const struct frame *next, enum cp_stop *stop
 	 * A caller's frame lies further out. Only a signal may have been taken on another stack:
 	 * sigaltstack(2). While it is on the same one, the interrupted frame lies further out too.
 	 */
-	const bool outward = next->sp > walk->frame.sp;
+	const bool outward = next->sp > walk->frame.sp ||
+			     (next->sp == walk->frame.sp && may_have_no_frame(walk, next));
 	const bool in_copy = next->sp >= walk->stack->sp && next->sp <= stack_end(walk->stack);
 	if (!outward && (!next->interrupted || in_copy)) {
 		*stop = CP_STOP_SP_BACKWARDS;
