@@ -1,1 +1,1 @@
-cprof_fuzz_target(elf_image USES base elf unwind)
+cprof_fuzz_target(elf_image USES base elf rows unwind)

@@ -1,5 +1,9 @@
-/* A binary of any bytes: opened, and every one of its unwind tables' entries looked up. */
+/*
+ * A binary of any bytes: opened, every one of its unwind tables' entries looked up, and all of them
+ * compiled to rows.
+ */
 #include "elf/elf_image.h"
+#include "unwind/image_rows.h"
 #include "unwind/remote/eh_frame.h"
 
 #include <stdlib.h>
@@ -13,6 +17,26 @@ static void look_up(const struct elf_image *image, uint64_t svma)
 	if (eh_frame_search(image, svma, &entry) && eh_frame_parse(image, entry.fde_svma, &fde) &&
 	    fde.svma_start > fde.svma_end)
 		abort();
+}
+
+/* Sorted and distinct, whichever tables the rows come from; and every byte of those is there. */
+static void compile(const struct elf_image *image)
+{
+	uint64_t size = 0;
+	const uint8_t *debug_frame = elf_image_debug_frame(image, &size);
+	volatile uint8_t sum = 0;
+	for (uint64_t i = 0; debug_frame && i < size; i++)
+		sum ^= debug_frame[i];
+	struct image_rows *rows = NULL;
+	if (image_rows_create(image, &rows) != 0)
+		abort();
+	const struct cfi_table *table = image_rows_table(rows);
+	for (size_t i = 1; i < table->n; i++)
+		if (table->rows[i - 1].pc >= table->rows[i].pc ||
+		    table->rows[i - 1].rule == table->rows[i].rule)
+			abort();
+	image_rows_cover(rows, image);
+	image_rows_destroy(rows);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -43,6 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			eh_frame_parse(image, hdr.svma + (uint64_t)(int64_t)(int32_t)to_fde, &fde);
 		}
 	}
+	compile(image);
 	char hex[2 * ELF_BUILD_ID_MAX + 1];
 	elf_build_id_hex(elf_image_build_id(image), hex);
 	elf_image_destroy(image);
