@@ -1,6 +1,7 @@
 #include "sample_sink.h"
 
 #include "clock.h"
+#include "exec_call.h"
 
 #include <errno.h>
 #include <linux/perf_event.h>
@@ -140,6 +141,9 @@ static enum cp_stop push_user_stack(struct frame_list *list, struct process *pro
 	if (is_inside_exec(process, pc, in_kernel))
 		return CP_STOP_NO_USER;
 	refresh_maps(sink, process, pc);
+	/* an exec that no record has told of yet */
+	if (in_kernel && sample->stack_bytes == 0 && exec_call_is_at(process->space, pc))
+		return CP_STOP_NO_USER;
 	if (sample->regs_abi != PERF_SAMPLE_REGS_ABI_64) {
 		push_user_pc(list, process, pc);
 		return CP_STOP_UNSUPPORTED;
