@@ -1,0 +1,102 @@
+/*
+ * shim.h - what the parts of libcprof_heap.so share: the process' state and the thread's.
+ *
+ * A hook reads two words before it does anything: shim_mine->active, which is 0 before the file is
+ * ready and in every forked child (the page is wiped on fork, so that it is true even for a child
+ * that was made without libc's knowledge), and shim_tls.busy, which is set while this thread is
+ * inside an event, so that a signal handler's allocations there go straight through.
+ *
+ * Depends on: all of the shim's data structures. Threads: shim_tls is each thread's own; the rest
+ * is made by the constructor, and in a forked child while that has one thread.
+ */
+#ifndef CPROF_HEAP_SHIM_SHIM_H
+#define CPROF_HEAP_SHIM_SHIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "block_table.h"
+#include "counters.h"
+#include "heap/heap_file.h"
+#include "modules.h"
+#include "node_table.h"
+#include "rule_cache.h"
+#include "sampler.h"
+#include "stack_walk.h"
+
+#define SHIM_LIKELY(x) __builtin_expect(!!(x), 1)
+#define SHIM_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+enum { SHIM_SLOTS = 1024 }; /* threads with a memory of their own; others borrow one per event */
+
+/* What a thread needs to record; too large for TLS. */
+struct thread_slot {
+	uint32_t used;
+	uint32_t tid;
+	uint32_t replica;
+	uint32_t reserved;
+	uint64_t last_address; /* of the block that the thread's last event allocated, or 0 */
+	struct stack_walker walker;
+};
+
+/*
+ * In static TLS, of which the loader keeps little to spare for libraries. Everything that can be
+ * elsewhere is.
+ */
+struct shim_tls {
+	int64_t countdown;  /* bytes to the next sample; below 0: recorded, or not begun */
+	uint64_t random;    /* 0 = not begun */
+	uint64_t releasing; /* the block that operator delete is about to free */
+	struct thread_slot *slot;
+	uint32_t epoch;    /* of shim.generation, in which slot is valid */
+	uint8_t busy;      /* inside an event */
+	uint8_t resolving; /* inside dlsym */
+	uint8_t nested;    /* a hook of the malloc family ran: see hooks_cxx.c */
+	uint8_t exited;    /* the thread's destructors ran: slots are borrowed */
+};
+_Static_assert(sizeof(struct shim_tls) <= 64, "a library must not need more static TLS");
+
+extern __thread struct shim_tls shim_tls __attribute__((tls_model("initial-exec")));
+
+struct shim_mine {
+	uint32_t active;
+	uint32_t tried; /* a forked child has tried to make a file of its own */
+};
+extern struct shim_mine *shim_mine;
+
+/* The private memory: one reservation, touched as it is needed. */
+struct shim_private {
+	struct thread_slot slots[SHIM_SLOTS];
+	struct rule_cache rules;
+	struct sample_filter filter;
+	/* node heads and block heads follow */
+};
+
+struct shim {
+	struct heap_header *header;
+	struct shim_private *private;
+	struct block_table blocks;
+	struct node_table nodes;
+	struct module_table modules;
+	struct counters counters;
+	struct walk_context walk;
+	uint64_t sample_bytes;
+	uint64_t seed;
+	uint64_t start_ns;
+	uint32_t generation; /* of this process' file: raised in a forked child */
+	uint32_t next_slot;  /* where to look for a free one */
+	uint32_t n_threads;  /* that began to sample */
+	bool follow_forks;
+	bool was_active; /* this process or the one it was forked from */
+};
+extern struct shim shim;
+
+/** What does not happen in a hook's usual course: see lifecycle.c. True when recording began. */
+bool shim_begin_in_child(void);
+
+static inline void shim_count_loss(enum heap_loss loss)
+{
+	__atomic_fetch_add(&shim.header->losses[loss], 1, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * spin.h - a lock that is held for a few nanoseconds, and that nobody waits for for ever.
+ *
+ * A hook must not sleep in the kernel (seccomp may forbid futex, and the time would be the
+ * target's), so it waits by pausing. The holder can be off its CPU for a while, or gone for good (a
+ * signal handler that jumps out of malloc): after some 50 ms the event is given up, and from then
+ * on nobody waits for this lock until it was free once.
+ *
+ * While the process has one thread no atomic operation is made: glibc's malloc relies on the same
+ * flag, and a signal handler's events do not get here (shim_tls.busy).
+ *
+ * Depends on: nothing. Threads: any.
+ */
+#ifndef CPROF_HEAP_SHIM_SPIN_H
+#define CPROF_HEAP_SHIM_SPIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct spin {
+	uint32_t held;
+	uint32_t stuck; /* somebody has waited in vain */
+};
+
+/* glibc 2.32; false from before the second thread starts on. */
+extern char __libc_single_threaded __attribute__((weak));
+
+static inline bool spin_single_threaded(void)
+{
+	return &__libc_single_threaded && __libc_single_threaded;
+}
+
+/** The slow part of spin_take(). */
+bool spin_wait(struct spin *lock);
+
+/** Return: false when it was held for too long. */
+static inline bool spin_take(struct spin *lock)
+{
+	if (__builtin_expect(spin_single_threaded(), 1))
+		return true;
+	if (__builtin_expect(!__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE), 1))
+		return true;
+	return spin_wait(lock);
+}
+
+static inline void spin_release(struct spin *lock)
+{
+	__atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
+}
+
+#endif

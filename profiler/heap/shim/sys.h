@@ -1,0 +1,40 @@
+/*
+ * sys.h - the system calls that the shim makes while the target runs, without libc.
+ *
+ * libc's wrappers set errno, which a hook must not change. There are two: madvise, to grow the file
+ * and to prove that memory can be read, and, where glibc's own record of it was not found, gettid.
+ *
+ * Depends on: nothing. Threads: any. Signal safe.
+ */
+#ifndef CPROF_HEAP_SHIM_SYS_H
+#define CPROF_HEAP_SHIM_SYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+
+/* Linux 5.14; older <sys/mman.h> do not know them. */
+enum { SYS_MADV_POPULATE_READ = 22, SYS_MADV_POPULATE_WRITE = 23 };
+
+static inline long sys_call3(long number, long a, long b, long c)
+{
+	long result;
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+/** Return: 0 or -errno. */
+static inline int sys_madvise(uint64_t address, uint64_t bytes, int advice)
+{
+	return (int)sys_call3(SYS_madvise, (long)address, (long)bytes, advice);
+}
+
+static inline uint32_t sys_gettid(void)
+{
+	return (uint32_t)sys_call3(SYS_gettid, 0, 0, 0);
+}
+
+#endif
