@@ -46,7 +46,8 @@ static size_t collect_queries(const struct profile *profile, struct query *queri
 		const struct profile_location *location = &profile->locations[i];
 		const struct profile_module *module = &profile->modules[location->module.v];
 		const char *path = profile_text(profile, module->path);
-		if (location->n_lines > 0 || strcmp(path, PROFILE_PATH_UNKNOWN) == 0)
+		if (location->n_lines > 0 || strcmp(path, PROFILE_PATH_UNKNOWN) == 0 ||
+		    strcmp(path, PROFILE_PATH_OMITTED) == 0)
 			continue;
 		queries[n++] = (struct query){.path = module->path.v,
 					      .build_id = module->build_id.v,

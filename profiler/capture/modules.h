@@ -19,6 +19,7 @@ enum module_runtime { RUNTIME_PYTHON, RUNTIME_NODE, RUNTIME_JAVA, RUNTIME_COUNT 
 struct modules {
 	struct profile *profile;      /* borrowed */
 	uint32_t kernel, unknown;     /* module id + 1; 0 = not made yet */
+	uint32_t omitted;             /* location id + 1; 0 = not made yet */
 	bool runtimes[RUNTIME_COUNT]; /* seen */
 };
 
@@ -38,6 +39,9 @@ int modules_kernel(struct modules *modules, module_id *out);
 
 /** What lies in no mapping: svma = avma. Return: as above. */
 int modules_unknown(struct modules *modules, module_id *out);
+
+/** The frame that stands for those left out of a very deep stack. Return: as above. */
+int modules_omitted(struct modules *modules, location_id *out);
 
 /**
  * Add a process' main executable, if it can be found: pprof takes a profile's first module for the

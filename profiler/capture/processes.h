@@ -157,9 +157,6 @@ int processes_exec(struct processes *processes, pid_t pid, const char *name, per
  */
 void processes_sweep(struct processes *processes, bool ask_kernel);
 
-/** The profile has forgotten its threads: their labels are void. */
-void processes_forget_labels(struct processes *processes);
-
 /** Add the CPU time of live descendants of the targets, and of what those have waited for. */
 void processes_add_cpu_time(const struct processes *processes, struct cpu_time *sum);
 

@@ -127,9 +127,22 @@ static int set_stops(struct profile *profile, const struct sample_counts *counts
 	return code;
 }
 
+static int set_join_failures(struct profile *profile, const struct stack_join_counts *joins)
+{
+	int code = 0;
+	for (int i = 0; i < STACK_JOIN_FAILURES && code == 0; i++) {
+		char key[64];
+		snprintf(key, sizeof(key), HEADER_JOIN_FAILED_PREFIX "%s",
+			 stack_join_failure_name((enum stack_join_failure)i));
+		code = set_number(profile, key, joins->failed[i]);
+	}
+	return code;
+}
+
 static int set_counts(struct recording_file *file, const struct recording_counts *counts)
 {
 	struct profile *profile = file->profile;
+	const struct stack_join_counts *joins = &counts->samples->joins;
 	struct rusage usage;
 	uint64_t peak_rss_kb = getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss : 0;
 	const struct {
@@ -146,6 +159,9 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 		{HEADER_FRAMES, counts->samples->user_frames, false},
 		{HEADER_FP_FRAMES, counts->samples->fp_frames, false},
 		{HEADER_LIBUNWIND_STACKS, counts->samples->libunwind_stacks, false},
+		{HEADER_JOINED_MEMORY, joins->joined[CP_JOINED_MEMORY], false},
+		{HEADER_JOINED_CALLCHAIN, joins->joined[CP_JOINED_CALLCHAIN], false},
+		{HEADER_OMITTED_FRAMES, counts->samples->omitted_frames, false},
 		{HEADER_DUMP_BYTES, counts->dump_bytes, false},
 		{HEADER_DUMP_BYTES_MIN, dump_rung_bytes(counts->dump->smallest), false},
 		{HEADER_DUMP_BYTES_MAX, dump_rung_bytes(counts->dump->largest), false},
@@ -158,6 +174,8 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 		{HEADER_RECORDER_PEAK_RSS_BYTES, peak_rss_kb << 10, peak_rss_kb == 0},
 	};
 	int code = set_stops(profile, counts->samples);
+	if (code == 0)
+		code = set_join_failures(profile, joins);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && code == 0; i++) {
 		if (!numbers[i].absent)
 			code = set_number(profile, numbers[i].key, numbers[i].value);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KERNEL_FRAMES_MAX = 1024, FRAMES_MAX = UNWIND_MAX_FRAMES + KERNEL_FRAMES_MAX };
+enum { KERNEL_FRAMES_MAX = 1024, FRAMES_MAX = UNWIND_MAX_FRAMES + 1 + KERNEL_FRAMES_MAX };
 
 int sample_sink_init(struct sample_sink *sink)
 {
@@ -17,7 +17,8 @@ int sample_sink_init(struct sample_sink *sink)
 	sink->sps = calloc(UNWIND_MAX_FRAMES, sizeof(*sink->sps));
 	sink->frames = calloc(FRAMES_MAX, sizeof(*sink->frames));
 	modules_init(&sink->modules, sink->profile);
-	if (!sink->pcs || !sink->sps || !sink->frames) {
+	if (!sink->pcs || !sink->sps || !sink->frames ||
+	    stack_join_init(&sink->join, &sink->counts.joins) < 0) {
 		sample_sink_deinit(sink);
 		return -ENOMEM;
 	}
@@ -26,6 +27,7 @@ int sample_sink_init(struct sample_sink *sink)
 
 void sample_sink_deinit(struct sample_sink *sink)
 {
+	stack_join_deinit(&sink->join);
 	free(sink->pcs);
 	free(sink->sps);
 	free(sink->frames);
@@ -67,6 +69,28 @@ static void push_user_pc(struct frame_list *list, struct process *process, uint6
 		list->code = modules_locate(&list->sink->modules, process, pc, &module, &svma);
 	if (list->code == 0)
 		push_frame(list, module, svma);
+}
+
+static void push_omitted(struct frame_list *list)
+{
+	if (list->code == 0 && list->n < FRAMES_MAX) {
+		list->code = modules_omitted(&list->sink->modules, &list->sink->frames[list->n]);
+		list->n += list->code == 0;
+	}
+}
+
+static void push_walk(struct frame_list *list, struct process *process,
+		      const struct unwind_result *result)
+{
+	for (size_t i = 0; i < result->n; i++) {
+		if (result->n_omitted && i == unwind_leaf_side(result->cap))
+			push_omitted(list);
+		push_user_pc(list, process, result->pcs[i]);
+	}
+	list->sink->counts.user_frames += result->n + result->n_omitted;
+	list->sink->counts.omitted_frames += result->n_omitted;
+	list->sink->counts.fp_frames += result->n_fp_frames;
+	list->sink->counts.libunwind_stacks += result->by_libunwind;
 }
 
 /* The kernel's part of the call chain: what stands between its context marker and the next. */
@@ -129,9 +153,12 @@ static void count_dump(struct sample_sink *sink, const struct unwind_stack *stac
 		     inside && result->stop == CP_STOP_TRUNCATED && stack->maybe_more);
 }
 
-static enum cp_stop push_user_stack(struct frame_list *list, struct process *process,
-				    const struct perf_sample_record *sample, bool in_kernel)
+static enum cp_stop push_user_stack(struct frame_list *list, struct thread *thread,
+				    const struct perf_record *record, bool in_kernel,
+				    enum cp_joined *joined)
 {
+	const struct perf_sample_record *sample = &record->sample;
+	struct process *process = thread->process;
 	struct sample_sink *sink = list->sink;
 	struct unwind_regs regs;
 	uint64_t values[64];
@@ -165,11 +192,15 @@ static enum cp_stop push_user_stack(struct frame_list *list, struct process *pro
 		.pcs = sink->pcs, .sps = sink->sps, .cap = UNWIND_MAX_FRAMES};
 	unwinder_walk(process->unwinder, &regs, &stack, &result);
 	count_dump(sink, &stack, &result);
-	for (size_t i = 0; i < result.n; i++)
-		push_user_pc(list, process, result.pcs[i]);
-	sink->counts.user_frames += result.n;
-	sink->counts.fp_frames += result.n_fp_frames;
-	sink->counts.libunwind_stacks += result.by_libunwind;
+	const struct stack_join_sample cut = {
+		.pid = process->pid,
+		.thread_key = &thread->stack_key,
+		.time_ns = record->time_ns,
+		.regs = &regs,
+		.stack = &stack,
+	};
+	*joined = stack_join_look(&sink->join, process->unwinder, &cut, &result);
+	push_walk(list, process, &result);
 	return result.stop;
 }
 
@@ -226,7 +257,6 @@ int sample_sink_add(struct sample_sink *sink, struct thread *thread,
 		    const struct perf_record *record)
 {
 	const struct perf_sample_record *sample = &record->sample;
-	struct process *process = thread->process;
 	if (sink->main_pid)
 		modules_add_main(&sink->modules, sink->processes, sink->main_pid);
 	sink->main_pid = 0;
@@ -237,8 +267,9 @@ int sample_sink_add(struct sample_sink *sink, struct thread *thread,
 	if (in_kernel && sink->kernel_frames && list.n == 0)
 		push_kernel_pc(&list, sample->ip);
 	enum cp_stop stop = CP_STOP_NO_USER;
+	enum cp_joined joined = CP_JOINED_NO;
 	if (sample->regs_abi != PERF_SAMPLE_REGS_ABI_NONE)
-		stop = push_user_stack(&list, process, sample, in_kernel);
+		stop = push_user_stack(&list, thread, record, in_kernel, &joined);
 	if (list.n == 0 &&
 	    list.code == 0) { /* kernel work of a task without user part, not shown */
 		module_id unknown;
@@ -247,6 +278,7 @@ int sample_sink_add(struct sample_sink *sink, struct thread *thread,
 	}
 	struct profile_sample_key key = {
 		.stop = stop,
+		.joined = joined,
 		.time_ns = timeline_ns(sink, record->time_ns),
 	};
 	int code = list.code;

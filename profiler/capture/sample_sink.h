@@ -15,6 +15,7 @@
 #include "perf_record.h"
 #include "processes.h"
 #include "profile/profile.h"
+#include "stack_join.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,6 +28,8 @@ struct sample_counts {
 	uint64_t in_kernel;          /* samples that interrupted the kernel */
 	uint64_t processes, threads; /* with samples */
 	uint64_t cpu_ns;             /* sum of the cpu values */
+	struct stack_join_counts joins;
+	uint64_t omitted_frames; /* between the two sides of very deep stacks */
 };
 
 struct sample_sink {
@@ -43,6 +46,7 @@ struct sample_sink {
 	struct sample_counts counts;
 	struct dump_use dumps;
 	struct modules modules;
+	struct stack_join join;
 	uint64_t *pcs, *sps;
 	location_id *frames;
 };

@@ -44,6 +44,16 @@
 #define HEADER_THROTTLED "throttled" /* times the kernel paused sampling */
 #define HEADER_UNTRACKED "untracked" /* samples dropped by us: out of memory or bad record */
 #define HEADER_STOP_PREFIX "stop."   /* + cp_stop_name(): samples that ended so */
+/*
+ * Stacks that were longer than their copy: samples whose outer part is from memory read later, from
+ * an earlier stack of the thread, and those that stayed cut by the reason: "changed" (memory, since
+ * the sample), "gone" (the process), "refused" (reading it), "no_root" (found there), "unsettled"
+ * (the outer part changes, or was not seen often enough).
+ */
+#define HEADER_JOINED_MEMORY "joined_memory"
+#define HEADER_JOINED_CALLCHAIN "joined_callchain"
+#define HEADER_JOIN_FAILED_PREFIX "join_failed."
+#define HEADER_OMITTED_FRAMES "omitted_frames"     /* of user stacks with more than can be kept */
 #define HEADER_LIBUNWIND_STACKS "libunwind_stacks" /* samples whose stack libunwind walked */
 #define HEADER_FP_FRAMES "fp_frames" /* frames stepped over by frame pointer for want of CFI */
 #define HEADER_FRAMES "frames"       /* user frames unwound in all */

@@ -47,7 +47,7 @@ struct unwind_result {
 	 * lies inside the instruction that was or will be executing.
 	 */
 	uint64_t *pcs; /* the caller's array */
-	size_t cap;    /* at most UNWIND_MAX_FRAMES are used */
+	size_t cap;    /* frames; a profile keeps UNWIND_MAX_FRAMES */
 	/*
 	 * The stack pointer of each frame: of the leaf as sampled, of a caller what it was before
 	 * its call pushed the return address. The caller's array of cap, or NULL.

@@ -103,16 +103,6 @@ static struct step_rule find_leaf_rule(struct stepper *stepper, uint64_t *lookup
 	return stepper_find(stepper, *lookup);
 }
 
-/*
- * Nothing has called where the unwinder of libgcc jumps to: a landing pad. It does so through a
- * register, with the stack as it is.
- */
-static bool is_entered(const struct walk *walk, const struct frame *next)
-{
-	return next->interrupted ||
-	       (next->sp == walk->frame.sp && !no_cfi_is_after_call(walk->space, next->pc));
-}
-
 static enum cp_stop walk_out(struct stepper *stepper, struct walk *walk,
 			     struct unwind_result *result)
 {
@@ -137,12 +127,10 @@ static enum cp_stop walk_out(struct stepper *stepper, struct walk *walk,
 		default:
 			return CP_STOP_UNSUPPORTED;
 		}
-		next.lookup = unwind_lookup_pc(next.pc, !is_entered(walk, &next));
+		next.lookup = unwind_lookup_pc(next.pc, !next.interrupted);
 		rule = stepper_find(stepper, next.lookup);
 		if (rule.kind == RULE_NO_MAP)
-			return no_cfi_is_coroutine_root(walk->space, walk->frame.lookup)
-				       ? CP_STOP_END
-				       : walk_stop_of_unmapped(next.pc);
+			return walk_stop_of_unmapped(next.pc);
 		const bool is_root = rule.kind == RULE_NO_CFI && !next.interrupted &&
 				     no_cfi_is_coroutine_root(walk->space, next.pc);
 		if (rule.signal_frame || is_root) /* entered, not returned to */
@@ -189,8 +177,6 @@ static void begin_result(const struct unwind_regs *regs, struct unwind_result *r
 void unwinder_walk(struct unwinder *unwinder, const struct unwind_regs *regs,
 		   const struct unwind_stack *stack, struct unwind_result *result)
 {
-	if (result->cap > UNWIND_MAX_FRAMES)
-		result->cap = UNWIND_MAX_FRAMES;
 	if (result->cap == 0) {
 		result->n = result->n_omitted = result->n_fp_frames = 0;
 		result->by_libunwind = false;

@@ -1,0 +1,148 @@
+#include "stack_join.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of memory beyond the root's frame, for what its rule may read there. */
+enum { ROOT_SLACK_BYTES = 4096 };
+
+int stack_join_init(struct stack_join *join, struct stack_join_counts *counts)
+{
+	*join = (struct stack_join){.counts = counts};
+	join->pcs = calloc(STACK_JOIN_MAX_FRAMES, sizeof(*join->pcs));
+	join->sps = calloc(STACK_JOIN_MAX_FRAMES, sizeof(*join->sps));
+	if (!join->pcs || !join->sps || stack_histories_init(&join->histories) < 0) {
+		stack_join_deinit(join);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void stack_join_deinit(struct stack_join *join)
+{
+	free(join->pcs);
+	free(join->sps);
+	stack_histories_deinit(&join->histories);
+	stack_memory_deinit(&join->memory);
+	join->pcs = join->sps = NULL;
+}
+
+static bool reached_root(const struct unwind_result *result)
+{
+	return result->stop == CP_STOP_END || result->stop == CP_STOP_DEPTH;
+}
+
+/* Walk anew through the copy and what was read above it. Return: true when that reaches the root.
+ */
+static bool walk_memory(struct stack_join *join, struct unwinder *unwinder,
+			const struct stack_join_sample *sample, const struct unwind_result *cut,
+			uint64_t root_sp, struct unwind_result *whole,
+			enum stack_join_failure *failure)
+{
+	const size_t overlap = stack_memory_overlap(cut, sample->stack);
+	uint64_t until = root_sp ? root_sp + ROOT_SLACK_BYTES : 0;
+	for (;;) {
+		struct unwind_stack stack;
+		switch (stack_memory_extend(&join->memory, sample->pid, sample->time_ns,
+					    sample->stack, overlap, until, &stack)) {
+		case STACK_MEMORY_SAME:
+			break;
+		case STACK_MEMORY_GONE:
+			*failure = STACK_JOIN_GONE;
+			return false;
+		case STACK_MEMORY_REFUSED:
+			*failure = STACK_JOIN_REFUSED;
+			return false;
+		default:
+			*failure = STACK_JOIN_CHANGED;
+			return false;
+		}
+		*whole = (struct unwind_result){
+			.pcs = join->pcs, .sps = join->sps, .cap = STACK_JOIN_MAX_FRAMES};
+		unwinder_walk(unwinder, sample->regs, &stack, whole);
+		if (reached_root(whole))
+			return true;
+		*failure = STACK_JOIN_NO_ROOT;
+		if (until == 0 || whole->stop != CP_STOP_TRUNCATED)
+			return false;
+		until = 0;
+	}
+}
+
+/* As many frames as @to has room for, of both sides. */
+static void take_over(struct unwind_result *to, const struct unwind_result *from)
+{
+	const size_t n = from->n < to->cap ? from->n : to->cap;
+	const size_t leaf_side = n < from->n ? unwind_leaf_side(to->cap) : n;
+	const size_t root_side = n - leaf_side, root = from->n - root_side;
+	memcpy(to->pcs, from->pcs, leaf_side * sizeof(*to->pcs));
+	memcpy(to->sps, from->sps, leaf_side * sizeof(*to->sps));
+	memcpy(to->pcs + leaf_side, from->pcs + root, root_side * sizeof(*to->pcs));
+	memcpy(to->sps + leaf_side, from->sps + root, root_side * sizeof(*to->sps));
+	to->n = n;
+	to->n_omitted = from->n_omitted + from->n - n;
+	to->n_fp_frames = from->n_fp_frames;
+	to->by_libunwind = from->by_libunwind;
+	to->stop = to->n_omitted ? CP_STOP_DEPTH : from->stop;
+}
+
+static enum cp_joined complete(struct stack_join *join, struct unwinder *unwinder,
+			       const struct stack_join_sample *sample, struct unwind_result *result,
+			       enum stack_join_failure *failure)
+{
+	struct stack_history *history = stack_histories_get(&join->histories, sample->thread_key);
+	const uint64_t root_sp = history->n ? history->links[history->n - 1].sp : 0;
+	struct unwind_result whole;
+	stack_history_cut(history, result);
+	if (walk_memory(join, unwinder, sample, result, root_sp, &whole, failure)) {
+		const enum stack_agreement agreement =
+			stack_history_see(history, &whole, sample->time_ns, join->memory.read_ns);
+		if (agreement == STACK_AGREES && stack_history_is_settled(history)) {
+			take_over(result, &whole);
+			return CP_JOINED_MEMORY;
+		}
+		*failure = STACK_JOIN_UNSETTLED;
+		return CP_JOINED_NO;
+	}
+	return stack_history_join(history, result, sample->time_ns) ? CP_JOINED_CALLCHAIN
+								    : CP_JOINED_NO;
+}
+
+enum cp_joined stack_join_look(struct stack_join *join, struct unwinder *unwinder,
+			       const struct stack_join_sample *sample, struct unwind_result *result)
+{
+	if (result->n == 0)
+		return CP_JOINED_NO;
+	if (reached_root(result)) {
+		struct stack_history *history =
+			stack_histories_find(&join->histories, *sample->thread_key);
+		if (history)
+			stack_history_see(history, result, sample->time_ns, sample->time_ns);
+		return CP_JOINED_NO;
+	}
+	const uint64_t last_sp = result->sps[result->n - 1];
+	const bool on_copy = last_sp >= sample->stack->sp &&
+			     last_sp <= sample->stack->sp + sample->stack->n_bytes;
+	if (result->stop != CP_STOP_TRUNCATED || !sample->stack->maybe_more || !on_copy)
+		return CP_JOINED_NO;
+	enum stack_join_failure failure = STACK_JOIN_CHANGED;
+	const enum cp_joined joined = complete(join, unwinder, sample, result, &failure);
+	if (joined == CP_JOINED_NO)
+		join->counts->failed[failure]++;
+	else
+		join->counts->joined[joined]++;
+	return joined;
+}
+
+const char *stack_join_failure_name(enum stack_join_failure failure)
+{
+	static const char *const names[STACK_JOIN_FAILURES] = {
+		[STACK_JOIN_CHANGED] = "changed",     [STACK_JOIN_GONE] = "gone",
+		[STACK_JOIN_REFUSED] = "refused",     [STACK_JOIN_NO_ROOT] = "no_root",
+		[STACK_JOIN_UNSETTLED] = "unsettled",
+	};
+	assert((unsigned)failure < STACK_JOIN_FAILURES);
+	return names[failure];
+}

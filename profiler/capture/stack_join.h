@@ -1,0 +1,78 @@
+/*
+ * stack_join.h - complete the stacks that were cut, as far as that can be told to be right.
+ *
+ * First from memory (stack_memory.h): it is looked at after the sample, must be equal where both
+ * overlap, and the walk through it must lead to what the thread's last whole stack says, which is
+ * of before. That is evidence from both sides, so it is tried first and marked CP_JOINED_MEMORY.
+ * Where memory has changed or is not ours to read, the last whole stack alone, if its innermost
+ * frames are those where the walk was cut: CP_JOINED_CALLCHAIN. Both only where the thread's outer
+ * part was found not to change (stack_history.h); else the stack stays cut, and the reason is
+ * counted.
+ *
+ * Depends on: base, unwind, stack_history.h, stack_memory.h. Threads: one at a time.
+ */
+#ifndef CPROF_CAPTURE_STACK_JOIN_H
+#define CPROF_CAPTURE_STACK_JOIN_H
+
+#include "base/stop.h"
+#include "stack_history.h"
+#include "stack_memory.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Of a stack that is walked through memory: 1 MB of frames of 32 bytes. */
+enum { STACK_JOIN_MAX_FRAMES = 1 << 15 };
+
+/* Why a stack stayed cut. */
+enum stack_join_failure {
+	STACK_JOIN_CHANGED,   /* the thread had moved on when memory was read */
+	STACK_JOIN_GONE,      /* the process had ended */
+	STACK_JOIN_REFUSED,   /* reading its memory is not permitted */
+	STACK_JOIN_NO_ROOT,   /* the walk through memory did not reach the root either */
+	STACK_JOIN_UNSETTLED, /* the outer part changes, or was not seen often enough yet */
+	STACK_JOIN_FAILURES
+};
+
+struct stack_join_counts {
+	uint64_t joined[CP_JOINED_COUNT]; /* [CP_JOINED_NO] unused */
+	uint64_t failed[STACK_JOIN_FAILURES];
+};
+
+struct stack_join {
+	struct stack_histories histories;
+	struct stack_memory memory;
+	uint64_t *pcs, *sps;              /* of the walk through memory */
+	struct stack_join_counts *counts; /* borrowed */
+};
+
+/* A sample's stack and whose it is. */
+struct stack_join_sample {
+	pid_t pid;
+	uint64_t *thread_key; /* of the thread: 0 at first, kept by the caller, changed here */
+	uint64_t time_ns;
+	const struct unwind_regs *regs;
+	const struct unwind_stack *stack;
+};
+
+/** @counts: counted up from what they are. Return: 0 or -ENOMEM. */
+int stack_join_init(struct stack_join *join, struct stack_join_counts *counts);
+
+/** All-zero is accepted. */
+void stack_join_deinit(struct stack_join *join);
+
+/**
+ * Look at the walk of a sample: complete it when it was cut, learn from it when it is whole.
+ *
+ * @result: with its sps and UNWIND_MAX_FRAMES frames at most; replaced when it could be completed
+ * Return: where its outer part is from.
+ * Context: at most one system call.
+ */
+enum cp_joined stack_join_look(struct stack_join *join, struct unwinder *unwinder,
+			       const struct stack_join_sample *sample,
+			       struct unwind_result *result);
+
+/** The stable name of a failure in files: "changed", "gone", "refused", "no_root", "unsettled". */
+const char *stack_join_failure_name(enum stack_join_failure failure);
+
+#endif

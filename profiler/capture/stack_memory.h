@@ -1,0 +1,74 @@
+/*
+ * stack_memory.h - the outer part of a stack, read from the process after the sample was taken.
+ *
+ * The kernel copies at most 64 KB of stack with a sample. What lies above is still there when the
+ * sample is read some milliseconds later, unless the thread has returned that far. One
+ * process_vm_readv() takes it: no stop, no signal; the process can at most wait for a lock of its
+ * address space for the microseconds that the copy takes, as when another of its threads faults.
+ *
+ * The read begins inside the copy, and both must agree there: at least STACK_MEMORY_OVERLAP_MIN
+ * bytes, and the last STACK_MEMORY_FRAMES frames of the walk with all that is in them - return
+ * addresses, saved registers, locals. While a function's callee runs, its frame changes only
+ * through pointers; once it was returned to, or left and entered again, it mostly has changed. So
+ * different bytes mean that the thread has moved on, and the sample stays cut. Equal bytes do not
+ * prove that it has not: it may have done the same once more, under other callers. What that takes
+ * is stack_history.h's matter.
+ *
+ * A read serves all samples that are older than it. It ends at the first page that is not mapped,
+ * or after STACK_MEMORY_MAX_BYTES: at 100 to 200 us a MB, and as long to walk, more would keep the
+ * recorder from the rings.
+ *
+ * Depends on: unwind.h. Threads: one at a time.
+ */
+#ifndef CPROF_CAPTURE_STACK_MEMORY_H
+#define CPROF_CAPTURE_STACK_MEMORY_H
+
+#include "unwind/unwind.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+	STACK_MEMORY_MAX_BYTES = 1 << 20,
+	STACK_MEMORY_OVERLAP_MIN = 512,
+	STACK_MEMORY_FRAMES = 4,
+};
+
+enum stack_memory_status {
+	STACK_MEMORY_SAME,    /* the overlap is equal */
+	STACK_MEMORY_CHANGED, /* it is not, or is not mapped any more */
+	STACK_MEMORY_GONE,    /* no such process */
+	STACK_MEMORY_REFUSED, /* not permitted, as ptrace would not be */
+};
+
+struct stack_memory {
+	pid_t pid;     /* of the last read; 0 = none */
+	uint64_t avma; /* of bytes[0] */
+	size_t n_bytes;
+	uint64_t read_ns; /* when the last read began */
+	uint8_t *bytes;   /* owned; NULL until needed */
+	uint8_t *whole;   /* the copy and what was read behind it; owned */
+};
+
+/** All-zero is the initial state. */
+void stack_memory_deinit(struct stack_memory *memory);
+
+/**
+ * Add to a sample's copy of the stack what lies above it.
+ *
+ * @overlap_bytes: of the end of the copy that must be equal, <= stack->n_bytes
+ * @sample_ns:     when it was taken, on CLOCK_MONOTONIC
+ * @until:         bytes above this avma are not wanted; 0 = all are
+ * @whole:         set with STACK_MEMORY_SAME; its bytes are borrowed until the next call
+ * Context: one system call, or none; memory of 2 MB from the first call on.
+ */
+enum stack_memory_status stack_memory_extend(struct stack_memory *memory, pid_t pid,
+					     uint64_t sample_ns, const struct unwind_stack *stack,
+					     size_t overlap_bytes, uint64_t until,
+					     struct unwind_stack *whole);
+
+/** The overlap that a walk that was cut asks for. @result: with its sps */
+size_t stack_memory_overlap(const struct unwind_result *result, const struct unwind_stack *stack);
+
+#endif
