@@ -59,6 +59,7 @@ struct thread {
 	uint32_t label;     /* of the sample sink: thread id + 1; 0 = unset */
 	uint32_t label_comm_version;
 	uint64_t stack_key; /* of the sample sink: names its stack history; 0 = unset */
+	uint64_t stack_key; /* of the sample sink: names its stack history; 0 = unset */
 	struct thread *sibling, *sibling_before; /* of the process, newest first */
 	struct thread *next;                     /* in its bucket */
 };
@@ -156,6 +157,9 @@ int processes_exec(struct processes *processes, pid_t pid, const char *name, per
  * @ask_kernel: records were lost: look in /proc for those whose EXIT was among them
  */
 void processes_sweep(struct processes *processes, bool ask_kernel);
+
+/** The profile has forgotten its threads: their labels are void. */
+void processes_forget_labels(struct processes *processes);
 
 /** Add the CPU time of live descendants of the targets, and of what those have waited for. */
 void processes_add_cpu_time(const struct processes *processes, struct cpu_time *sum);

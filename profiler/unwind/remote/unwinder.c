@@ -103,6 +103,16 @@ static struct step_rule find_leaf_rule(struct stepper *stepper, uint64_t *lookup
 	return stepper_find(stepper, *lookup);
 }
 
+/*
+ * Nothing has called where the unwinder of libgcc jumps to: a landing pad. It does so through a
+ * register, with the stack as it is.
+ */
+static bool is_entered(const struct walk *walk, const struct frame *next)
+{
+	return next->interrupted ||
+	       (next->sp == walk->frame.sp && !no_cfi_is_after_call(walk->space, next->pc));
+}
+
 static enum cp_stop walk_out(struct stepper *stepper, struct walk *walk,
 			     struct unwind_result *result)
 {
@@ -127,10 +137,12 @@ static enum cp_stop walk_out(struct stepper *stepper, struct walk *walk,
 		default:
 			return CP_STOP_UNSUPPORTED;
 		}
-		next.lookup = unwind_lookup_pc(next.pc, !next.interrupted);
+		next.lookup = unwind_lookup_pc(next.pc, !is_entered(walk, &next));
 		rule = stepper_find(stepper, next.lookup);
 		if (rule.kind == RULE_NO_MAP)
-			return walk_stop_of_unmapped(next.pc);
+			return no_cfi_is_coroutine_root(walk->space, walk->frame.lookup)
+				       ? CP_STOP_END
+				       : walk_stop_of_unmapped(next.pc);
 		const bool is_root = rule.kind == RULE_NO_CFI && !next.interrupted &&
 				     no_cfi_is_coroutine_root(walk->space, next.pc);
 		if (rule.signal_frame || is_root) /* entered, not returned to */
