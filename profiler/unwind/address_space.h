@@ -26,7 +26,7 @@ int image_store_create(struct image_store **out);
 void image_store_destroy(struct image_store *store);
 
 /** Memory held by all images: their unwind tables, and the rows compiled of them. */
-size_t image_store_size_bytes(const struct image_store *store);
+size_t image_store_size_bytes(struct image_store *store);
 
 /** Binaries whose tables were not compiled for want of memory. */
 size_t image_store_skipped(const struct image_store *store);

@@ -2,10 +2,29 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum {
+	/* Functions from which on compiling all of them at once would stall the reading of samples:
+	 * 2 ms of CPU time on a fast machine. */
+	PIECEMEAL_MIN = 1 << 14,
+	PIECE_FUNCTIONS = 256, /* 30 us */
+};
+
+struct piece {
+	struct cfi_table table;
+	bool compiled;
+};
 
 struct image_rows {
 	struct cfi_table table;
-	size_t n_bytes; /* of table.rows */
+	size_t n_bytes; /* of all rows */
+	/* of a table that is compiled piece by piece */
+	const struct elf_image *image;
+	struct elf_eh_frame_hdr hdr;
+	struct piece *pieces;
+	size_t n_pieces;
+	uint64_t bytes_left;
 };
 
 static void *resize(void *ctx, void *block, size_t old_bytes, size_t new_bytes)
@@ -100,6 +119,109 @@ static enum cfi_status compile(const struct elf_image *image, struct image_rows 
 	return CFI_OK;
 }
 
+/* The number of functions in the index that begin at or below an address. */
+static uint64_t rank(const uint8_t *index, const struct elf_eh_frame_hdr *hdr, uint64_t svma)
+{
+	uint64_t lo = 0, hi = hdr->n_entries;
+	const int64_t wanted = (int64_t)(svma - hdr->svma);
+	while (lo < hi) {
+		const uint64_t mid = lo + (hi - lo) / 2;
+		int32_t start;
+		memcpy(&start, index + mid * 8, sizeof(start));
+		if (start <= wanted)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static bool compile_piece(struct image_rows *rows, const uint8_t *index, size_t at)
+{
+	struct piece *piece = &rows->pieces[at];
+	struct cfi_build build = {.resize = resize, .bytes_left = &rows->bytes_left};
+	bool is_section;
+	uint64_t svma, size;
+	const uint8_t *bytes = elf_image_eh_frame(rows->image, &svma, &size, &is_section);
+	if (!bytes)
+		return false;
+	const struct cfi_section section = {.bytes = bytes, .n = size, .svma = svma};
+	const uint64_t first = (uint64_t)at * PIECE_FUNCTIONS;
+	const uint64_t left = rows->hdr.n_entries - first;
+	size_t n_bytes = 0;
+	enum cfi_status status = cfi_build_search_table(
+		&build, &section, index + first * 8,
+		left < PIECE_FUNCTIONS ? left : PIECE_FUNCTIONS, rows->hdr.svma);
+	if (status == CFI_OK)
+		status = cfi_build_finish(&build, rows->table.base_svma, &piece->table, &n_bytes);
+	cfi_build_release(&build);
+	piece->compiled = status == CFI_OK;
+	rows->n_bytes += n_bytes;
+	return piece->compiled;
+}
+
+static cfi_rule find_in_pieces(void *ctx, uint64_t svma)
+{
+	struct image_rows *rows = ctx;
+	const uint8_t *index =
+		elf_image_bytes(rows->image, rows->hdr.table_svma, rows->hdr.n_entries * 8);
+	if (!index)
+		return CFI_UNSUPPORTED;
+	const uint64_t n_before = rank(index, &rows->hdr, svma);
+	if (n_before == 0)
+		return CFI_NONE;
+	const size_t at = (size_t)((n_before - 1) / PIECE_FUNCTIONS);
+	if (!rows->pieces[at].compiled && !compile_piece(rows, index, at))
+		return CFI_UNSUPPORTED; /* out of memory: the other walk may have some */
+	return cfi_table_find(&rows->pieces[at].table, svma);
+}
+
+/* True when the index names all functions there are, and they are many. */
+static bool can_be_piecemeal(const struct elf_image *image, struct elf_eh_frame_hdr *hdr)
+{
+	bool is_section;
+	uint64_t svma, size;
+	if (!elf_image_eh_frame_hdr(image, hdr) || hdr->n_entries < PIECEMEAL_MIN ||
+	    elf_image_debug_frame(image, &size))
+		return false;
+	const uint8_t *bytes = elf_image_eh_frame(image, &svma, &size, &is_section);
+	const struct cfi_section section = {.bytes = bytes, .n = size, .svma = svma};
+	return bytes && (!is_section || cfi_count_fdes(&section) <= hdr->n_entries);
+}
+
+int image_rows_create_piecemeal(const struct elf_image *image, struct image_rows **out)
+{
+	struct elf_eh_frame_hdr hdr;
+	if (!can_be_piecemeal(image, &hdr))
+		return image_rows_create(image, out);
+	uint64_t svma, size;
+	bool is_section;
+	const uint8_t *bytes = elf_image_eh_frame(image, &svma, &size, &is_section);
+	const struct cfi_section section = {.bytes = bytes, .n = size, .svma = svma};
+	struct image_rows *rows = calloc(1, sizeof(*rows));
+	if (!rows)
+		return -ENOMEM;
+	rows->image = image;
+	rows->hdr = hdr;
+	rows->bytes_left = cfi_bytes_allowed(&section);
+	rows->table = (struct cfi_table){
+		.base_svma = base_svma(image), .find = find_in_pieces, .ctx = rows};
+	rows->n_pieces = (hdr.n_entries + PIECE_FUNCTIONS - 1) / PIECE_FUNCTIONS;
+	rows->pieces = calloc(rows->n_pieces, sizeof(*rows->pieces));
+	rows->n_bytes = rows->n_pieces * sizeof(*rows->pieces);
+	if (!rows->pieces) {
+		image_rows_destroy(rows);
+		return -ENOMEM;
+	}
+	*out = rows;
+	return 0;
+}
+
+bool image_rows_need_tables(const struct image_rows *rows)
+{
+	return rows->pieces != NULL;
+}
+
 int image_rows_create(const struct elf_image *image, struct image_rows **out)
 {
 	struct image_rows *rows = calloc(1, sizeof(*rows));
@@ -117,6 +239,9 @@ void image_rows_destroy(struct image_rows *rows)
 {
 	if (!rows)
 		return;
+	for (size_t i = 0; i < rows->n_pieces && rows->pieces; i++)
+		free((void *)rows->pieces[i].table.rows);
+	free(rows->pieces);
 	free((void *)rows->table.rows);
 	free(rows);
 }
@@ -130,6 +255,8 @@ bool image_rows_cover(const struct image_rows *rows, const struct elf_image *ima
 {
 	size_t n;
 	uint64_t code_bytes = 0;
+	if (rows->pieces)
+		return true;
 	const struct elf_segment *segments = elf_image_segments(image, &n);
 	for (size_t i = 0; i < n; i++)
 		if (segments[i].exec)

@@ -2,7 +2,8 @@
  * image_rows.h - the unwind rows of one binary, compiled from its .eh_frame, and for code that this
  * says nothing about from its .debug_frame.
  *
- * Depends on: elf, rows. Threads: immutable once made.
+ * Depends on: elf, rows. Threads: one at a time; immutable once made, but for those
+ * compiled piece by piece.
  */
 #ifndef CPROF_UNWIND_IMAGE_ROWS_H
 #define CPROF_UNWIND_IMAGE_ROWS_H
@@ -14,6 +15,17 @@ struct image_rows;
 
 /** Return: 0, also for a binary without usable tables: it gets an empty one; or -ENOMEM. */
 int image_rows_create(const struct elf_image *image, struct image_rows **out);
+
+/**
+ * The same, but of a large binary functions are compiled when they are first asked for: of a
+ * library of 100 MB a program uses a few percent, and to compile all of it takes as long as a ring
+ * of the kernel takes to overflow.
+ *
+ * @image: has to outlive the rows, and to keep its tables where image_rows_need_tables() says so
+ */
+int image_rows_create_piecemeal(const struct elf_image *image, struct image_rows **out);
+bool image_rows_need_tables(const struct image_rows *rows);
+
 void image_rows_destroy(struct image_rows *rows);
 
 const struct cfi_table *image_rows_table(const struct image_rows *rows);

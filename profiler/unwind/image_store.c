@@ -103,8 +103,21 @@ void image_store_destroy(struct image_store *store)
 	free(store);
 }
 
-size_t image_store_size_bytes(const struct image_store *store)
+/* What an entry holds has changed. */
+static void recount(struct image_store *store, struct entry *entry)
 {
+	store->size_bytes -= entry->bytes;
+	entry->bytes = entry->image ? elf_image_size_bytes(entry->image) : 0;
+	if (entry->rows)
+		entry->bytes += image_rows_size_bytes(entry->rows);
+	store->size_bytes += entry->bytes;
+}
+
+size_t image_store_size_bytes(struct image_store *store)
+{
+	/* tables that are compiled piece by piece have grown */
+	for (size_t i = 0; i < store->n; i++)
+		recount(store, &store->entries[i]);
 	return store->size_bytes + store->cap * sizeof(*store->entries);
 }
 
@@ -118,16 +131,6 @@ void image_store_set_limit(struct image_store *store, size_t bytes_max)
 	store->bytes_max = bytes_max;
 	if (store->sweep_at > store->n)
 		store->sweep_at = store->n + 1;
-}
-
-/* What an entry holds has changed. */
-static void recount(struct image_store *store, struct entry *entry)
-{
-	store->size_bytes -= entry->bytes;
-	entry->bytes = entry->image ? elf_image_size_bytes(entry->image) : 0;
-	if (entry->rows)
-		entry->bytes += image_rows_size_bytes(entry->rows);
-	store->size_bytes += entry->bytes;
 }
 
 static uint64_t image_hash(const struct elf_image *image)
@@ -199,7 +202,7 @@ static void sweep(struct image_store *store)
 		store->code[i].image = NULL;
 	store->kept_tables_bytes = 0;
 	for (size_t i = 0; i < n; i++)
-		if (store->entries[i].image)
+		if (store->entries[i].rows && !image_rows_need_tables(store->entries[i].rows))
 			store->kept_tables_bytes += elf_image_tables_bytes(store->entries[i].image);
 }
 
@@ -362,7 +365,7 @@ static bool find_debug_frame(struct entry *entry, pid_t pid, const struct mappin
 static void compile(struct entry *entry, pid_t pid, const struct mapping *mapping)
 {
 	uint64_t size;
-	if (image_rows_create(entry->image, &entry->rows) != 0)
+	if (image_rows_create_piecemeal(entry->image, &entry->rows) != 0)
 		return;
 	if (image_rows_cover(entry->rows, entry->image) || mapping->kind == MAPPING_VDSO ||
 	    elf_image_debug_frame(entry->image, &size) || !find_debug_frame(entry, pid, mapping))
@@ -383,7 +386,7 @@ const struct cfi_table *image_store_rows(struct image_store *store, pid_t pid,
 		return NULL;
 	if (entry->rows)
 		return image_rows_table(entry->rows);
-	if (store->size_bytes > store->bytes_max)
+	if (image_store_size_bytes(store) > store->bytes_max)
 		sweep(store);
 	entry = entry_of(store, mapping->image); /* held, so it is still there, but has moved */
 	if (!entry || store->size_bytes > store->bytes_max) {
@@ -394,10 +397,10 @@ const struct cfi_table *image_store_rows(struct image_store *store, pid_t pid,
 	}
 	compile(entry, pid, mapping);
 	const size_t tables_bytes = elf_image_tables_bytes(entry->image);
-	if (entry->rows && mapping->kind != MAPPING_VDSO &&
+	if (entry->rows && !image_rows_need_tables(entry->rows) && mapping->kind != MAPPING_VDSO &&
 	    store->kept_tables_bytes + tables_bytes > KEPT_TABLES_BYTES_MAX)
 		elf_image_drop_tables(entry->image);
-	else
+	else if (!entry->rows || !image_rows_need_tables(entry->rows))
 		store->kept_tables_bytes += tables_bytes;
 	recount(store, entry);
 	return entry->rows ? image_rows_table(entry->rows) : NULL;

@@ -24,11 +24,19 @@ static inline uint64_t cfi_read(struct cfi_cursor *c, unsigned size)
 	return value;
 }
 
+static inline uint8_t cfi_read_byte(struct cfi_cursor *c)
+{
+	if (c->at < c->end)
+		return *c->at++;
+	c->bad = true;
+	return 0;
+}
+
 static inline uint64_t cfi_read_uleb(struct cfi_cursor *c)
 {
 	uint64_t value = 0;
 	for (unsigned shift = 0;; shift += 7) {
-		uint8_t byte = (uint8_t)cfi_read(c, 1);
+		uint8_t byte = cfi_read_byte(c);
 		if (shift < 64)
 			value |= (uint64_t)(byte & 127) << shift;
 		if (!(byte & 128) || c->bad)
@@ -40,7 +48,7 @@ static inline int64_t cfi_read_sleb(struct cfi_cursor *c)
 {
 	uint64_t value = 0;
 	for (unsigned shift = 0;;) {
-		uint8_t byte = (uint8_t)cfi_read(c, 1);
+		uint8_t byte = cfi_read_byte(c);
 		if (shift < 64)
 			value |= (uint64_t)(byte & 127) << shift;
 		shift += 7;

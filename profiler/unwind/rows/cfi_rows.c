@@ -255,24 +255,35 @@ static enum cfi_status build_fde(struct cfi_build *build, const struct cfi_secti
  * than an FDE, so the bytes of all programs together are a few times the section's at most.
  */
 struct pass {
-	uint64_t bytes_left; /* that may be run */
+	uint64_t own_bytes_left;
+	uint64_t *bytes_left; /* that may be run */
 	/* the CIE read last: neighbouring FDEs mostly share it */
 	uint64_t cie_at;
 	bool cie_usable;
 	struct cfi_cie cie;
 };
 
-static struct pass begin_pass(const struct cfi_section *section)
+uint64_t cfi_bytes_allowed(const struct cfi_section *section)
 {
-	return (struct pass){.bytes_left = (uint64_t)section->n * 8, .cie_at = UINT64_MAX};
+	return (uint64_t)section->n * 8;
+}
+
+static void begin_pass(struct pass *pass, const struct cfi_build *build,
+		       const struct cfi_section *section)
+{
+	*pass = (struct pass){
+		.own_bytes_left = cfi_bytes_allowed(section),
+		.cie_at = UINT64_MAX,
+	};
+	pass->bytes_left = build->bytes_left ? build->bytes_left : &pass->own_bytes_left;
 }
 
 static bool spend(struct pass *pass, const struct cfi_cursor *bytes)
 {
 	const uint64_t n = (uint64_t)(bytes->end - bytes->at);
-	if (n > pass->bytes_left)
+	if (n > *pass->bytes_left)
 		return false;
-	pass->bytes_left -= n;
+	*pass->bytes_left -= n;
 	return true;
 }
 
@@ -301,10 +312,22 @@ static enum cfi_status build_entry(struct cfi_build *build, const struct cfi_sec
 	return CFI_OK;
 }
 
+size_t cfi_count_fdes(const struct cfi_section *section)
+{
+	struct cfi_cursor c = {section->bytes, section->bytes + section->n, false};
+	size_t n = 0;
+	while (c.at < c.end && !c.bad) {
+		struct entry entry;
+		n += next_entry(&c, section, &entry) && !entry.is_cie;
+	}
+	return n;
+}
+
 enum cfi_status cfi_build_section(struct cfi_build *build, const struct cfi_section *section)
 {
 	struct cfi_cursor c = {section->bytes, section->bytes + section->n, false};
-	struct pass pass = begin_pass(section);
+	struct pass pass;
+	begin_pass(&pass, build, section);
 	while (c.at < c.end) {
 		struct entry entry;
 		if (!next_entry(&c, section, &entry)) {
@@ -325,7 +348,8 @@ enum cfi_status cfi_build_section(struct cfi_build *build, const struct cfi_sect
 enum cfi_status cfi_build_search_table(struct cfi_build *build, const struct cfi_section *section,
 				       const uint8_t *table, size_t n, uint64_t hdr_svma)
 {
-	struct pass pass = begin_pass(section);
+	struct pass pass;
+	begin_pass(&pass, build, section);
 	for (size_t i = 0; i < n; i++) {
 		struct cfi_cursor c = {table + i * 8 + 4, table + i * 8 + 8, false};
 		uint64_t fde_svma = hdr_svma + (uint64_t)(int64_t)(int32_t)cfi_read(&c, 4);

@@ -44,6 +44,9 @@ struct cfi_table {
 	uint64_t base_svma;
 	const struct cfi_row *rows; /* by pc, ascending, distinct */
 	size_t n;
+	/** When set: asked instead of the rows, for a table that is compiled piece by piece. */
+	cfi_rule (*find)(void *ctx, uint64_t svma);
+	void *ctx;
 };
 
 /** The rule at an svma; the rule of CFI_NONE (0) before the first row. */
@@ -131,6 +134,11 @@ struct cfi_build {
 	struct cfi_span *spans;
 	size_t n_spans, cap_spans;
 	struct cfi_counts counts;
+	/*
+	 * Bytes of CFI programs that may still be run, or NULL: a few times the section's size for
+	 * each call. For sections that are compiled piece by piece.
+	 */
+	uint64_t *bytes_left;
 };
 
 /**
@@ -141,6 +149,12 @@ struct cfi_build {
  * Return: CFI_OK or CFI_NO_MEMORY (the build may only be released).
  */
 enum cfi_status cfi_build_section(struct cfi_build *build, const struct cfi_section *section);
+
+/** The FDEs of a section, by their headers alone. */
+size_t cfi_count_fdes(const struct cfi_section *section);
+
+/** How many bytes of programs may be run for a section in all. */
+uint64_t cfi_bytes_allowed(const struct cfi_section *section);
 
 /**
  * The same for the FDEs that a PT_GNU_EH_FRAME search table lists. For files whose section headers

@@ -326,6 +326,10 @@ static void run_extended(struct machine *m, uint8_t op, struct cfi_cursor *c)
 /* True when @op advances the location: @delta is set, or @target for DW_CFA_set_loc. */
 static bool read_advance(const struct machine *m, uint8_t op, struct cfi_cursor *c, uint64_t *pc)
 {
+	if (op >> 6 == 1) { /* DW_CFA_advance_loc */
+		*pc += (op & 63) * m->cie->code_align;
+		return true;
+	}
 	switch (op) {
 	case 0x01: /* DW_CFA_set_loc */
 		*pc = cfi_read_encoded(c, m->section, m->cie->fde_encoding);
@@ -340,10 +344,7 @@ static bool read_advance(const struct machine *m, uint8_t op, struct cfi_cursor 
 		*pc += cfi_read(c, 4) * m->cie->code_align;
 		return true;
 	default:
-		if (op >> 6 != 1) /* DW_CFA_advance_loc */
-			return false;
-		*pc += (op & 63) * m->cie->code_align;
-		return true;
+		return false;
 	}
 }
 
@@ -358,30 +359,43 @@ static void run_one(struct machine *m, uint8_t op, struct cfi_cursor *c)
 		run_extended(m, op, c);
 }
 
+/* Run the CIE's program. The remembered states are not cleared: that alone would take as long as
+ * all else for the short program of a function. */
+static void begin(struct machine *m, const struct cfi_section *section, const struct cfi_cie *cie)
+{
+	m->section = section;
+	m->cie = cie;
+	m->n_remembered = 0;
+	m->bad = false;
+	m->now = (struct state){.cfa = {.kind = CFI_UNSUPPORTED}};
+	m->initial = m->now; /* of a "restore" in the CIE itself */
+	struct cfi_cursor c = cie->instructions;
+	while (c.at < c.end && !m->bad && !c.bad) {
+		const uint8_t op = cfi_read_byte(&c);
+		uint64_t ignored = 0;
+		/* a CIE's program has no locations */
+		if (read_advance(m, op, &c, &ignored))
+			m->bad = true;
+		else
+			run_one(m, op, &c);
+	}
+	m->initial = m->now;
+	m->bad |= c.bad;
+}
+
 enum cfi_status cfi_run(struct cfi_build *build, const struct cfi_section *section,
 			const struct cfi_cie *cie, struct cfi_cursor instructions,
 			const struct cfi_span *span, bool *bad)
 {
-	struct machine m = {.section = section, .cie = cie};
-	m.now.cfa.kind = CFI_UNSUPPORTED;
-	struct cfi_cursor c = cie->instructions;
-	while (c.at < c.end && !m.bad && !c.bad) {
-		uint8_t op = (uint8_t)cfi_read(&c, 1);
-		uint64_t ignored = 0;
-		/* a CIE's program has no locations */
-		if (read_advance(&m, op, &c, &ignored))
-			m.bad = true;
-		else
-			run_one(&m, op, &c);
-	}
-	m.initial = m.now;
-	m.bad |= c.bad;
-
+	struct machine m;
+	begin(&m, section, cie);
 	uint64_t pc = span->start;
-	c = instructions;
+	struct cfi_cursor c = instructions;
 	while (c.at < c.end && !m.bad) {
-		uint8_t op = (uint8_t)cfi_read(&c, 1);
+		const uint8_t op = cfi_read_byte(&c);
 		uint64_t next = pc;
+		if (op == 0) /* DW_CFA_nop: the padding */
+			continue;
 		if (!read_advance(&m, op, &c, &next)) {
 			run_one(&m, op, &c);
 			m.bad |= c.bad;

@@ -5,6 +5,8 @@
 
 cfi_rule cfi_table_find(const struct cfi_table *table, uint64_t svma)
 {
+	if (table->find)
+		return table->find(table->ctx, svma);
 	uint64_t pc = svma - table->base_svma;
 	if (svma < table->base_svma || pc > UINT32_MAX || !table->n || pc < table->rows[0].pc)
 		return CFI_NONE;
@@ -133,7 +135,7 @@ static void set_table(struct cfi_build *build, struct cfi_row *rows, size_t n, s
 	const size_t used = n ? n * sizeof(*rows) : sizeof(*rows);
 	struct cfi_row *shrunk = used < bytes ? build->resize(build->ctx, rows, bytes, used) : NULL;
 	*n_bytes = shrunk ? used : bytes;
-	*out = (struct cfi_table){base_svma, shrunk ? shrunk : rows, n};
+	*out = (struct cfi_table){.base_svma = base_svma, .rows = shrunk ? shrunk : rows, .n = n};
 }
 
 enum cfi_status cfi_build_finish(struct cfi_build *build, uint64_t base_svma, struct cfi_table *out,
