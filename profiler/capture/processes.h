@@ -59,7 +59,6 @@ struct thread {
 	uint32_t label;     /* of the sample sink: thread id + 1; 0 = unset */
 	uint32_t label_comm_version;
 	uint64_t stack_key; /* of the sample sink: names its stack history; 0 = unset */
-	uint64_t stack_key; /* of the sample sink: names its stack history; 0 = unset */
 	struct thread *sibling, *sibling_before; /* of the process, newest first */
 	struct thread *next;                     /* in its bucket */
 };
