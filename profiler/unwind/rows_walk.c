@@ -10,7 +10,7 @@
  * The cache begins small and grows while addresses push each other out of it: most processes of a
  * machine have a sample or two, and 64 KB for each of them would be most of what a recorder holds.
  */
-enum { CACHE_BITS_MIN = 7, CACHE_BITS_MAX = 12 };
+enum { CACHE_BITS_MIN = 7, CACHE_BITS_MAX = 14, KNOWN_STEP_BITS = 9 };
 
 /* What an address is, where a rule is wanted. RULE_NO_MAP is not kept: a mapping can come. */
 static const cfi_rule RULE_NO_MAP = UINT32_MAX;
@@ -18,14 +18,21 @@ static const cfi_rule RULE_NO_MAP = UINT32_MAX;
 struct slot {
 	uint64_t avma; /* 0 = empty */
 	cfi_rule rule;
+	bool no_root; /* the code was looked at: no coroutine ends here */
+};
+
+/* A step without information that was found right: it looks at code, which takes long. */
+struct known_step {
+	uint64_t pc, ra; /* of the frame, and of its caller; 0 = empty */
 };
 
 struct rows_walker {
 	struct address_space *space;
 	uint64_t generation; /* of the space that the slots are about */
 	struct slot *slots;
-	unsigned bits;    /* there are 1 << bits */
-	unsigned evicted; /* since it has this size */
+	unsigned bits;                  /* there are 1 << bits */
+	unsigned evicted;               /* since it has this size */
+	struct known_step *known_steps; /* KNOWN_STEPS; NULL until there is one */
 };
 
 static int resize_cache(struct rows_walker *walker, unsigned bits)
@@ -60,6 +67,7 @@ void rows_walker_destroy(struct rows_walker *walker)
 	if (!walker)
 		return;
 	free(walker->slots);
+	free(walker->known_steps);
 	free(walker);
 }
 
@@ -71,6 +79,8 @@ static void sync_cache(struct rows_walker *walker)
 	walker->generation = generation;
 	for (size_t i = 0; i < (size_t)1 << walker->bits; i++)
 		walker->slots[i].avma = 0;
+	free(walker->known_steps);
+	walker->known_steps = NULL;
 }
 
 static struct slot *slot_of(const struct rows_walker *walker, uint64_t avma)
@@ -86,7 +96,7 @@ static void keep_rule(struct rows_walker *walker, uint64_t avma, cfi_rule rule)
 	if (walker->evicted >> walker->bits && walker->bits < CACHE_BITS_MAX &&
 	    resize_cache(walker, walker->bits + 1) == 0)
 		slot = slot_of(walker, avma);
-	*slot = (struct slot){avma, rule};
+	*slot = (struct slot){.avma = avma, .rule = rule};
 }
 
 static cfi_rule find_rule(struct rows_walker *walker, uint64_t avma)
@@ -101,6 +111,19 @@ static cfi_rule find_rule(struct rows_walker *walker, uint64_t avma)
 		mapping->rows ? cfi_table_find(mapping->rows, avma - mapping->bias) : CFI_NONE;
 	keep_rule(walker, avma, rule);
 	return rule;
+}
+
+/* As no_cfi_is_coroutine_root(), which looks at code, and once is enough. */
+static bool is_coroutine_root(struct rows_walker *walker, const struct frame *frame)
+{
+	struct slot *slot = slot_of(walker, frame->lookup);
+	if (slot->avma == frame->lookup && slot->no_root)
+		return false;
+	if (no_cfi_is_coroutine_root(walker->space, frame->pc))
+		return true;
+	if (slot->avma == frame->lookup)
+		slot->no_root = true;
+	return false;
 }
 
 /*
@@ -154,17 +177,51 @@ static enum outcome step_by_rule(struct walk *walk, cfi_rule rule, struct cfi_re
 	return walk_accept(walk, next, stop) ? OUTCOME_CALLER : OUTCOME_STOP;
 }
 
+static size_t known_step_at(uint64_t pc, uint64_t ra)
+{
+	return (pc * 31 + ra) * 0x9e3779b97f4a7c15ULL >> (64 - KNOWN_STEP_BITS);
+}
+
+static void keep_step(struct rows_walker *walker, uint64_t pc, uint64_t ra)
+{
+	if (!walker->known_steps)
+		walker->known_steps =
+			calloc((size_t)1 << KNOWN_STEP_BITS, sizeof(*walker->known_steps));
+	if (walker->known_steps)
+		walker->known_steps[known_step_at(pc, ra)] = (struct known_step){pc, ra};
+}
+
+/*
+ * Of a frame that was not interrupted, no_cfi_step() judges the two addresses that its frame
+ * pointer gives by their code and by nothing else: the same two get the same answer.
+ */
+static bool step_as_before(struct rows_walker *walker, const struct walk *walk, uint64_t fp,
+			   struct frame *next, uint64_t *caller_fp)
+{
+	enum cp_stop unused;
+	if (!walker->known_steps || walk->frame.interrupted ||
+	    !walk_by_frame_pointer(walk, fp, next, caller_fp, &unused))
+		return false;
+	const struct known_step *known =
+		&walker->known_steps[known_step_at(walk->frame.pc, next->pc)];
+	return known->pc == walk->frame.pc && known->ra == next->pc;
+}
+
 static enum outcome step_without_rule(struct rows_walker *walker, struct walk *walk,
 				      const struct unwind_regs *user_regs, struct cfi_regs *regs,
 				      struct frame *next, enum cp_stop *stop)
 {
 	uint64_t caller_fp;
-	struct unwind_regs frame_regs = *user_regs;
-	unwind_regs_set_fp(&frame_regs, regs->rbp);
-	if (!no_cfi_step(walk, &frame_regs, true, next, &caller_fp, stop))
-		return OUTCOME_STOP;
-	if (find_rule(walker, unwind_lookup_pc(next->pc, true)) == RULE_NO_MAP)
-		return OUTCOME_STOP; /* *stop is NO_CFI */
+	if (!step_as_before(walker, walk, regs->rbp, next, &caller_fp)) {
+		struct unwind_regs frame_regs = *user_regs;
+		unwind_regs_set_fp(&frame_regs, regs->rbp);
+		if (!no_cfi_step(walk, &frame_regs, true, next, &caller_fp, stop))
+			return OUTCOME_STOP;
+		if (find_rule(walker, unwind_lookup_pc(next->pc, true)) == RULE_NO_MAP)
+			return OUTCOME_STOP; /* *stop is NO_CFI */
+		if (!walk->frame.interrupted)
+			keep_step(walker, walk->frame.pc, next->pc);
+	}
 	*regs = (struct cfi_regs){.rip = next->pc, .rsp = next->sp, .rbp = caller_fp};
 	return OUTCOME_CALLER;
 }
@@ -201,14 +258,13 @@ bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user
 		next.lookup = unwind_lookup_pc(next.pc, !next.interrupted);
 		rule = find_rule(walker, next.lookup);
 		if (rule == RULE_NO_MAP) {
-			result->stop =
-				no_cfi_is_coroutine_root(walker->space, walk.frame.lookup)
-					? CP_STOP_END
-					: walk_stop_of_unmapped(next.pc);
+			result->stop = no_cfi_is_coroutine_root(walker->space, walk.frame.lookup)
+					       ? CP_STOP_END
+					       : walk_stop_of_unmapped(next.pc);
 			return true;
 		}
 		const bool is_root = cfi_rule_kind(rule) == CFI_NONE && !next.interrupted &&
-				     no_cfi_is_coroutine_root(walker->space, next.pc);
+				     is_coroutine_root(walker, &next);
 		if (cfi_rule_kind(rule) == CFI_SIGNAL || is_root) /* entered, not returned to */
 			next.lookup = unwind_lookup_pc(next.pc, false);
 		if (!walk_push(&walk, &next, result)) {
