@@ -148,6 +148,8 @@ static json_t *make_recording(struct json_maker *maker)
 		{"time_quantum_ns", HEADER_TIME_QUANTUM_NS, NUMBER},
 		{"recorder_cpu_ns", HEADER_RECORDER_CPU_NS, NUMBER},
 		{"recorder_peak_rss_bytes", HEADER_RECORDER_PEAK_RSS_BYTES, NUMBER},
+		{"unwind_tables_bytes", HEADER_UNWIND_TABLES_BYTES, NUMBER},
+		{"unwind_tables_skipped", HEADER_UNWIND_TABLES_SKIPPED, NUMBER},
 	};
 	const struct profile *profile = maker->report->profile;
 	json_t *object = json_object();

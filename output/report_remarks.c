@@ -196,6 +196,19 @@ static void remark_modules(struct remarks *remarks)
 	}
 }
 
+static void remark_skipped_tables(struct remarks *remarks)
+{
+	const uint64_t n =
+		profile_header_u64(remarks->report->profile, HEADER_UNWIND_TABLES_SKIPPED, 0);
+	if (n == 0)
+		return;
+	strbuf_addf(remarks->text,
+		    "%llu binar%s not unwound by tables, which take 512 MB already: their stacks "
+		    "end as no_cfi; record fewer processes at a time",
+		    (unsigned long long)n, n == 1 ? "y was" : "ies were");
+	give(remarks);
+}
+
 static void remark_recorder(struct remarks *remarks)
 {
 	const struct profile *profile = remarks->report->profile;
@@ -215,6 +228,10 @@ static void remark_recorder(struct remarks *remarks)
 	}
 	if (rss_bytes)
 		strbuf_addf(remarks->text, " and %s of memory", cp_format_bytes(rss_bytes, text));
+	const uint64_t tables_bytes = profile_header_u64(profile, HEADER_UNWIND_TABLES_BYTES, 0);
+	if (rss_bytes && tables_bytes)
+		strbuf_addf(remarks->text, ", %s of it unwind tables",
+			    cp_format_bytes(tables_bytes, text));
 	give(remarks);
 }
 
@@ -232,5 +249,6 @@ void report_each_remark(const struct report *report, struct strbuf *scratch,
 		remark(ctx, report->quality->runtime_hints[i]);
 	remark_kernel_clock(&remarks);
 	remark_coverage(&remarks);
+	remark_skipped_tables(&remarks);
 	remark_recorder(&remarks);
 }

@@ -136,6 +136,8 @@ static int flush(struct recorder *r, bool complete, uint64_t now_ns, struct cp_e
 		.quantum_ns = r->s.sink.quantum_ns,
 		.dump_bytes = r->s.events.setup.dump_bytes,
 		.dump = &r->dump,
+		.unwind_tables_bytes = image_store_size_bytes(r->s.processes->images),
+		.unwind_tables_skipped = image_store_skipped(r->s.processes->images),
 		.runtimes = modules_runtimes(&r->s.sink.modules, runtimes, sizeof(runtimes)),
 		.complete = complete,
 		.target_cpu = r->cpu,

@@ -170,6 +170,8 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 		{HEADER_TIME_QUANTUM_NS, counts->quantum_ns, counts->quantum_ns == 0},
 		{HEADER_TARGET_USER_NS, counts->target_cpu.user_ns, !counts->target_cpu_known},
 		{HEADER_TARGET_SYSTEM_NS, counts->target_cpu.system_ns, !counts->target_cpu_known},
+		{HEADER_UNWIND_TABLES_BYTES, counts->unwind_tables_bytes, false},
+		{HEADER_UNWIND_TABLES_SKIPPED, counts->unwind_tables_skipped, false},
 		{HEADER_RECORDER_CPU_NS, own_cpu_ns() - file->recorder_cpu_start_ns, false},
 		{HEADER_RECORDER_PEAK_RSS_BYTES, peak_rss_kb << 10, peak_rss_kb == 0},
 	};

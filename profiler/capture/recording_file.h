@@ -48,6 +48,7 @@ struct recording_counts {
 	const struct dump_size *dump;
 	bool target_cpu_known;
 	struct cpu_time target_cpu;
+	uint64_t unwind_tables_bytes, unwind_tables_skipped;
 	const char *runtimes;
 	bool complete; /* this is the last flush of a recording that ended normally */
 };

@@ -71,6 +71,9 @@
 /* What recording cost. */
 #define HEADER_RECORDER_CPU_NS "recorder_cpu_ns"
 #define HEADER_RECORDER_PEAK_RSS_BYTES "recorder_peak_rss_bytes"
+#define HEADER_UNWIND_TABLES_BYTES "unwind_tables_bytes" /* of all binaries, and rows; now */
+#define HEADER_UNWIND_TABLES_SKIPPED                                                               \
+	"unwind_tables_skipped" /* binaries beyond the limit on them: not unwound by tables */
 
 /* "yes" once every location was looked up; absent = not, or only in part. */
 #define HEADER_SYMBOLIZED "symbolized"
