@@ -1,6 +1,6 @@
 #include "no_cfi.h"
 
-#include "rows/cfi_rows.h"
+#include "rows/cfi_step.h"
 
 #include <string.h>
 
@@ -212,7 +212,7 @@ static bool step_from_leaf(const struct walk *walk, const struct unwind_regs *re
 	const struct code code = read_code(walk->space, walk->frame.pc);
 	uint64_t target = 0;
 	struct frame top;
-	if (is_new_thread(&code, regs)) {
+	if (walk->n_steps == 0 && is_new_thread(&code, regs)) {
 		*stop = CP_STOP_END;
 		return false;
 	}
@@ -234,7 +234,39 @@ static bool step_from_leaf(const struct walk *walk, const struct unwind_regs *re
 	return by_fp > CALL_OF_OTHER;
 }
 
-bool no_cfi_step(const struct walk *walk, const struct unwind_regs *regs, bool fp_known,
+static bool is_sigreturn(const struct code *code, int off)
+{
+	return HAS(code, off, "\x48\xc7\xc0\x0f\x00\x00\x00\x0f\x05") ||
+	       HAS(code, off, "\xb8\x0f\x00\x00\x00\x0f\x05");
+}
+
+/* In the trampoline, before its system call or inside. */
+static bool is_in_sigreturn(const struct walk *walk)
+{
+	static const int before_pc[] = {0, 5, 7, 9};
+	const struct code code = read_code(walk->space, walk->frame.pc);
+	for (size_t i = 0; i < sizeof(before_pc) / sizeof(before_pc[0]); i++)
+		if (is_sigreturn(&code, -before_pc[i]))
+			return true;
+	return false;
+}
+
+static bool step_over_signal(struct walk *walk, struct frame *next, uint64_t *caller_fp,
+			     enum cp_stop *stop)
+{
+	const struct cfi_stack stack = {walk->stack->sp, walk->stack->bytes, walk->stack->n_bytes};
+	struct cfi_regs regs = {.rip = walk->frame.pc, .rsp = walk->frame.sp};
+	uint64_t missing;
+	if (cfi_step_signal(&stack, &regs, &missing) != CFI_STEP_SIGNAL) {
+		*stop = walk_stop_of_fault(walk, missing);
+		return false;
+	}
+	*next = (struct frame){.pc = regs.rip, .sp = regs.rsp, .interrupted = true};
+	*caller_fp = regs.rbp;
+	return walk_accept(walk, next, stop);
+}
+
+bool no_cfi_step(struct walk *walk, const struct unwind_regs *regs, bool fp_known,
 		 struct frame *next, uint64_t *caller_fp, enum cp_stop *stop)
 {
 	struct frame fp_next = {.pc = 0};
@@ -245,6 +277,8 @@ bool no_cfi_step(const struct walk *walk, const struct unwind_regs *regs, bool f
 		*stop = CP_STOP_END;
 		return false;
 	}
+	if (is_in_sigreturn(walk))
+		return step_over_signal(walk, next, caller_fp, stop);
 	if (fp_known &&
 	    walk_by_frame_pointer(walk, unwind_regs_fp(regs), &fp_next, caller_fp, stop))
 		by_fp = look_before(walk->space, fp_next.pc, walk->frame.pc, &target);
@@ -270,4 +304,12 @@ bool no_cfi_is_coroutine_root(struct address_space *space, uint64_t avma)
 	return avma > BEFORE && address_space_find(space, avma) &&
 	       address_space_code(space, avma - BEFORE, bytes, sizeof(bytes)) &&
 	       memmem(bytes, sizeof(bytes), signature, sizeof(signature) - 1) != NULL;
+}
+
+enum no_cfi_entry no_cfi_entry_of(struct address_space *space, uint64_t avma)
+{
+	const struct code code = read_code(space, avma);
+	if (is_sigreturn(&code, 0))
+		return NO_CFI_SIGRETURN;
+	return no_cfi_is_coroutine_root(space, avma) ? NO_CFI_ROOT : NO_CFI_CALLED;
 }

@@ -19,11 +19,11 @@
  *
  * @regs: of that frame; all but pc and sp need not be known for one that was not interrupted
  * @fp_known: rbp in @regs is the frame's
- * @next, @caller_fp: pc and sp of the caller, and its rbp
+ * @next, @caller_fp: pc and sp of the caller, interrupted or not, and its rbp
  * Return: false with *stop set: END at a root, TRUNCATED, NO_CFI.
  * Context: reads files when their code is first asked for.
  */
-bool no_cfi_step(const struct walk *walk, const struct unwind_regs *regs, bool fp_known,
+bool no_cfi_step(struct walk *walk, const struct unwind_regs *regs, bool fp_known,
 		 struct frame *next, uint64_t *caller_fp, enum cp_stop *stop);
 
 /**
@@ -32,6 +32,15 @@ bool no_cfi_step(const struct walk *walk, const struct unwind_regs *regs, bool f
  * of the stack. Its information, where it has some, leads into the ucontext.
  */
 bool no_cfi_is_coroutine_root(struct address_space *space, uint64_t avma);
+
+/* What an address in code without information was returned to for. */
+enum no_cfi_entry {
+	NO_CFI_CALLED,
+	NO_CFI_ROOT,      /* of a coroutine: the walk is at its end */
+	NO_CFI_SIGRETURN, /* a signal's trampoline (Go's, musl's): no call is before it */
+};
+
+enum no_cfi_entry no_cfi_entry_of(struct address_space *space, uint64_t avma);
 
 /** True when a call is right before @avma, or when its code cannot be read. */
 bool no_cfi_is_after_call(struct address_space *space, uint64_t avma);

@@ -36,6 +36,9 @@ uint64_t unwind_regs_result(const struct unwind_regs *regs);
 /** The frame pointer's bit in a mask of registers by DWARF number. */
 uint32_t unwind_regs_fp_bit(void);
 
+/** The bits of pc, stack pointer and frame pointer. */
+uint32_t unwind_regs_walk_bits(void);
+
 void unwind_regs_set_pc(struct unwind_regs *regs, uint64_t pc);
 void unwind_regs_set_sp(struct unwind_regs *regs, uint64_t sp);
 void unwind_regs_set_fp(struct unwind_regs *regs, uint64_t fp);

@@ -59,6 +59,11 @@ uint32_t unwind_regs_fp_bit(void)
 	return UINT32_C(1) << DWARF_RBP;
 }
 
+uint32_t unwind_regs_walk_bits(void)
+{
+	return UINT32_C(1) << DWARF_RBP | UINT32_C(1) << DWARF_RSP | UINT32_C(1) << DWARF_RIP;
+}
+
 void unwind_regs_set_pc(struct unwind_regs *regs, uint64_t pc)
 {
 	regs->r[DWARF_RIP] = pc;

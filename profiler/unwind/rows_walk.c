@@ -18,7 +18,7 @@ static const cfi_rule RULE_NO_MAP = UINT32_MAX;
 struct slot {
 	uint64_t avma; /* 0 = empty */
 	cfi_rule rule;
-	bool no_root; /* the code was looked at: no coroutine ends here */
+	bool was_called; /* the code was looked at: it is NO_CFI_CALLED */
 };
 
 /* A step without information that was found right: it looks at code, which takes long. */
@@ -113,17 +113,18 @@ static cfi_rule find_rule(struct rows_walker *walker, uint64_t avma)
 	return rule;
 }
 
-/* As no_cfi_is_coroutine_root(), which looks at code, and once is enough. */
-static bool is_coroutine_root(struct rows_walker *walker, const struct frame *frame)
+/* As no_cfi_entry_of(), which looks at code, and once is enough. */
+static enum no_cfi_entry entry_of(struct rows_walker *walker, cfi_rule rule,
+				  const struct frame *frame)
 {
 	struct slot *slot = slot_of(walker, frame->lookup);
-	if (slot->avma == frame->lookup && slot->no_root)
-		return false;
-	if (no_cfi_is_coroutine_root(walker->space, frame->pc))
-		return true;
+	if (cfi_rule_kind(rule) != CFI_NONE || frame->interrupted ||
+	    (slot->avma == frame->lookup && slot->was_called))
+		return NO_CFI_CALLED;
+	const enum no_cfi_entry entry = no_cfi_entry_of(walker->space, frame->pc);
 	if (slot->avma == frame->lookup)
-		slot->no_root = true;
-	return false;
+		slot->was_called = entry == NO_CFI_CALLED;
+	return entry;
 }
 
 /*
@@ -217,9 +218,10 @@ static enum outcome step_without_rule(struct rows_walker *walker, struct walk *w
 		unwind_regs_set_fp(&frame_regs, regs->rbp);
 		if (!no_cfi_step(walk, &frame_regs, true, next, &caller_fp, stop))
 			return OUTCOME_STOP;
-		if (find_rule(walker, unwind_lookup_pc(next->pc, true)) == RULE_NO_MAP)
+		if (find_rule(walker, unwind_lookup_pc(next->pc, !next->interrupted)) ==
+		    RULE_NO_MAP)
 			return OUTCOME_STOP; /* *stop is NO_CFI */
-		if (!walk->frame.interrupted)
+		if (!walk->frame.interrupted && !next->interrupted)
 			keep_step(walker, walk->frame.pc, next->pc);
 	}
 	*regs = (struct cfi_regs){.rip = next->pc, .rsp = next->sp, .rbp = caller_fp};
@@ -263,16 +265,16 @@ bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user
 					       : walk_stop_of_unmapped(next.pc);
 			return true;
 		}
-		const bool is_root = cfi_rule_kind(rule) == CFI_NONE && !next.interrupted &&
-				     is_coroutine_root(walker, &next);
-		if (cfi_rule_kind(rule) == CFI_SIGNAL || is_root) /* entered, not returned to */
+		const enum no_cfi_entry entry = entry_of(walker, rule, &next);
+		if (cfi_rule_kind(rule) == CFI_SIGNAL || entry != NO_CFI_CALLED)
+			/* entered, not returned to */
 			next.lookup = unwind_lookup_pc(next.pc, false);
 		if (!walk_push(&walk, &next, result)) {
 			result->stop = CP_STOP_DEPTH;
 			return true;
 		}
 		result->n_fp_frames += by_frame_pointer;
-		if (is_root) {
+		if (entry == NO_CFI_ROOT) {
 			result->stop = CP_STOP_END;
 			return true;
 		}

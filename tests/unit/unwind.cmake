@@ -58,12 +58,37 @@ if(UNWIND_CLANG)
   unwind_stepped(stepped_clang_O0 ${UNWIND_CLANG} -O0)
 endif()
 string(REPLACE ";" " " stepped "${stepped}")
+set(ways "")
+function(unwind_ways name compiler)
+  unwind_fixture(${name} ${compiler} ways.c -D_GNU_SOURCE ${ARGN})
+  list(APPEND ways ${name})
+  set(ways ${ways} PARENT_SCOPE)
+  set(unwind_files ${unwind_files} PARENT_SCOPE)
+endfunction()
+unwind_ways(ways_lazy ${UNWIND_GCC} -O2 -DWITH_BARE=0 -Wl,-z,lazy)
+unwind_ways(ways_now ${UNWIND_GCC} -O0 -DWITH_BARE=0 -Wl,-z,now)
+unwind_ways(ways_cet ${UNWIND_GCC} -O2 -DWITH_BARE=0 -fcf-protection=full -Wl,-z,ibtplt
+  -Wl,-z,lazy)
+if(UNWIND_CLANG)
+  unwind_ways(ways_clang ${UNWIND_CLANG} -O2 -DWITH_BARE=0 -fno-omit-frame-pointer -Wl,-z,now)
+endif()
+string(REPLACE ";" " " ways_with_cfi "${ways}")
+# Assembly without information, and lld's PLT.
+set(ways "")
+unwind_ways(ways_bare ${UNWIND_GCC} -O2 -DWITH_BARE=1 -Wl,-z,now)
+unwind_ways(ways_bare_fp ${UNWIND_GCC} -O2 -fno-omit-frame-pointer -DWITH_BARE=1 -Wl,-z,now)
+if(UNWIND_LLD)
+  unwind_ways(ways_bare_lld ${UNWIND_GCC} -O2 -fno-omit-frame-pointer -fuse-ld=lld -DWITH_BARE=1
+    -Wl,-z,now)
+endif()
+string(REPLACE ";" " " ways_bare "${ways}")
 add_custom_target(unwind_fixtures DEPENDS ${unwind_files})
 
 function(unwind_unit_test file)
   cprof_unit_test(${file} USES ${ARGN})
   target_compile_definitions(test_${file} PRIVATE
     FIXTURE_DIR="${unwind_dir}" PROBES="${probes}" STEPPED="${stepped}"
+    WAYS="${ways_with_cfi}" WAYS_BARE="${ways_bare}"
     READELF="${UNWIND_READELF}")
   add_dependencies(test_${file} unwind_fixtures)
 endfunction()

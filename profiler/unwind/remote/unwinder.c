@@ -74,19 +74,22 @@ static bool step_by_rule(struct stepper *stepper, struct walk *walk, const struc
 	return walk_accept(walk, next, stop);
 }
 
-static bool step_without_rule(struct stepper *stepper, const struct walk *walk, struct frame *next,
+static bool step_without_rule(struct stepper *stepper, struct walk *walk, struct frame *next,
 			      enum cp_stop *stop)
 {
 	struct unwind_regs regs;
 	const uint32_t known = stepper_regs(stepper, &regs);
 	uint64_t caller_fp;
 	if (!no_cfi_step(walk, &regs, known & unwind_regs_fp_bit(), next, &caller_fp, stop) ||
-	    stepper_find(stepper, unwind_lookup_pc(next->pc, true)).kind == RULE_NO_MAP)
+	    stepper_find(stepper, unwind_lookup_pc(next->pc, !next->interrupted)).kind ==
+		    RULE_NO_MAP)
 		return false;
 	unwind_regs_set_pc(&regs, next->pc);
 	unwind_regs_set_sp(&regs, next->sp);
 	unwind_regs_set_fp(&regs, caller_fp);
-	stepper_start(stepper, &regs, known, walk->stack);
+	/* of what a signal interrupted, no more is known than rows know */
+	stepper_start(stepper, &regs, next->interrupted ? known & unwind_regs_walk_bits() : known,
+		      walk->stack);
 	return true;
 }
 
@@ -143,14 +146,15 @@ static enum cp_stop walk_out(struct stepper *stepper, struct walk *walk,
 			return no_cfi_is_coroutine_root(walk->space, walk->frame.lookup)
 				       ? CP_STOP_END
 				       : walk_stop_of_unmapped(next.pc);
-		const bool is_root = rule.kind == RULE_NO_CFI && !next.interrupted &&
-				     no_cfi_is_coroutine_root(walk->space, next.pc);
-		if (rule.signal_frame || is_root) /* entered, not returned to */
+		const enum no_cfi_entry entry = rule.kind == RULE_NO_CFI && !next.interrupted
+							? no_cfi_entry_of(walk->space, next.pc)
+							: NO_CFI_CALLED;
+		if (rule.signal_frame || entry != NO_CFI_CALLED) /* entered, not returned to */
 			next.lookup = unwind_lookup_pc(next.pc, false);
 		if (!walk_push(walk, &next, result))
 			return CP_STOP_DEPTH;
 		result->n_fp_frames += by_frame_pointer;
-		if (is_root)
+		if (entry == NO_CFI_ROOT)
 			return CP_STOP_END;
 		walk->frame = next;
 	}
