@@ -179,13 +179,17 @@ static int tick(struct recorder *r, struct cp_err *err)
 	}
 	if (now_ns < r->next_flush_ns)
 		return 0;
+	if (recording_file_is_busy(&r->s.file, &r->s.sink.quantum_ns)) {
+		r->next_flush_ns = now_ns + POLL_INTERVAL_NS;
+		return 0;
+	}
 	r->next_flush_ns = now_ns + FLUSH_INTERVAL_NS;
 	update_cpu_time(r, NULL);
 	int code = flush(r, false, now_ns, err);
 	if (code < 0)
 		return code;
-	recording_file_bound(&r->s.file, &r->s.sink.quantum_ns);
 	forget_threads(r);
+	recording_file_bound(&r->s.file, r->s.sink.quantum_ns);
 	processes_sweep(r->s.processes, r->s.dispatch.lost_since_sweep);
 	r->s.dispatch.lost_since_sweep = false;
 	return 0;

@@ -14,10 +14,15 @@
 #include <unistd.h>
 
 /*
- * Compacting reads the whole file while the rings fill: 1 to 4 us and 400 bytes of memory per
- * sample. So many are a second or two, every eight minutes at most when one thread runs at 1 kHz.
+ * Compacting takes a child 1 to 4 us and 400 bytes of memory per sample. So many are a second or
+ * two, every four minutes at most when two threads run at 1 kHz. A file in which so little can be
+ * merged that it is beyond the most afterwards is left to grow: its stacks are all different.
  */
 #define SAMPLES_LIMIT 500000ULL
+#define SAMPLES_LIMIT_MOST 1500000ULL
+
+/* Nothing is written meanwhile. */
+#define COMPACTING_MAX_NS (30 * CLOCK_NS_PER_S)
 
 static uint64_t own_cpu_ns(void)
 {
@@ -145,6 +150,12 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 	const struct stack_join_counts *joins = &counts->samples->joins;
 	struct rusage usage;
 	uint64_t peak_rss_kb = getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss : 0;
+	uint64_t peak_rss_bytes = peak_rss_kb << 10;
+	uint64_t cpu_ns = own_cpu_ns() - file->recorder_cpu_start_ns;
+	/* the child that compacts shares most of our memory, so it is not added */
+	if (pprof_writer_helper_peak_rss_bytes(file->writer) > peak_rss_bytes)
+		peak_rss_bytes = pprof_writer_helper_peak_rss_bytes(file->writer);
+	cpu_ns += pprof_writer_helper_cpu_ns(file->writer);
 	const struct {
 		const char *key;
 		uint64_t value;
@@ -172,8 +183,8 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 		{HEADER_TARGET_SYSTEM_NS, counts->target_cpu.system_ns, !counts->target_cpu_known},
 		{HEADER_UNWIND_TABLES_BYTES, counts->unwind_tables_bytes, false},
 		{HEADER_UNWIND_TABLES_SKIPPED, counts->unwind_tables_skipped, false},
-		{HEADER_RECORDER_CPU_NS, own_cpu_ns() - file->recorder_cpu_start_ns, false},
-		{HEADER_RECORDER_PEAK_RSS_BYTES, peak_rss_kb << 10, peak_rss_kb == 0},
+		{HEADER_RECORDER_CPU_NS, cpu_ns, false},
+		{HEADER_RECORDER_PEAK_RSS_BYTES, peak_rss_bytes, peak_rss_kb == 0},
 	};
 	int code = set_stops(profile, counts->samples);
 	if (code == 0)
@@ -194,6 +205,8 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 int recording_file_flush(struct recording_file *file, const struct recording_counts *counts,
 			 struct cp_err *err)
 {
+	if (pprof_writer_is_compacting(file->writer))
+		pprof_writer_compact_stop(file->writer);
 	if (set_counts(file, counts) < 0)
 		return cp_fail_nomem(err);
 	int code = pprof_writer_flush(file->writer, file->profile, err);
@@ -202,15 +215,38 @@ int recording_file_flush(struct recording_file *file, const struct recording_cou
 	return code;
 }
 
-void recording_file_bound(struct recording_file *file, uint64_t *quantum_ns)
+/* Where little could be merged, or nothing could be written, try again much later. */
+static void set_limit(struct recording_file *file)
+{
+	uint64_t samples = pprof_writer_samples(file->writer);
+	file->samples_limit = samples > SAMPLES_LIMIT / 2 ? 2 * samples : SAMPLES_LIMIT;
+	if (file->samples_limit > SAMPLES_LIMIT_MOST)
+		file->samples_limit = UINT64_MAX;
+}
+
+void recording_file_bound(struct recording_file *file, uint64_t quantum_ns)
 {
 	enum { COARSER = 4 };
 	if (pprof_writer_samples(file->writer) < file->samples_limit)
 		return;
-	uint64_t coarser_ns = *quantum_ns * COARSER;
-	if (pprof_writer_compact(file->writer, file->profile, (int64_t)coarser_ns, NULL) == 0)
-		*quantum_ns = coarser_ns;
-	/* where little could be merged, or nothing could be written, try again much later */
-	uint64_t samples = pprof_writer_samples(file->writer);
-	file->samples_limit = samples > SAMPLES_LIMIT / 2 ? 2 * samples : SAMPLES_LIMIT;
+	file->coarser_ns = quantum_ns * COARSER;
+	file->compacting_since_ns = clock_now_ns();
+	if (pprof_writer_compact_begin(file->writer, file->profile, (int64_t)file->coarser_ns,
+				       NULL) < 0)
+		set_limit(file);
+}
+
+bool recording_file_is_busy(struct recording_file *file, uint64_t *quantum_ns)
+{
+	if (!pprof_writer_is_compacting(file->writer))
+		return false;
+	int code = pprof_writer_compact_poll(file->writer, false, NULL);
+	if (code == 0 && clock_now_ns() - file->compacting_since_ns < COMPACTING_MAX_NS)
+		return true;
+	if (code == 0)
+		pprof_writer_compact_stop(file->writer);
+	if (code > 0)
+		*quantum_ns = file->coarser_ns;
+	set_limit(file);
+	return false;
 }

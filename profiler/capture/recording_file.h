@@ -23,6 +23,7 @@ struct recording_file {
 	bool replaced;    /* an earlier file was renamed */
 	uint64_t recorder_cpu_start_ns;
 	uint64_t samples_limit; /* in the file; beyond, it is compacted */
+	uint64_t coarser_ns, compacting_since_ns;
 };
 
 /** What does not change during a recording. */
@@ -71,11 +72,18 @@ int recording_file_flush(struct recording_file *file, const struct recording_cou
 			 struct cp_err *err);
 
 /**
- * When the file has grown large, rewrite it with a coarser timeline.
+ * When the file has grown large, have a child process rewrite it with a coarser timeline.
  *
- * @quantum_ns: of the timeline; changed to what samples must be rounded to from now on
- * Context: reads and writes the whole file. A failure is no error: the file stays as it is.
+ * @quantum_ns: of the timeline now
+ * Context: a fork. A failure is no error: the file stays as it is.
  */
-void recording_file_bound(struct recording_file *file, uint64_t *quantum_ns);
+void recording_file_bound(struct recording_file *file, uint64_t quantum_ns);
+
+/**
+ * True while the file is rewritten: samples are kept until it has ended, as a flush would end it.
+ *
+ * @quantum_ns: changed to what samples must be rounded to from now on
+ */
+bool recording_file_is_busy(struct recording_file *file, uint64_t *quantum_ns);
 
 #endif

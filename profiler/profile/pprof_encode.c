@@ -118,6 +118,17 @@ void pprof_encoder_rollback(struct pprof_encoder *encoder)
 	}
 }
 
+const void *pprof_encoder_state(const struct pprof_encoder *encoder, size_t *n)
+{
+	*n = sizeof(encoder->held);
+	return &encoder->held;
+}
+
+void pprof_encoder_set_state(struct pprof_encoder *encoder, const void *bytes)
+{
+	memcpy(&encoder->held, bytes, sizeof(encoder->held));
+}
+
 /* Keeps the first failure. */
 static void fail(struct pprof_encoder *encoder, int rc)
 {

@@ -61,6 +61,13 @@ void pprof_encoder_commit(struct pprof_encoder *encoder);
 /** The member is not in the file. */
 void pprof_encoder_rollback(struct pprof_encoder *encoder);
 
+/**
+ * What an encoder has put into the file so far, beside the strings and header entries of the
+ * profile, for another process: bytes that a copy of the encoder, made by fork(), takes over.
+ */
+const void *pprof_encoder_state(const struct pprof_encoder *encoder, size_t *n);
+void pprof_encoder_set_state(struct pprof_encoder *encoder, const void *bytes);
+
 /** A profile as one whole member. Return: as pprof_encoder_end(). */
 int pprof_encode_all(const struct profile *profile, gzip_sink *sink, void *ctx);
 

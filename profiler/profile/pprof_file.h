@@ -63,6 +63,32 @@ int pprof_writer_compact(struct pprof_writer *writer, const struct profile *prof
 			 int64_t quantum_ns, struct cp_err *err);
 
 /**
+ * The same in a child process. Until it has ended nothing may be flushed; @profile may grow.
+ *
+ * Return: 0 or -errno with a message, as pprof_writer_compact().
+ */
+int pprof_writer_compact_begin(struct pprof_writer *writer, const struct profile *profile,
+			       int64_t quantum_ns, struct cp_err *err);
+
+/** True between pprof_writer_compact_begin() and the end, whatever it is. */
+bool pprof_writer_is_compacting(const struct pprof_writer *writer);
+
+/**
+ * Put the new file in place when it is complete.
+ *
+ * @wait: for that
+ * Return: 1: done; 0: not yet; -errno with a message: the old file is still in place.
+ */
+int pprof_writer_compact_poll(struct pprof_writer *writer, bool wait, struct cp_err *err);
+
+/** Give up: the old file stays. */
+void pprof_writer_compact_stop(struct pprof_writer *writer);
+
+/** CPU time and memory that such children have taken: the sum, the most. */
+uint64_t pprof_writer_helper_cpu_ns(const struct pprof_writer *writer);
+uint64_t pprof_writer_helper_peak_rss_bytes(const struct pprof_writer *writer);
+
+/**
  * Write a whole profile as one gzip member: to a temporary file beside @path, fsync, rename.
  * Mode and, where permitted, owner of an existing file are kept.
  *

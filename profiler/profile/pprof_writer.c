@@ -1,10 +1,11 @@
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "pprof_decode.h"
+#include "pprof_compact.h"
 #include "pprof_encode.h"
 #include "pprof_file.h"
 #include "safe_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -24,6 +25,8 @@ struct pprof_writer {
 	/* the member being made */
 	uint8_t *member;
 	size_t n_member, cap_member;
+	struct pprof_compaction compaction; /* under way, when it has a child */
+	uint64_t helper_cpu_ns, helper_peak_rss_bytes;
 };
 
 static int sink_member(void *ctx, const void *bytes, size_t n)
@@ -87,6 +90,7 @@ int pprof_writer_create(const char *path, struct pprof_writer **out, struct cp_e
 	if (!writer)
 		return cp_fail_nomem(err);
 	writer->fd = -1;
+	writer->compaction.file.fd = -1;
 	writer->path = strdup(path);
 	int rc = writer->path ? pprof_encoder_create(&writer->encoder) : -ENOMEM;
 	if (rc)
@@ -105,6 +109,7 @@ void pprof_writer_destroy(struct pprof_writer *writer)
 {
 	if (!writer)
 		return;
+	pprof_writer_compact_stop(writer);
 	if (writer->fd >= 0)
 		close(writer->fd);
 	pprof_encoder_destroy(writer->encoder);
@@ -175,6 +180,7 @@ static int append_member(struct pprof_writer *writer, struct cp_err *err)
 int pprof_writer_flush(struct pprof_writer *writer, const struct profile *profile,
 		       struct cp_err *err)
 {
+	assert(!pprof_writer_is_compacting(writer));
 	writer->n_member = 0;
 	pprof_encoder_begin(writer->encoder, sink_member, writer);
 	pprof_encoder_tables(writer->encoder, profile);
@@ -203,61 +209,11 @@ uint64_t pprof_writer_samples(const struct pprof_writer *writer)
 	return writer->samples;
 }
 
-/* The file was ours when it was opened; is it still? */
-static bool is_ours(const struct profile *old, const uint64_t *location_ids,
-		    const struct profile *profile)
+/* The new file becomes the one that is appended to. */
+static int adopt(struct pprof_writer *writer, struct cp_err *err)
 {
-	if (old->n_value_types != profile->n_value_types)
-		return false;
-	for (size_t i = 0; i < old->n_locations; i++) {
-		if (location_ids[i] > profile->n_locations)
-			return false;
-	}
-	return true;
-}
-
-/* What the file holds. */
-static int load_own(struct pprof_writer *writer, struct profile **old, uint64_t **location_ids,
-		    struct cp_err *err)
-{
-	struct byte_source source;
-	int rc = byte_source_open(&source, writer->path, err);
-	if (!rc) {
-		rc = pprof_decode(&source, old, NULL, location_ids, err);
-		byte_source_close(&source);
-	}
-	return rc ? cp_fail_prefix(err, rc, "cannot compact %s", writer->path) : 0;
-}
-
-static int sink_file(void *ctx, const void *bytes, size_t n)
-{
-	struct safe_file *file = ctx;
-	return safe_file_write(file->fd, bytes, n, NULL);
-}
-
-/*
- * The tables come from @profile and keep its numbering; only the samples come from the file,
- * through the numbers the file had for their locations, which were @profile's ids + 1 too.
- */
-static int write_compact(struct pprof_encoder *encoder, const struct profile *profile,
-			 const struct profile *old, const uint64_t *location_ids,
-			 struct safe_file *file)
-{
-	struct pprof_string_map strings = {0};
-	pprof_encoder_begin(encoder, sink_file, file);
-	pprof_encoder_tables(encoder, profile);
-	pprof_encoder_samples_of(encoder, old, &strings, location_ids);
-	pprof_string_map_deinit(&strings);
-	int rc = pprof_encoder_end(encoder);
-	if (!rc)
-		pprof_encoder_commit(encoder);
-	return rc;
-}
-
-/* The file just put in place becomes the one that is appended to. */
-static int adopt(struct pprof_writer *writer, struct safe_file *file, uint64_t samples,
-		 struct pprof_encoder **encoder, struct cp_err *err)
-{
+	struct pprof_compaction *compaction = &writer->compaction;
+	struct safe_file *file = &compaction->file;
 	off_t size = lseek(file->fd, 0, SEEK_END);
 	if (size < 0)
 		return cp_fail(err, -errno, "cannot seek in %s: %s", file->temporary,
@@ -269,55 +225,69 @@ static int adopt(struct pprof_writer *writer, struct safe_file *file, uint64_t s
 	writer->fd = file->fd;
 	file->fd = fd;
 	struct pprof_encoder *before = writer->encoder;
-	writer->encoder = *encoder;
-	*encoder = before;
+	writer->encoder = compaction->encoder;
+	compaction->encoder = before;
 	writer->size_bytes = (uint64_t)size;
-	writer->samples = samples;
+	writer->samples = compaction->samples;
 	writer->tail = false;
 	return rc;
 }
 
-static int replace_by(struct pprof_writer *writer, const struct profile *profile,
-		      const struct profile *old, const uint64_t *location_ids, struct cp_err *err)
+int pprof_writer_compact_begin(struct pprof_writer *writer, const struct profile *profile,
+			       int64_t quantum_ns, struct cp_err *err)
 {
-	struct pprof_encoder *encoder;
-	if (pprof_encoder_create(&encoder))
-		return cp_fail_nomem(err);
-	struct safe_file file;
-	int rc = safe_file_begin(&file, writer->path, err);
-	if (!rc) {
-		rc = write_compact(encoder, profile, old, location_ids, &file);
-		if (rc)
-			cp_fail(err, rc, "cannot compact %s: %s; it stays as it was", writer->path,
-				strerror(-rc));
-		else
-			rc = adopt(writer, &file, old->n_samples, &encoder, err);
-		safe_file_deinit(&file);
+	if (writer->special)
+		return cp_fail(err, -EOPNOTSUPP, "%s is no regular file: it cannot be compacted",
+			       writer->path);
+	assert(!pprof_writer_is_compacting(writer));
+	return pprof_compaction_begin(&writer->compaction, writer->path, profile, quantum_ns, err);
+}
+
+bool pprof_writer_is_compacting(const struct pprof_writer *writer)
+{
+	return writer->compaction.pid > 0;
+}
+
+int pprof_writer_compact_poll(struct pprof_writer *writer, bool wait, struct cp_err *err)
+{
+	assert(pprof_writer_is_compacting(writer));
+	int rc = pprof_compaction_poll(&writer->compaction, wait, err);
+	if (rc == 0)
+		return 0;
+	if (rc > 0) {
+		int code = adopt(writer, err);
+		rc = code ? code : 1;
 	}
-	pprof_encoder_destroy(encoder);
+	pprof_writer_compact_stop(writer);
 	return rc;
+}
+
+void pprof_writer_compact_stop(struct pprof_writer *writer)
+{
+	pprof_compaction_end(&writer->compaction);
+	writer->helper_cpu_ns += writer->compaction.cpu_ns;
+	if (writer->compaction.peak_rss_bytes > writer->helper_peak_rss_bytes)
+		writer->helper_peak_rss_bytes = writer->compaction.peak_rss_bytes;
+	writer->compaction = (struct pprof_compaction){.file.fd = -1};
+}
+
+uint64_t pprof_writer_helper_cpu_ns(const struct pprof_writer *writer)
+{
+	return writer->helper_cpu_ns;
+}
+
+uint64_t pprof_writer_helper_peak_rss_bytes(const struct pprof_writer *writer)
+{
+	return writer->helper_peak_rss_bytes;
 }
 
 int pprof_writer_compact(struct pprof_writer *writer, const struct profile *profile,
 			 int64_t quantum_ns, struct cp_err *err)
 {
-	if (writer->special)
-		return cp_fail(err, -EOPNOTSUPP, "%s is no regular file: it cannot be compacted",
-			       writer->path);
-	if (!writer->size_bytes)
+	if (!writer->size_bytes && !writer->special)
 		return 0;
-	struct profile *old = NULL;
-	uint64_t *location_ids = NULL;
-	int rc = load_own(writer, &old, &location_ids, err);
-	if (!old)
-		return rc;
-	if (!is_ours(old, location_ids, profile))
-		rc = cp_fail(err, -EBADMSG, "%s was replaced while it was recorded", writer->path);
-	else if (profile_coarsen(old, quantum_ns))
-		rc = cp_fail_nomem(err);
-	else
-		rc = replace_by(writer, profile, old, location_ids, err);
-	free(location_ids);
-	profile_destroy(old);
-	return rc;
+	int rc = pprof_writer_compact_begin(writer, profile, quantum_ns, err);
+	if (!rc)
+		rc = pprof_writer_compact_poll(writer, true, err);
+	return rc > 0 ? 0 : rc;
 }

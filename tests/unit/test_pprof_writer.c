@@ -411,6 +411,60 @@ static void test_pprof_writer__compacting_keeps_sums_and_later_flushes(void **st
 	profile_destroy(again);
 }
 
+/* What is found while a child compacts comes into the new file. */
+static void test_pprof_writer__the_profile_grows_while_the_file_is_compacted(void **state)
+{
+	struct temp_dir *dir = *state;
+	char path[PATH_MAX];
+	strcpy(path, temp_dir_file(dir, "a"));
+	struct profile *profile = full_tables();
+	build_thread(profile, 1, 1, "app", "one");
+	build_thread(profile, 1, 2, "app", "two");
+	struct pprof_writer *writer = create(path);
+	int64_t sum = 0;
+	for (int64_t second = 0; second < 5; second++) {
+		sum += record_second(profile, second);
+		flush(writer, profile);
+	}
+	struct cp_err err = {""};
+	assert_int_equal(pprof_writer_compact_begin(writer, profile, 1000000000, &err), 0);
+	assert_true(pprof_writer_is_compacting(writer));
+	sum += record_second(profile, 5);
+	build_thread(profile, 1, 3, "app", "born meanwhile");
+	assert_int_equal(pprof_writer_compact_poll(writer, true, &err), 1);
+	assert_false(pprof_writer_is_compacting(writer));
+	assert_true(pprof_writer_helper_cpu_ns(writer) > 0);
+	assert_true(pprof_writer_helper_peak_rss_bytes(writer) > 100000);
+	assert_int_equal(pprof_writer_samples(writer), 100);
+	assert_int_equal(temp_dir_count(dir), 1);
+	flush(writer, profile);
+	sum += record_second(profile, 6);
+	flush(writer, profile);
+	/* given up: nothing has changed */
+	assert_int_equal(pprof_writer_compact_begin(writer, profile, 1000000000, &err), 0);
+	pprof_writer_compact_stop(writer);
+	assert_false(pprof_writer_is_compacting(writer));
+	assert_int_equal(temp_dir_count(dir), 1);
+	sum += record_second(profile, 7);
+	flush(writer, profile);
+	/* closed in the middle of it */
+	assert_int_equal(pprof_writer_compact_begin(writer, profile, 1000000000, &err), 0);
+	pprof_writer_destroy(writer);
+	assert_int_equal(temp_dir_count(dir), 1);
+
+	struct pprof_load_info info;
+	struct profile *again = load(path, &info);
+	assert_int_equal(info.members, 4);
+	equal_tables(profile, again);
+	assert_int_equal(again->n_samples, 400);
+	int64_t have = 0;
+	for (size_t i = 0; i < again->n_samples; i++)
+		have += again->values[2 * i];
+	assert_int_equal(have, sum);
+	profile_destroy(profile);
+	profile_destroy(again);
+}
+
 static void test_pprof_writer__a_failed_compaction_changes_nothing(void **state)
 {
 	struct temp_dir *dir = *state;
@@ -466,6 +520,7 @@ int main(void)
 		TEST_IN_DIR(test_pprof_writer__interrupted_and_partial_writes_go_on),
 		TEST_IN_DIR(test_pprof_writer__a_kill_inside_the_write_loses_one_member),
 		TEST_IN_DIR(test_pprof_writer__compacting_keeps_sums_and_later_flushes),
+		TEST_IN_DIR(test_pprof_writer__the_profile_grows_while_the_file_is_compacted),
 		TEST_IN_DIR(test_pprof_writer__a_failed_compaction_changes_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
