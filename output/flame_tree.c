@@ -107,7 +107,7 @@ static int child(struct builder *builder, uint32_t parent, enum flame_kind kind,
 		 uint32_t *out)
 {
 	struct child_key key = {parent, kind, value};
-	uint64_t hash = cp_hash_mix((uint64_t)parent << 2 | kind, value);
+	uint64_t hash = cp_hash_mix((uint64_t)parent << 3 | kind, value);
 	uint32_t known = cp_index_find(&builder->children, hash, child_equal, &key, builder);
 	if (known != CP_INDEX_NONE) {
 		*out = known;
@@ -182,6 +182,8 @@ static int add_sample(struct builder *builder, const struct profile_sample_key *
 	string_id comm = builder->tree->profile->threads[key->thread.v].comm;
 	uint32_t base;
 	int rc = child(builder, FLAME_ROOT, FLAME_KIND_COMM, comm.v, &base);
+	if (!rc && key->joined != CP_JOINED_NO)
+		rc = child(builder, base, FLAME_KIND_JOINED, 0, &base);
 	if (!rc && !cp_stop_is_complete(key->stop))
 		rc = child(builder, base, FLAME_KIND_STOP, key->stop, &base);
 	return rc ? rc : add_stack(builder, base, key->stack, value);
@@ -384,6 +386,8 @@ const char *flame_tree_name(const struct flame_tree *tree, const struct flame_no
 	case FLAME_KIND_COMM:
 		name = profile_text(tree->profile, node->comm);
 		return name[0] ? name : "[unknown]";
+	case FLAME_KIND_JOINED:
+		return "[joined]";
 	case FLAME_KIND_STOP:
 		return markers[node->stop];
 	case FLAME_KIND_FRAME:

@@ -21,7 +21,13 @@
 #define FLAME_ROOT 0u         /* the node that is every other's ancestor */
 #define FLAME_NONE UINT32_MAX /* no such node */
 
-enum flame_kind { FLAME_KIND_ROOT, FLAME_KIND_COMM, FLAME_KIND_STOP, FLAME_KIND_FRAME };
+enum flame_kind {
+	FLAME_KIND_ROOT,
+	FLAME_KIND_COMM,
+	FLAME_KIND_JOINED, /* below it the stacks whose outer part is not of the sample's moment */
+	FLAME_KIND_STOP,
+	FLAME_KIND_FRAME
+};
 
 struct flame_node {
 	enum flame_kind kind;

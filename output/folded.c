@@ -14,6 +14,7 @@ struct group {
 	string_id comm;
 	stack_id stack;
 	enum cp_stop stop;
+	bool joined;
 	int64_t count;
 };
 
@@ -39,7 +40,8 @@ struct folder {
 static bool group_equal(const void *key, const void *owner, uint32_t id)
 {
 	const struct group *a = key, *b = &((const struct folder *)owner)->groups[id];
-	return a->comm.v == b->comm.v && a->stack.v == b->stack.v && a->stop == b->stop;
+	return a->comm.v == b->comm.v && a->stack.v == b->stack.v && a->stop == b->stop &&
+	       a->joined == b->joined;
 }
 
 static int add_to_group(struct folder *folder, size_t sample)
@@ -50,9 +52,11 @@ static int add_to_group(struct folder *folder, size_t sample)
 		.comm = profile->threads[key->thread.v].comm,
 		.stack = key->stack,
 		.stop = key->stop,
+		.joined = key->joined != CP_JOINED_NO,
 		.count = measure_of_sample(&folder->measure, profile, sample).value,
 	};
-	uint64_t hash = cp_hash_mix((uint64_t)group.comm.v << 32 | group.stack.v, group.stop);
+	uint64_t hash = cp_hash_mix((uint64_t)group.comm.v << 32 | group.stack.v,
+				    (uint64_t)group.stop << 1 | group.joined);
 	uint32_t known = cp_index_find(&folder->index, hash, group_equal, &group, folder);
 	if (known != CP_INDEX_NONE) {
 		folder->groups[known].count = amount_sum(folder->groups[known].count, group.count);
@@ -104,6 +108,8 @@ static int make_line(struct folder *folder, const struct group *group, struct li
 		return -ENOMEM;
 	strbuf_add_printable(&text, comm[0] ? comm : PROFILE_PATH_UNKNOWN);
 	replace(&text, 0, true);
+	if (group->joined)
+		strbuf_add(&text, ";[joined]");
 	if (!cp_stop_is_complete(group->stop))
 		strbuf_addf(&text, ";[%s]", cp_stop_name(group->stop));
 	else if (n == 0)

@@ -42,8 +42,12 @@ static void count_samples(const struct profile *profile, const struct frames *fr
 		quality->samples = amount_sum(quality->samples, amount.value);
 		cpu_ns = amount_sum(cpu_ns, amount.cpu_ns);
 		quality->stops[key->stop] = amount_sum(quality->stops[key->stop], amount.value);
+		quality->joined[key->joined] =
+			amount_sum(quality->joined[key->joined], amount.value);
 		if (complete)
 			quality->complete = amount_sum(quality->complete, amount.value);
+		if (complete && key->joined == CP_JOINED_NO)
+			quality->complete_alone = amount_sum(quality->complete_alone, amount.value);
 		if (named)
 			symbolized = amount_sum(symbolized, amount.value);
 		if (has_line)
@@ -62,6 +66,10 @@ static void count_samples(const struct profile *profile, const struct frames *fr
 	}
 	quality->sampled_cpu_ns = cpu_ns > 0 ? (uint64_t)cpu_ns : 0;
 	quality->complete_pct = amount_pct(quality->complete, quality->samples);
+	quality->complete_alone_pct = amount_pct(quality->complete_alone, quality->samples);
+	quality->joined_pct = amount_pct(
+		amount_sum(quality->joined[CP_JOINED_MEMORY], quality->joined[CP_JOINED_CALLCHAIN]),
+		quality->samples);
 	quality->symbolized_pct = amount_pct(symbolized, quality->samples);
 	quality->lines_pct = amount_pct(lined, quality->samples);
 	uint64_t gone = quality->lost + quality->untracked;
@@ -237,6 +245,8 @@ static int compute(const struct profile *profile, const struct remedy_source *so
 		rc = list_modules(profile, sums, quality);
 	}
 	if (!rc)
+		rc = quality_find_ends(profile, &measure, quality);
+	if (!rc)
 		rc = runtime_hints_find(profile, frames, &measure, quality);
 	free(sums);
 	frames_destroy(frames);
@@ -273,6 +283,7 @@ void quality_destroy(struct quality *quality)
 		free(quality->modules[i].remedy);
 	for (size_t i = 0; i < quality->n_runtime_hints; i++)
 		free(quality->runtime_hints[i]);
+	free(quality->ends);
 	free(quality->modules);
 	free(quality->remedy_command);
 	free(quality);

@@ -7,6 +7,7 @@
 #ifndef CPROF_OUTPUT_QUALITY_H
 #define CPROF_OUTPUT_QUALITY_H
 
+#include "measure.h"
 #include "profile/profile.h"
 #include "remedy.h"
 
@@ -25,19 +26,31 @@ struct quality_module {
 		       */
 };
 
+/* Where stacks ended early: in the module of their outermost frame, for one reason. */
+struct quality_end {
+	enum cp_stop stop;
+	const char *path, *build_id; /* borrowed from the profile */
+	int64_t samples;
+	double share_pct; /* of all samples */
+};
+
 /*
  * "Samples" are in the unit of the profile's measure: samples, or for foreign profiles without
  * such a column whatever they count.
  */
 struct quality {
 	int64_t samples;
-	int64_t complete; /* stacks that reached the root */
-	int64_t kernel;   /* whose leaf is in the kernel */
-	double complete_pct;
+	int64_t complete;       /* stacks that reached the root, joined ones too */
+	int64_t complete_alone; /* of these without joined ones */
+	int64_t joined[CP_JOINED_COUNT];
+	int64_t kernel; /* whose leaf is in the kernel */
+	double complete_pct, complete_alone_pct, joined_pct;
 	double symbolized_pct; /* samples whose leaf has a function name */
 	double lines_pct;      /* ... and a source line */
 	uint64_t lost, throttled, untracked;
 	int64_t stops[CP_STOP_COUNT];
+	struct quality_end *ends; /* of incomplete stacks, most samples first */
+	size_t n_ends;
 	uint64_t target_cpu_ns;  /* 0 = unknown */
 	uint64_t sampled_cpu_ns; /* the profile's sum; 0 = not a CPU profile */
 	/* CPU time of the targets that could not be sampled, as kernel time was hidden; else 0 */
@@ -66,5 +79,14 @@ int quality_compute(const struct profile *profile, struct quality **out);
 int quality_compute_from(const struct profile *profile, const struct remedy_source *source,
 			 struct quality **out);
 void quality_destroy(struct quality *quality);
+
+/**
+ * Part of quality_compute(): fill in the ends.
+ *
+ * A stack of more frames than are kept (CP_STOP_DEPTH) did reach its root, and has none.
+ * Return: 0, -ENOMEM.
+ */
+int quality_find_ends(const struct profile *profile, const struct measure *measure,
+		      struct quality *quality);
 
 #endif

@@ -145,6 +145,12 @@ static json_t *make_recording(struct json_maker *maker)
 		{"frames", HEADER_FRAMES, NUMBER},
 		{"fp_frames", HEADER_FP_FRAMES, NUMBER},
 		{"libunwind_stacks", HEADER_LIBUNWIND_STACKS, NUMBER},
+		{"omitted_frames", HEADER_OMITTED_FRAMES, NUMBER},
+		{"join_failed_changed", HEADER_JOIN_FAILED_PREFIX "changed", NUMBER},
+		{"join_failed_gone", HEADER_JOIN_FAILED_PREFIX "gone", NUMBER},
+		{"join_failed_refused", HEADER_JOIN_FAILED_PREFIX "refused", NUMBER},
+		{"join_failed_no_root", HEADER_JOIN_FAILED_PREFIX "no_root", NUMBER},
+		{"join_failed_unsettled", HEADER_JOIN_FAILED_PREFIX "unsettled", NUMBER},
 		{"time_quantum_ns", HEADER_TIME_QUANTUM_NS, NUMBER},
 		{"recorder_cpu_ns", HEADER_RECORDER_CPU_NS, NUMBER},
 		{"recorder_peak_rss_bytes", HEADER_RECORDER_PEAK_RSS_BYTES, NUMBER},
@@ -191,6 +197,33 @@ static json_t *make_quality_modules(struct json_maker *maker)
 	return array;
 }
 
+static json_t *make_ends(struct json_maker *maker)
+{
+	const struct quality *quality = maker->report->quality;
+	json_t *array = json_array();
+	for (size_t i = 0; i < quality->n_ends; i++) {
+		const struct quality_end *end = &quality->ends[i];
+		json_t *object = json_object();
+		put_text(maker, object, "stop", cp_stop_name(end->stop));
+		put_text(maker, object, "path", end->path);
+		put_text(maker, object, "build_id", end->build_id);
+		put_i64(maker, object, "samples", end->samples);
+		put_pct(maker, object, "share_pct", end->share_pct);
+		if (json_array_append_new(array, object))
+			maker->failed = true;
+	}
+	return array;
+}
+
+static json_t *make_joined(struct json_maker *maker)
+{
+	const struct quality *quality = maker->report->quality;
+	json_t *object = json_object();
+	for (int i = CP_JOINED_NO + 1; i < CP_JOINED_COUNT; i++)
+		put_i64(maker, object, cp_joined_name((enum cp_joined)i), quality->joined[i]);
+	return object;
+}
+
 static json_t *make_quality(struct json_maker *maker)
 {
 	const struct quality *quality = maker->report->quality;
@@ -198,6 +231,10 @@ static json_t *make_quality(struct json_maker *maker)
 	put_i64(maker, object, "samples", quality->samples);
 	put_i64(maker, object, "complete_samples", quality->complete);
 	put_pct(maker, object, "complete_pct", quality->complete_pct);
+	put_i64(maker, object, "complete_unjoined_samples", quality->complete_alone);
+	put_pct(maker, object, "complete_unjoined_pct", quality->complete_alone_pct);
+	put(maker, object, "joined", make_joined(maker));
+	put_pct(maker, object, "joined_pct", quality->joined_pct);
 	put_pct(maker, object, "symbolized_pct", quality->symbolized_pct);
 	put_pct(maker, object, "lines_pct", quality->lines_pct);
 	put_pct(maker, object, "score_pct", quality->score_pct);
@@ -208,6 +245,7 @@ static json_t *make_quality(struct json_maker *maker)
 	for (int i = 0; i < CP_STOP_COUNT; i++)
 		put_i64(maker, stops, cp_stop_name((enum cp_stop)i), quality->stops[i]);
 	put(maker, object, "stops", stops);
+	put(maker, object, "ended_in", make_ends(maker));
 	put_i64(maker, object, "kernel_samples", quality->kernel);
 	put_pct(maker, object, "fp_frames_pct", quality->fp_frames_pct);
 	put_u64(maker, object, "sampled_cpu_ns", quality->sampled_cpu_ns);

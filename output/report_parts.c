@@ -287,7 +287,13 @@ void report_add_quality(const struct report *report, struct strbuf *to)
 	const struct quality *quality = report->quality;
 	char lost[CP_TEXT_MAX];
 	report_add_pct(to, quality->complete_pct);
-	strbuf_add(to, " complete stacks, ");
+	strbuf_add(to, " complete stacks");
+	if (quality->joined_pct > 0) {
+		strbuf_add(to, " (");
+		report_add_pct(to, quality->complete_alone_pct);
+		strbuf_add(to, " without joined ones)");
+	}
+	strbuf_add(to, ", ");
 	report_add_pct(to, quality->symbolized_pct);
 	strbuf_add(to, " symbolized (");
 	report_add_pct(to, quality->lines_pct);

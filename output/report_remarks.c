@@ -112,6 +112,71 @@ static void remark_losses(struct remarks *remarks)
 	}
 }
 
+/* "truncated, most in libfoo.so (0.9 %)": where there are several, or a library to look at. */
+static void add_where_it_ended(struct strbuf *to, const struct quality *quality, enum cp_stop stop)
+{
+	for (size_t i = 0; i < quality->n_ends; i++) {
+		const struct quality_end *end = &quality->ends[i];
+		if (end->stop != stop)
+			continue;
+		const char *slash = strrchr(end->path, '/');
+		strbuf_add(to, ", most in ");
+		strbuf_add_printable(to, slash && slash[1] ? slash + 1 : end->path);
+		strbuf_add(to, " (");
+		report_add_pct(to, end->share_pct);
+		strbuf_add(to, ")");
+		return;
+	}
+}
+
+/* Why most of the cut stacks could not be completed. */
+static void add_why_not_joined(struct strbuf *to, const struct profile *profile)
+{
+	static const struct {
+		const char *key, *text;
+	} reasons[] = {
+		{HEADER_JOIN_FAILED_PREFIX "unsettled",
+		 "memory was not believed, as the thread's outer frames change, or were not seen "
+		 "often enough yet"},
+		{HEADER_JOIN_FAILED_PREFIX "changed",
+		 "the thread had moved on when its memory was read"},
+		{HEADER_JOIN_FAILED_PREFIX "gone",
+		 "the process had ended before its memory was read"},
+		{HEADER_JOIN_FAILED_PREFIX "refused",
+		 "its memory may not be read: record as root, or as the same user with "
+		 "kernel.yama.ptrace_scope=0"},
+		{HEADER_JOIN_FAILED_PREFIX "no_root", "no way to the root was found in memory"},
+	};
+	const char *most = NULL;
+	uint64_t n_most = 0;
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		uint64_t n = profile_header_u64(profile, reasons[i].key, 0);
+		if (n > n_most) {
+			n_most = n;
+			most = reasons[i].text;
+		}
+	}
+	if (most)
+		strbuf_addf(to, "; %s", most);
+}
+
+static void remark_joins(struct remarks *remarks)
+{
+	const struct quality *quality = remarks->report->quality;
+	if (quality->joined_pct <= 0)
+		return;
+	report_add_pct(remarks->text, quality->joined_pct);
+	strbuf_add(remarks->text, " of stacks joined: deeper than the part that was copied, their "
+				  "outer frames are from memory read later (");
+	report_add_pct(remarks->text,
+		       amount_pct(quality->joined[CP_JOINED_MEMORY], quality->samples));
+	strbuf_add(remarks->text, ") or from the thread's stack before (");
+	report_add_pct(remarks->text,
+		       amount_pct(quality->joined[CP_JOINED_CALLCHAIN], quality->samples));
+	strbuf_add(remarks->text, ")");
+	give(remarks);
+}
+
 static void remark_stops(struct remarks *remarks)
 {
 	const struct quality *quality = remarks->report->quality;
@@ -123,7 +188,11 @@ static void remark_stops(struct remarks *remarks)
 			    "incomplete stacks");
 		strbuf_add(remarks->text, " (");
 		report_add_pct(remarks->text, amount_pct(quality->stops[i], quality->samples));
-		strbuf_addf(remarks->text, "), %s: %s", cp_stop_name(stop), cp_stop_advice(stop));
+		strbuf_addf(remarks->text, "), %s", cp_stop_name(stop));
+		add_where_it_ended(remarks->text, quality, stop);
+		strbuf_addf(remarks->text, ": %s", cp_stop_advice(stop));
+		if (stop == CP_STOP_TRUNCATED)
+			add_why_not_joined(remarks->text, remarks->report->profile);
 		give(remarks);
 	}
 	if (quality->fp_frames_pct >= notable_fp_pct) {
@@ -244,6 +313,7 @@ void report_each_remark(const struct report *report, struct strbuf *scratch,
 	remark_invisible(&remarks);
 	remark_losses(&remarks);
 	remark_stops(&remarks);
+	remark_joins(&remarks);
 	remark_modules(&remarks);
 	for (size_t i = 0; i < report->quality->n_runtime_hints; i++)
 		remark(ctx, report->quality->runtime_hints[i]);

@@ -10,8 +10,7 @@ static const struct {
 	[CP_STOP_END] = {"end", "complete"},
 	[CP_STOP_TRUNCATED] = {"truncated",
 			       "the stack is deeper than the part that was copied; the inner "
-			       "frames are right, the outer ones are missing; a lower rate (-F) "
-			       "leaves room for larger copies"},
+			       "frames are right, the outer ones are missing"},
 	[CP_STOP_NO_MAP] = {"no_map",
 			    "a frame outside every known code mapping: generated code, or a "
 			    "mapping that vanished"},

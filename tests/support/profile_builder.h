@@ -116,6 +116,16 @@ static inline void build_stopped(struct profile *profile, thread_id thread, enum
 	assert_int_equal(profile_add_sample(profile, &key, values), 0);
 }
 
+/* Complete stacks whose outer part is from elsewhere. */
+static inline void build_joined(struct profile *profile, thread_id thread, enum cp_joined joined,
+				int64_t count, const location_id *stack, size_t n)
+{
+	struct profile_sample_key key = {.thread = thread, .joined = joined, .time_ns = -1};
+	assert_int_equal(stack_store_intern(&profile->stacks, stack, n, &key.stack), 0);
+	int64_t values[PROFILE_MAX_VALUES] = {count, count * BUILD_PERIOD_NS};
+	assert_int_equal(profile_add_sample(profile, &key, values), 0);
+}
+
 /* BUILD_SAMPLES(profile, thread, count, leaf, ..., root): complete stacks. */
 #define BUILD_SAMPLES(profile, thread, count, ...)                                                 \
 	do {                                                                                       \

@@ -90,6 +90,21 @@ static void test_folded__equal_lines_are_merged(void **state)
 	expect_folded(profile, false, "app;work 17\n");
 }
 
+static void test_folded__joined_stacks_are_marked(void **state)
+{
+	(void)state;
+	struct profile *profile = build_profile();
+	module_id app = build_module(profile, "/bin/app", true);
+	thread_id thread = build_thread(profile, 7, 7, "app", "app");
+	location_id work = build_at(profile, app, "work", "app.c", 10);
+	BUILD_SAMPLES(profile, thread, 1, work);
+	build_joined(profile, thread, CP_JOINED_MEMORY, 2, &work, 1);
+	build_joined(profile, thread, CP_JOINED_CALLCHAIN, 4, &work, 1);
+	expect_folded(profile, false,
+		      "app;[joined];work 6\n"
+		      "app;work 1\n");
+}
+
 static void test_folded__incomplete_stacks_name_their_end(void **state)
 {
 	(void)state;
@@ -182,6 +197,7 @@ int main(void)
 		cmocka_unit_test(test_folded__kinds_of_frames),
 		cmocka_unit_test(test_folded__lines_where_they_are_known),
 		cmocka_unit_test(test_folded__equal_lines_are_merged),
+		cmocka_unit_test(test_folded__joined_stacks_are_marked),
 		cmocka_unit_test(test_folded__incomplete_stacks_name_their_end),
 		cmocka_unit_test(test_folded__hostile_names_stay_in_their_field),
 		cmocka_unit_test(test_folded__nameless_process),

@@ -97,6 +97,64 @@ static void test_quality__shares_by_completeness_and_symbols(void **state)
 	profile_destroy(profile);
 }
 
+static void test_quality__joined_stacks_are_counted_apart(void **state)
+{
+	(void)state;
+	struct profile *profile = build_profile();
+	module_id app = build_module(profile, "/bin/app", true);
+	thread_id thread = build_thread(profile, 7, 7, "app", "app");
+	location_id work = build_at(profile, app, "work", "app.c", 10);
+	BUILD_SAMPLES(profile, thread, 60, work);
+	build_joined(profile, thread, CP_JOINED_MEMORY, 25, &work, 1);
+	build_joined(profile, thread, CP_JOINED_CALLCHAIN, 5, &work, 1);
+	build_stopped(profile, thread, CP_STOP_TRUNCATED, 10, &work, 1);
+	struct quality *quality = compute(profile);
+	assert_int_equal(quality->complete, 90);
+	assert_int_equal(quality->complete_alone, 60);
+	assert_int_equal(quality->joined[CP_JOINED_MEMORY], 25);
+	assert_int_equal(quality->joined[CP_JOINED_CALLCHAIN], 5);
+	assert_close(quality->complete_pct, 90);
+	assert_close(quality->complete_alone_pct, 60);
+	assert_close(quality->joined_pct, 30);
+	quality_destroy(quality);
+	profile_destroy(profile);
+}
+
+static void test_quality__names_the_binaries_where_walks_end(void **state)
+{
+	(void)state;
+	struct profile *profile = build_profile();
+	module_id app = build_module(profile, "/bin/app", true);
+	module_id foo = build_module(profile, "/lib/libfoo.so", true);
+	thread_id thread = build_thread(profile, 7, 7, "app", "app");
+	location_id work = build_at(profile, app, "work", "app.c", 10);
+	location_id hand = build_at(profile, foo, "hand", "", 0);
+	location_id more = build_at(profile, foo, "more", "", 0);
+	BUILD_SAMPLES(profile, thread, 80, work, hand);
+	build_stopped(profile, thread, CP_STOP_NO_CFI, 6, (location_id[]){work, hand}, 2);
+	build_stopped(profile, thread, CP_STOP_NO_CFI, 3, (location_id[]){work, work, more}, 3);
+	build_stopped(profile, thread, CP_STOP_NO_CFI, 2, (location_id[]){hand, work}, 2);
+	build_stopped(profile, thread, CP_STOP_TRUNCATED, 4, (location_id[]){hand, work}, 2);
+	/* these have their root, or no user part, or no frame */
+	build_stopped(profile, thread, CP_STOP_DEPTH, 2, &work, 1);
+	build_stopped(profile, thread, CP_STOP_NO_USER, 2, &work, 1);
+	build_stopped(profile, thread, CP_STOP_NO_MAP, 1, NULL, 0);
+	struct quality *quality = compute(profile);
+	assert_int_equal(quality->n_ends, 3);
+	assert_int_equal(quality->ends[0].stop, CP_STOP_NO_CFI);
+	assert_string_equal(quality->ends[0].path, "/lib/libfoo.so");
+	assert_int_equal(quality->ends[0].samples, 9);
+	assert_close(quality->ends[0].share_pct, 9);
+	assert_int_equal(quality->ends[1].stop, CP_STOP_TRUNCATED);
+	assert_string_equal(quality->ends[1].path, "/bin/app");
+	assert_int_equal(quality->ends[1].samples, 4);
+	assert_int_equal(quality->ends[2].stop, CP_STOP_NO_CFI);
+	assert_string_equal(quality->ends[2].path, "/bin/app");
+	assert_int_equal(quality->ends[2].samples, 2);
+	quality_destroy(quality);
+	profile_destroy(profile);
+}
+
 static void test_quality__no_samples(void **state)
 {
 	(void)state;
@@ -325,6 +383,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quality__shares_by_completeness_and_symbols),
+		cmocka_unit_test(test_quality__joined_stacks_are_counted_apart),
+		cmocka_unit_test(test_quality__names_the_binaries_where_walks_end),
 		cmocka_unit_test(test_quality__no_samples),
 		cmocka_unit_test(test_quality__invisible_time_only_where_the_kernel_is_hidden),
 		cmocka_unit_test(test_quality__modules_without_debug_information),

@@ -284,7 +284,8 @@ static void test_report__losses_say_what_to_do(void **state)
 	expect_part(text, "- 12,345 samples were lost (11.0 %): the kernel's buffers were full");
 	expect_part(text, "- the kernel paused sampling 1 time:");
 	expect_part(text, "- 2 samples dropped by the recorder");
-	expect_part(text, "- 1 incomplete stack (<0.1 %), truncated: the stack is deeper");
+	expect_part(text, "- 1 incomplete stack (<0.1 %), truncated, most in ");
+	expect_part(text, ": the stack is deeper than the part that was copied");
 	/* 0.1 % is too little for a line of its own */
 	expect_part(text, "- 1 module without debug information (0.1 %)\n");
 	free(text);

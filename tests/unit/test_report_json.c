@@ -156,6 +156,12 @@ static void test_report_json__quality(void **state)
 	expect_int(quality, "samples", 7);
 	expect_int(quality, "complete_samples", 6);
 	expect_pct(quality, "complete_pct", 85.714); /* 6 / 7 */
+	expect_int(quality, "complete_unjoined_samples", 6);
+	expect_pct(quality, "complete_unjoined_pct", 85.714);
+	expect_pct(quality, "joined_pct", 0);
+	expect_int(get(quality, "joined"), "memory", 0);
+	expect_int(get(quality, "joined"), "callchain", 0);
+	assert_int_equal(json_array_size(get(quality, "ended_in")), 1);
 	expect_pct(quality, "symbolized_pct", 100);
 	expect_pct(quality, "lines_pct", 71.429); /* 5 / 7 */
 	expect_pct(quality, "score_pct", 60);     /* 6 / (7 + 3) */
