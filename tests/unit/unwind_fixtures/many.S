@@ -1,0 +1,16 @@
+/* A library of 20,000 functions, each of four rules: too many to compile all at once. */
+	.text
+	.rept 20000
+	.cfi_startproc
+	push %rbp
+	.cfi_def_cfa_offset 16
+	.cfi_offset 6, -16
+	mov %rsp, %rbp
+	.cfi_def_cfa_register 6
+	pop %rbp
+	.cfi_def_cfa 7, 8
+	ret
+	.cfi_endproc
+	.p2align 4
+	.endr
+	.section .note.GNU-stack, "", @progbits
