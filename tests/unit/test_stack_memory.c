@@ -1,0 +1,184 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "capture/clock.h"
+#include "capture/stack_memory.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PAGE = 4096, PAGES = 600, BYTES = PAGE * PAGES, COPIED = 16384, OVERLAP = 1024 };
+
+static struct stack_memory memory;
+static uint8_t *mapped; /* BYTES, and a page behind them that is not mapped */
+static uint8_t copy[COPIED];
+static struct unwind_stack stack;
+
+static int setup(void **state)
+{
+	(void)state;
+	mapped = mmap(NULL, BYTES + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		      0);
+	if (mapped == MAP_FAILED)
+		return -1;
+	munmap(mapped + BYTES, PAGE);
+	for (size_t i = 0; i < BYTES; i++)
+		mapped[i] = (uint8_t)(i * 7 + i / 251);
+	memcpy(copy, mapped, COPIED);
+	stack = (struct unwind_stack){(uint64_t)(uintptr_t)mapped, copy, COPIED, true};
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	stack_memory_deinit(&memory);
+	munmap(mapped, BYTES);
+	return 0;
+}
+
+static enum stack_memory_status extend(uint64_t until, struct unwind_stack *whole)
+{
+	return stack_memory_extend(&memory, getpid(), clock_now_ns(), &stack, OVERLAP, until,
+				   whole);
+}
+
+static void test_stack_memory__the_copy_goes_on_in_memory(void **state)
+{
+	(void)state;
+	struct unwind_stack whole;
+	/* what the overlap does not hold is the sample's, not memory's */
+	mapped[COPIED - OVERLAP - 1]++;
+	assert_int_equal(extend(0, &whole), STACK_MEMORY_SAME);
+	assert_int_equal(whole.sp, stack.sp);
+	assert_int_equal(whole.n_bytes, COPIED + STACK_MEMORY_MAX_BYTES);
+	assert_memory_equal(whole.bytes, copy, COPIED);
+	assert_memory_equal(whole.bytes + COPIED, mapped + COPIED, STACK_MEMORY_MAX_BYTES);
+	assert_true(whole.maybe_more);
+	assert_int_equal(extend(stack.sp + COPIED + 100, &whole), STACK_MEMORY_SAME);
+	assert_int_equal(whole.n_bytes, COPIED + 100);
+}
+
+static void test_stack_memory__any_other_byte_in_the_overlap_refuses(void **state)
+{
+	(void)state;
+	struct unwind_stack whole;
+	for (size_t i = COPIED - OVERLAP; i < COPIED; i += 111) {
+		mapped[i]++;
+		assert_int_equal(extend(0, &whole), STACK_MEMORY_CHANGED);
+		mapped[i]--;
+	}
+	mapped[COPIED - 1]++;
+	assert_int_equal(extend(0, &whole), STACK_MEMORY_CHANGED);
+	mapped[COPIED - 1]--;
+	assert_int_equal(extend(0, &whole), STACK_MEMORY_SAME);
+}
+
+static void test_stack_memory__ends_where_the_mapping_does(void **state)
+{
+	(void)state;
+	struct unwind_stack whole;
+	for (size_t n_left = 0; n_left <= 3 * PAGE; n_left += PAGE / 2) {
+		stack.sp = (uint64_t)(uintptr_t)mapped + BYTES - COPIED - n_left;
+		memcpy(copy, mapped + BYTES - COPIED - n_left, COPIED);
+		const enum stack_memory_status status = extend(0, &whole);
+		assert_int_equal(status, n_left ? STACK_MEMORY_SAME : STACK_MEMORY_CHANGED);
+		if (n_left) {
+			assert_int_equal(whole.n_bytes, COPIED + n_left);
+			assert_memory_equal(whole.bytes + COPIED, mapped + BYTES - n_left, n_left);
+		}
+	}
+}
+
+static void test_stack_memory__one_read_serves_older_samples(void **state)
+{
+	(void)state;
+	struct unwind_stack whole;
+	const uint64_t before_ns = clock_now_ns();
+	assert_int_equal(extend(0, &whole), STACK_MEMORY_SAME);
+	const uint64_t read_ns = memory.read_ns;
+	/* ends a little further in */
+	stack.n_bytes = COPIED - 100;
+	assert_int_equal(
+		stack_memory_extend(&memory, getpid(), before_ns, &stack, OVERLAP, 0, &whole),
+		STACK_MEMORY_SAME);
+	assert_int_equal(memory.read_ns, read_ns);
+	assert_memory_equal(whole.bytes, mapped, whole.n_bytes);
+	/* a younger one asks again */
+	assert_int_equal(extend(0, &whole), STACK_MEMORY_SAME);
+	assert_true(memory.read_ns > read_ns);
+}
+
+static void test_stack_memory__of_an_ended_process_there_is_none(void **state)
+{
+	(void)state;
+	struct unwind_stack whole;
+	const pid_t child = fork();
+	if (child == 0)
+		_exit(0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(
+		stack_memory_extend(&memory, child, clock_now_ns(), &stack, OVERLAP, 0, &whole),
+		STACK_MEMORY_GONE);
+}
+
+static void test_stack_memory__what_is_not_permitted_is_said(void **state)
+{
+	(void)state;
+	struct unwind_stack whole;
+	/* the first process is root's; nobody may not look into it */
+	const pid_t child = fork();
+	if (child == 0) {
+		if (getuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
+			_exit(99);
+		_exit(stack_memory_extend(&memory, 1, clock_now_ns(), &stack, OVERLAP, 0, &whole) ==
+				      STACK_MEMORY_REFUSED
+			      ? 0
+			      : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static void test_stack_memory__the_overlap_holds_the_last_frames(void **state)
+{
+	(void)state;
+	uint64_t sps[8], pcs[8] = {0};
+	struct unwind_result result = {.pcs = pcs, .sps = sps, .cap = 8, .n = 8};
+	for (size_t i = 0; i < 8; i++)
+		sps[i] = stack.sp + COPIED - 8 * (8 - i);
+	assert_int_equal(stack_memory_overlap(&result, &stack), STACK_MEMORY_OVERLAP_MIN);
+	sps[8 - STACK_MEMORY_FRAMES] = stack.sp + COPIED - 9000;
+	assert_int_equal(stack_memory_overlap(&result, &stack), 9000);
+	sps[8 - STACK_MEMORY_FRAMES] = stack.sp - 5;
+	assert_int_equal(stack_memory_overlap(&result, &stack), STACK_MEMORY_OVERLAP_MIN);
+	stack.n_bytes = 100;
+	assert_int_equal(stack_memory_overlap(&result, &stack), 100);
+	struct unwind_stack whole;
+	stack.n_bytes = 0;
+	assert_int_equal(
+		stack_memory_extend(&memory, getpid(), clock_now_ns(), &stack, 0, 0, &whole),
+		STACK_MEMORY_CHANGED);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(test_stack_memory__##name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(the_copy_goes_on_in_memory),
+		TEST(any_other_byte_in_the_overlap_refuses),
+		TEST(ends_where_the_mapping_does),
+		TEST(one_read_serves_older_samples),
+		TEST(of_an_ended_process_there_is_none),
+		TEST(what_is_not_permitted_is_said),
+		TEST(the_overlap_holds_the_last_frames),
+	};
+	return cmocka_run_group_tests_name("stack_memory", tests, NULL, NULL);
+}
