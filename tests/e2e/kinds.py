@@ -24,6 +24,7 @@ class Kind:
     each: tuple = ()  # leaves that must all be there
     leaf: str = ""  # of the stacks whose frames are compared; "" = the chain's last
     leaf_share: float = 0.8  # they are at least so many
+    wrong: float = 0  # of those, so many may lack a frame: counted as steps without information
     run: str = "{program} {name} {ms} {arguments}"  # a shell command
     after: tuple = ()  # commands that change the program: "{program}"
 
@@ -254,8 +255,8 @@ LANGUAGES = (
         run="echo $$ > {directory}/{name}.pid;"
         " exec {program} --perf-basic-prof {source}/jit.js {name} {ms}",
         leaf_share=0.3,
-        # what runs once, on a thread whose copies have not grown yet
-        stops=("truncated",),
+        # what runs once, on a thread whose copies have not grown yet; _init() of crt
+        stops=("truncated", "no_cfi"),
         end=0.94,
     ),
     Kind(
@@ -267,7 +268,8 @@ LANGUAGES = (
         " --no-sparkplug {source}/jit.js {name} {ms}",
         leaf=".*Handler",
         leaf_share=0.3,
-        stops=("truncated",),
+        wrong=0.05,  # handlers that have pushed something, and have no frame
+        stops=("truncated", "no_cfi"),
         end=0.94,
     ),
 )

@@ -115,14 +115,15 @@ class Result:
         kind = self.kind
         leaf = kind.leaf or kind.chain[-1]
         is_named = kinds.NO_NAMES[0] not in kind.chain
-        n_leaf = 0
+        n_leaf = n_wrong = 0
         for stop, frames, n in self.stacks:
             if not frames or not re.fullmatch(leaf, frames[-1]):
                 continue
             wanted = kind.chain if stop is None else kind.chain[-len(frames) :]
             right = matches(frames, wanted)
             # a name that is missing does not tell the leaf from others
-            assert right or not is_named or kind.leaf_share == 0, f"{stop} {frames}\n{wanted}"
+            n_wrong += n * (not right and is_named and kind.leaf_share > 0)
+            assert n_wrong <= kind.wrong * self.n, f"{stop} {frames}\n{wanted}"
             n_leaf += n * right
         assert n_leaf >= kind.leaf_share * self.n, f"{n_leaf} of {self.n}\n{self.show(True)}"
         for leaf in kind.each:
