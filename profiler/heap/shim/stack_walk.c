@@ -3,18 +3,21 @@
 #include "code.h"
 
 /* Frames between a hook and the hook that led to it: operator new[] -> new -> malloc. */
-enum { MAX_SKIPPED = 8 };
+enum {
+	MAX_SKIPPED = 8,
+	MAX_FP_FRAME = 1 << 20,
+};
 
 struct walk {
 	struct stack_walker *walker;
 	const struct walk_context *context;
 	struct stack_range range;
 	struct cfi_regs regs;
-	bool interrupted;
-	bool signalled; /* a signal frame was passed */
-	bool switched;  /* the walk went on to another stack */
-	uint32_t n;     /* frames in walker->inner */
-	uint32_t left;  /* frames of the last stack that lie further out than regs */
+	uint64_t interrupted; /* WALK_INTERRUPTED or 0 */
+	bool signalled;       /* a signal frame was passed */
+	bool switched;        /* the walk went on to another stack */
+	uint32_t n;           /* frames in walker->inner */
+	uint32_t left;        /* frames of the last stack that lie further out than regs */
 };
 
 static inline uint64_t load(uint64_t address)
@@ -31,19 +34,19 @@ static inline struct cfi_stack view_of(const struct stack_range *range)
 	};
 }
 
-static inline uint64_t lookup_of(uint64_t rip, bool interrupted)
+static inline uint64_t lookup_of(uint64_t rip, uint64_t info)
 {
-	return interrupted ? rip : rip - 1;
+	return rip - !(info & WALK_INTERRUPTED);
 }
 
 /* Where the caller's rbp lies, once a step by @rule led to @cfa. */
-static inline uint64_t rbp_slot_of(cfi_rule rule, const struct cfi_regs *regs, uint64_t cfa)
+static inline uint64_t rbp_slot_of(cfi_rule rule, uint64_t rbp, uint64_t cfa)
 {
 	switch (cfi_rule_rbp(rule)) {
 	case CFI_RBP_SAME:
 		return 0;
 	case CFI_RBP_AT_RBP:
-		return regs->rbp;
+		return rbp;
 	default:
 		return cfa - 8 * (uint64_t)cfi_rule_rbp(rule);
 	}
@@ -67,7 +70,7 @@ static bool step_by_frame_pointer(struct walk *walk, struct walk_frame *frame)
 	const struct cfi_regs *regs = &walk->regs;
 	struct code_object object;
 	const uint64_t fp = regs->rbp;
-	if (fp % 8 || fp < regs->rsp || fp - regs->rsp > 1 << 20)
+	if (fp % 8 || fp < regs->rsp || fp - regs->rsp > MAX_FP_FRAME)
 		return false;
 	if (fp + 16 > walk->range.hi &&
 	    !stack_bounds_extend(&walk->walker->stack, &walk->range, fp + 8))
@@ -78,6 +81,7 @@ static bool step_by_frame_pointer(struct walk *walk, struct walk_frame *frame)
 		return false;
 	frame->rbp_slot = fp;
 	walk->regs = (struct cfi_regs){.rip = ra, .rsp = fp + 16, .rbp = load(fp)};
+	walk->interrupted = 0;
 	return true;
 }
 
@@ -86,164 +90,259 @@ static void follow_signal(struct walk *walk)
 {
 	const uint64_t sp = walk->regs.rsp;
 	walk->signalled = true;
+	walk->interrupted = WALK_INTERRUPTED;
 	if (sp >= walk->range.lo && sp < walk->range.hi)
 		return;
 	walk->switched = true;
 	stack_bounds_begin(&walk->walker->stack, sp, &walk->range);
 }
 
-/*
- * From @frame, which holds walk->regs, to its caller. Return: false at the end of the stack, with
- * the reason in the frame's flags.
+/* A step that leads out of the usual course. Return: false at the end, with the reason in @frame.
  */
-static inline bool step(struct walk *walk, struct walk_frame *frame)
+static bool step_unusual(struct walk *walk, struct walk_frame *frame, enum cfi_step step)
 {
-	const uint64_t pc = lookup_of(walk->regs.rip, walk->interrupted);
-	const cfi_rule rule = rule_cache_get(walk->context->rules, pc);
-	struct cfi_regs next = walk->regs;
-	switch (step_in_range(walk, rule, &next)) {
-	case CFI_STEP_OK:
-		frame->rbp_slot = rbp_slot_of(rule, &walk->regs, next.rsp);
-		frame->restep = cfi_rule_kind(rule) == CFI_DEREF_RBP ||
-				cfi_rule_kind(rule) == CFI_DEREF_RSP;
-		walk->regs = next;
-		walk->interrupted = false;
-		return next.rip != 0;
+	switch (step) {
 	case CFI_STEP_SIGNAL:
-		frame->restep = true;
-		walk->regs = next;
-		walk->interrupted = true;
+		frame->info |= WALK_SIGNAL;
 		follow_signal(walk);
-		return next.rip != 0;
+		return walk->regs.rip != 0;
 	case CFI_STEP_END:
 		stack_bounds_rooted(&walk->walker->stack, &walk->range, walk->regs.rsp);
 		return false;
-	case CFI_STEP_NO_CFI:
-		if (step_by_frame_pointer(walk, frame)) {
-			frame->flags = HEAP_STACK_BY_FP;
-			walk->interrupted = false;
-			return true;
-		}
-		frame->flags = HEAP_STACK_NO_CFI;
-		return false;
+	case CFI_STEP_NO_CFI: {
+		const bool found = step_by_frame_pointer(walk, frame);
+		frame->info |= found ? HEAP_STACK_BY_FP : HEAP_STACK_NO_CFI;
+		return found;
+	}
 	case CFI_STEP_UNSUPPORTED:
-		frame->flags = HEAP_STACK_UNSUPPORTED;
+		frame->info |= HEAP_STACK_UNSUPPORTED;
 		return false;
 	case CFI_STEP_NO_MEM:
 	case CFI_STEP_BACKWARDS:
 	default:
-		frame->flags = HEAP_STACK_BAD;
+		frame->info |= HEAP_STACK_BAD;
 		return false;
 	}
 }
 
-/* Verify a remembered frame whose caller is computed from more than two words. */
-static bool verify_by_step(struct walk *walk, const struct walk_frame *frame,
-			   const struct walk_frame *caller)
+/* What a rule needs besides rsp and the word below the caller's. */
+static uint64_t unusual_info(cfi_rule rule)
 {
-	struct cfi_regs next = frame->regs;
-	const cfi_rule rule = rule_cache_get(walk->context->rules,
-					     lookup_of(frame->regs.rip, frame->interrupted));
-	const enum cfi_step result = step_in_range(walk, rule, &next);
-	return (result == CFI_STEP_OK || result == CFI_STEP_SIGNAL) &&
-	       next.rip == caller->regs.rip && next.rsp == caller->regs.rsp &&
-	       next.rbp == caller->regs.rbp;
+	const enum cfi_kind kind = cfi_rule_kind(rule);
+	uint64_t info = 0;
+	if (kind == CFI_DEREF_RBP || kind == CFI_DEREF_RSP)
+		info |= WALK_DEREF;
+	if (kind != CFI_RSP && kind != CFI_PLT && kind != CFI_DEREF_RSP && kind != CFI_SIGNAL &&
+	    kind != CFI_END)
+		info |= WALK_USES_RBP;
+	return cfi_rule_rbp(rule) == CFI_RBP_AT_RBP ? info | WALK_USES_RBP : info;
 }
 
 /*
- * Compare the remembered stack with memory, from frame @at outward. Return: the outermost frame
- * that is proven to be on the stack now; 0 = all are.
+ * Fill @frame from walk->regs, and go on to its caller. Return: false at the end of the stack, with
+ * the reason in the frame's flags.
  */
-static inline uint32_t verify(struct walk *walk, uint32_t at)
+static inline bool step(struct walk *walk, struct walk_frame *frame)
 {
-	const struct walk_frame *last = walk->walker->last;
-	for (; at > 0; at--) {
-		const struct walk_frame *frame = &last[at];
-		const struct walk_frame *caller = &last[at - 1];
-		if (__builtin_expect(frame->restep, 0)) {
-			if (!verify_by_step(walk, frame, caller))
-				return at;
-		} else if ((load(caller->regs.rsp - 8) ^ caller->regs.rip) |
-			   (load(frame->rbp_slot) ^ caller->regs.rbp)) {
-			return at;
-		}
-	}
-	return 0;
+	const struct cfi_regs regs = walk->regs;
+	const cfi_rule rule =
+		rule_cache_get(walk->context->rules, lookup_of(regs.rip, walk->interrupted));
+	const enum cfi_kind kind = cfi_rule_kind(rule);
+	frame->rip = regs.rip;
+	frame->rsp = regs.rsp;
+	frame->rbp = regs.rbp;
+	frame->info = walk->interrupted;
+	if (kind != CFI_RSP || cfi_rule_rbp(rule) == CFI_RBP_AT_RBP)
+		frame->info |= unusual_info(rule);
+	frame->rbp_slot = 0;
+	const enum cfi_step result = step_in_range(walk, rule, &walk->regs);
+	if (__builtin_expect(result != CFI_STEP_OK, 0))
+		return step_unusual(walk, frame, result);
+	frame->rbp_slot = rbp_slot_of(rule, regs.rbp, walk->regs.rsp);
+	walk->interrupted = 0;
+	return walk->regs.rip != 0;
 }
 
-static bool push(struct walk *walk, const struct walk_frame *frame)
+static inline uint64_t change_of(const struct walk_word *word)
 {
-	if (walk->n == HEAP_FRAMES_MAX)
-		return false;
-	walk->walker->inner[walk->n++] = *frame;
-	return true;
+	return load(word->address) ^ word->value;
+}
+
+/* Whether words [from, to) have their values. Most have, so that it pays to look at several at
+ * once. */
+static inline bool words_stand(const struct walk_word *words, uint32_t from, uint32_t to)
+{
+	const struct walk_word *at = words + from;
+	const struct walk_word *end = words + to;
+	uint64_t changed = 0;
+	for (; end - at >= 4; at += 4)
+		changed |= (change_of(at) | change_of(at + 1)) |
+			   (change_of(at + 2) | change_of(at + 3));
+	for (; at < end; at++)
+		changed |= change_of(at);
+	return changed == 0;
+}
+
+/*
+ * Compare what the remembered stack was computed from with memory, from frame @at outward. Return:
+ * the outermost frame that is proven to be on the stack now; 0 = all are.
+ *
+ * Where the stack differs, it mostly does so right here: calls from two lines of one function.
+ */
+static inline uint32_t verify(const struct stack_walker *walker, uint32_t at)
+{
+	const uint32_t *ends = walker->last_words;
+	if (at == 0)
+		return 0;
+	if (!words_stand(walker->words, ends[at - 1], ends[at]))
+		return at;
+	if (__builtin_expect(words_stand(walker->words, 0, ends[at - 1]), 1))
+		return 0;
+	do
+		at--;
+	while (at && words_stand(walker->words, ends[at - 1], ends[at]));
+	return at;
+}
+
+static inline void copy_frame(struct walk_frame *to, const struct walk_frame *from)
+{
+	to->rip = from->rip;
+	to->rsp = from->rsp;
+	to->rbp = from->rbp;
+	to->rbp_slot = from->rbp_slot;
+	to->info = from->info;
 }
 
 /*
  * Look for the frame that walk->regs is on the remembered stack. Return: true when it and all
- * outside of it still stand: they are the first @left of the remembered ones. Otherwise those that
- * do stand are taken over, and walk->regs is the outermost of them, not pushed yet.
+ * outside of it still stand: they are the first @left of the remembered ones.
  */
 static inline bool meet(struct walk *walk)
 {
-	struct stack_walker *walker = walk->walker;
-	while (walk->left && walker->last[walk->left - 1].regs.rsp < walk->regs.rsp)
+	const struct walk_frame *last = walk->walker->last;
+	while (walk->left && last[walk->left - 1].rsp < walk->regs.rsp)
 		walk->left--;
 	if (!walk->left)
 		return false;
-	const struct walk_frame *frame = &walker->last[walk->left - 1];
-	if (frame->regs.rsp != walk->regs.rsp || frame->regs.rip != walk->regs.rip ||
-	    frame->regs.rbp != walk->regs.rbp || frame->interrupted != walk->interrupted)
+	const struct walk_frame *frame = &last[walk->left - 1];
+	if (frame->rsp != walk->regs.rsp || frame->rip != walk->regs.rip ||
+	    (frame->info & WALK_INTERRUPTED) != walk->interrupted ||
+	    (frame->rbp != walk->regs.rbp && (frame->info & WALK_RBP_MATTERS)))
 		return false;
-	const uint32_t outermost = verify(walk, walk->left - 1);
+	const uint32_t outermost = verify(walk->walker, walk->left - 1);
 	if (outermost == 0)
 		return true;
-	while (walk->left - 1 > outermost) {
-		struct walk_frame moved = walker->last[--walk->left];
-		if (moved.rbp_slot == (uint64_t)(uintptr_t)&walker->last[walk->left - 1].regs.rbp)
-			moved.rbp_slot = 0;
-		if (!push(walk, &moved))
-			return false;
-	}
-	walk->left = outermost; /* its own caller is another one now */
-	walk->regs = walker->last[outermost].regs;
-	walk->interrupted = walker->last[outermost].interrupted;
+	walk->left = outermost; /* up to it, frames are found to be the same by walking */
 	return false;
 }
 
 /* Hooks call each other: operator new -> the library's -> malloc. The outermost is what counts. */
 static inline bool is_hook(const struct walk *walk)
 {
-	return walk->n < MAX_SKIPPED && !walk->signalled &&
-	       walk->regs.rip >= walk->context->skip_start &&
-	       walk->regs.rip < walk->context->skip_end;
+	return walk->regs.rip >= walk->context->skip_start &&
+	       walk->regs.rip < walk->context->skip_end && walk->n < MAX_SKIPPED &&
+	       !walk->signalled;
 }
 
 /* Return: true when walker->last[0 .. left) is the outer part of the stack. */
 static bool collect(struct walk *walk)
 {
+	struct walk_frame *inner = walk->walker->inner;
 	for (;;) {
 		if (walk->left && !walk->switched && meet(walk))
 			return true;
-		struct walk_frame frame = {
-			.regs = walk->regs,
-			.interrupted = walk->interrupted,
-		};
-		const bool hook = is_hook(walk);
-		const bool more = step(walk, &frame);
-		if (hook && more) {
-			walk->n = 0;
-			continue;
-		}
-		if (!push(walk, &frame)) {
-			walk->walker->inner[walk->n - 1].flags |= HEAP_STACK_TRUNCATED;
+		if (walk->n == HEAP_FRAMES_MAX) {
+			inner[walk->n - 1].info |= HEAP_STACK_TRUNCATED;
 			break;
 		}
+		const bool hook = is_hook(walk);
+		const bool more = step(walk, &inner[walk->n++]);
 		if (!more)
 			break;
+		if (hook)
+			walk->n = 0;
 	}
 	walk->left = 0;
 	return false;
+}
+
+/* Where the ucontext has what a signal frame's caller was computed from: see rows/cfi_step.c. */
+static const uint64_t ucontext_words[] = {120, 160, 168};
+
+static void add_word(struct stack_walker *walker, uint32_t *n, uint64_t address)
+{
+	walker->words[*n].address = address;
+	walker->words[*n].value = load(address);
+	++*n;
+}
+
+/* A frame whose caller needs more than a return address and an rbp. */
+static void add_unusual_words(const struct walk *walk, const struct walk_frame *frame, uint32_t *n)
+{
+	if (frame->info & WALK_SIGNAL) {
+		for (unsigned i = 0; i < 3; i++)
+			add_word(walk->walker, n, frame->rsp + ucontext_words[i]);
+		return;
+	}
+	const cfi_rule rule =
+		rule_cache_get(walk->context->rules, lookup_of(frame->rip, frame->info));
+	const uint64_t base = cfi_rule_kind(rule) == CFI_DEREF_RBP ? frame->rbp : frame->rsp;
+	add_word(walk->walker, n, base + (uint64_t)cfi_rule_deref_offset(rule));
+}
+
+/* Remember @frame as last[at]; its caller is last[at - 1]. Return: false when there is no room. */
+static inline bool remember(struct walk *walk, uint32_t at, const struct walk_frame *frame)
+{
+	struct stack_walker *walker = walk->walker;
+	uint32_t n = at ? walker->last_words[at - 1] : 0;
+	if (n + 3 > WALK_WORDS)
+		return false;
+	struct walk_frame *kept = &walker->last[at];
+	copy_frame(kept, frame);
+	uint64_t matters = frame->info & WALK_USES_RBP;
+	if (at) {
+		const struct walk_frame *caller = &walker->last[at - 1];
+		const uint64_t caller_matters = caller->info & WALK_RBP_MATTERS;
+		if (__builtin_expect((frame->info & (WALK_SIGNAL | WALK_DEREF)) != 0, 0))
+			add_unusual_words(walk, frame, &n);
+		if (!(frame->info & WALK_SIGNAL)) {
+			walker->words[n].address = caller->rsp - 8;
+			walker->words[n++].value = caller->rip;
+		}
+		if (frame->rbp_slot && caller_matters) {
+			walker->words[n].address = frame->rbp_slot;
+			walker->words[n++].value = caller->rbp;
+		}
+		if (!frame->rbp_slot && !(frame->info & WALK_SIGNAL))
+			matters |= caller_matters;
+	}
+	if (matters)
+		kept->info |= WALK_RBP_MATTERS;
+	walker->last_words[at] = n;
+	walker->stamps[at] = ++walker->stamp;
+	return true;
+}
+
+static inline uint32_t node_of(struct walk *walk, const struct walk_frame *frame, uint32_t parent)
+{
+	const struct node_key key = {
+		.address = lookup_of(frame->rip, frame->info),
+		.parent = parent,
+		.flags = (uint16_t)(frame->info & WALK_FLAGS),
+	};
+	const uint64_t mixed =
+		(key.address ^ (uint64_t)parent << 32) * UINT64_C(0x9e3779b97f4a7c15);
+	struct walk_child *child = &walk->walker->children[mixed >> 56];
+	if (__builtin_expect(child->address == key.address && child->ends >> 32 == parent &&
+				     (uint32_t)child->ends != NODE_NONE && key.flags == 0,
+			     1))
+		return (uint32_t)child->ends;
+	const uint32_t node = node_table_intern(walk->context->nodes, &key);
+	if (key.flags == 0) {
+		child->address = key.address;
+		child->ends = (uint64_t)parent << 32 | node;
+	}
+	return node;
 }
 
 /* Find the nodes of the inner frames and remember them on top of the first @left. */
@@ -251,47 +350,115 @@ static uint32_t intern(struct walk *walk)
 {
 	struct stack_walker *walker = walk->walker;
 	uint32_t at = walk->left;
-	uint32_t node = at ? walker->last[at - 1].node : 0;
+	uint32_t node = at ? walker->last_nodes[at - 1] : 0;
+	bool remembered = !walk->switched;
+	walker->n_last = 0;
 	for (uint32_t i = walk->n; i-- > 0; at++) {
-		struct walk_frame *frame = &walker->last[at];
-		*frame = walker->inner[i];
-		/* always true, without a branch in verify() */
-		if (at && !frame->rbp_slot)
-			frame->rbp_slot = (uint64_t)(uintptr_t)&walker->last[at - 1].regs.rbp;
-		const struct node_key key = {
-			.address = lookup_of(frame->regs.rip, frame->interrupted),
-			.parent = node,
-			.flags = frame->flags,
-		};
-		node = node_table_intern(walk->context->nodes, &key);
-		if (node == NODE_NONE) {
-			walker->n_last = 0;
+		node = node_of(walk, &walker->inner[i], node);
+		if (node == NODE_NONE)
 			return NODE_NONE;
-		}
-		frame->node = node;
+		remembered = remembered && remember(walk, at, &walker->inner[i]);
+		walker->last_nodes[at] = node;
 	}
-	walker->n_last = at;
+	/* what is not one stack, or not all of it, cannot be verified frame by frame */
+	if (remembered && !(walk->n == HEAP_FRAMES_MAX && !walk->left))
+		walker->n_last = at;
+	return node;
+}
+
+static void forget(struct stack_walker *walker, uint32_t epoch)
+{
+	walker->n_last = 0;
+	walker->epoch = epoch;
+	for (unsigned i = 0; i < WALK_CHILDREN; i++)
+		walker->children[i].ends = 0;
+}
+
+static inline struct walk_recall *recalls_of(struct stack_walker *walker,
+					     const struct cfi_regs *leaf)
+{
+	const uint64_t mixed = (leaf->rip ^ leaf->rsp << 16) * UINT64_C(0x9e3779b97f4a7c15);
+	_Static_assert(WALK_RECALL_SETS == 16, "four bits");
+	return walker->recalls[mixed >> 60];
+}
+
+/* The node of a stack like one of the last few. NODE_NONE = walk. */
+static inline uint32_t recall(struct stack_walker *walker, const struct cfi_regs *leaf)
+{
+	const struct walk_recall *known = recalls_of(walker, leaf);
+	for (unsigned i = 0; i < WALK_RECALL_WAYS; i++, known++) {
+		if (known->rsp != leaf->rsp || known->rip != leaf->rip ||
+		    ((known->rbp ^ leaf->rbp) & known->rbp_mask) || known->at >= walker->n_last ||
+		    known->stamp != walker->stamps[known->at] ||
+		    !words_stand(known->words, 0, (uint32_t)known->n_words))
+			continue;
+		const uint32_t n_words = walker->last_words[known->at];
+		return words_stand(walker->words, 0, n_words) ? known->node : NODE_NONE;
+	}
+	return NODE_NONE;
+}
+
+/* Keep a stack that met the remembered one at @left - 1. */
+static void keep(struct stack_walker *walker, const struct cfi_regs *leaf, uint32_t left,
+		 uint32_t node)
+{
+	if (left == 0 || walker->n_last <= left)
+		return;
+	const uint32_t from = walker->last_words[left - 1];
+	const uint32_t n = walker->last_words[walker->n_last - 1] - from;
+	if (n > WALK_RECALL_WORDS)
+		return;
+	struct walk_recall *kept = recalls_of(walker, leaf) + walker->n_kept++ % WALK_RECALL_WAYS;
+	kept->rip = leaf->rip;
+	kept->rsp = leaf->rsp;
+	kept->rbp = leaf->rbp;
+	kept->rbp_mask = walker->last[walker->n_last - 1].info & WALK_RBP_MATTERS ? UINT64_MAX : 0;
+	kept->at = left - 1;
+	kept->stamp = walker->stamps[left - 1];
+	kept->node = node;
+	kept->n_words = n;
+	for (uint32_t i = 0; i < n; i++) {
+		kept->words[i].address = walker->words[from + i].address;
+		kept->words[i].value = walker->words[from + i].value;
+	}
+}
+
+static uint32_t walk_node(struct stack_walker *walker, const struct walk_context *context,
+			  const struct cfi_regs *leaf, const struct stack_range *range)
+{
+	struct walk walk;
+	walk.walker = walker;
+	walk.context = context;
+	walk.range = *range;
+	walk.regs = *leaf;
+	walk.interrupted = 0;
+	walk.signalled = false;
+	walk.switched = false;
+	walk.n = 0;
+	walk.left = walker->n_last;
+	if (collect(&walk) && walk.left + walk.n > HEAP_FRAMES_MAX) {
+		/* too deep to remember: the leaf's side anew */
+		walker->n_last = 0;
+		return walk_node(walker, context, leaf, range);
+	}
+	const uint32_t left = walk.left;
+	const uint32_t node = intern(&walk);
+	walker->last_hi = walk.range.hi;
+	keep(walker, leaf, left, node);
 	return node;
 }
 
 uint32_t stack_walk_node(struct stack_walker *walker, const struct walk_context *context,
 			 const struct cfi_regs *leaf, uint32_t epoch)
 {
-	struct walk walk = {.walker = walker, .context = context, .regs = *leaf};
-	stack_bounds_begin(&walker->stack, leaf->rsp, &walk.range);
-	if (walker->epoch == epoch && walker->last_hi == walk.range.hi)
-		walk.left = walker->n_last;
-	walker->epoch = epoch;
-	walker->last_hi = walk.range.hi;
-	if (collect(&walk) && walk.left + walk.n > HEAP_FRAMES_MAX) {
-		/* too deep to remember: the leaf's side anew */
+	struct stack_range range;
+	stack_bounds_begin(&walker->stack, leaf->rsp, &range);
+	if (__builtin_expect(walker->epoch != epoch, 0))
+		forget(walker, epoch);
+	if (__builtin_expect(walker->last_hi != range.hi, 0))
 		walker->n_last = 0;
-		return stack_walk_node(walker, context, leaf, epoch);
-	}
-	const uint32_t node = intern(&walk);
-	/* what is not one stack, or not all of it, cannot be verified frame by frame */
-	if (walk.switched || (walk.n == HEAP_FRAMES_MAX && !walk.left))
-		walker->n_last = 0;
-	walker->last_hi = walk.range.hi;
-	return node;
+	const uint32_t node = recall(walker, leaf);
+	if (__builtin_expect(node != NODE_NONE, 1))
+		return node;
+	return walk_node(walker, context, leaf, &range);
 }
