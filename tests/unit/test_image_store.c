@@ -8,6 +8,7 @@
 
 #include "../support/temp_dir.h"
 #include "unwind/address_space.h"
+#include "unwind/image_store.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -129,6 +130,74 @@ static void test_image_store__processes_share_a_binary(void **state)
 	address_space_destroy(space_two);
 	stop(&one);
 	stop(&two);
+	image_store_destroy(store);
+}
+
+static void test_image_store__beyond_its_limit_nothing_is_compiled_and_that_is_counted(void **state)
+{
+	(void)state;
+	struct image_store *store = NULL;
+	assert_int_equal(image_store_create(&store), 0);
+	image_store_set_limit(store, 1);
+	struct probe one, two;
+	start(FIXTURE_DIR "/probe_pie", &one);
+	start(FIXTURE_DIR "/probe_fixed", &two);
+	struct address_space *space_one = space_of(store, &one), *space_two = space_of(store, &two);
+	const struct mapping *m = address_space_find(space_one, one.function_avma);
+	assert_non_null(m->segment);
+	assert_null(m->rows);
+	assert_int_equal(image_store_skipped(store), 1);
+	/* what nobody has mapped any more makes room */
+	address_space_destroy(space_one);
+	image_store_set_limit(store, 256 << 10);
+	m = address_space_find(space_two, two.function_avma);
+	assert_non_null(m->rows);
+	assert_int_equal(image_store_skipped(store), 1);
+	address_space_destroy(space_two);
+	stop(&one);
+	stop(&two);
+	image_store_destroy(store);
+}
+
+static void copy_number(const char *to, unsigned number)
+{
+	copy_file(FIXTURE_DIR "/probe_pie", to);
+	FILE *file = fopen(to, "ae");
+	assert_non_null(file);
+	fprintf(file, "%u", number);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void test_image_store__binaries_that_nobody_has_mapped_are_forgotten(void **state)
+{
+	const struct temp_dir *dir = *state;
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/again", dir->path);
+	struct image_store *store = NULL;
+	assert_int_equal(image_store_create(&store), 0);
+	struct probe kept;
+	start(FIXTURE_DIR "/probe_pie", &kept);
+	struct address_space *space_kept = space_of(store, &kept);
+	const struct elf_image *image = address_space_find(space_kept, kept.function_avma)->image;
+	image_store_set_limit(store, 1); /* forget at the next one */
+	size_t most = 0;
+	for (unsigned i = 0; i < 20; i++) {
+		struct probe probe;
+		copy_number(path, i);
+		start(path, &probe);
+		struct address_space *space = space_of(store, &probe);
+		assert_non_null(address_space_find(space, probe.function_avma)->image);
+		address_space_destroy(space);
+		stop(&probe);
+		image_store_set_limit(store, 1);
+		const size_t size = image_store_size_bytes(store);
+		if (i == 1)
+			most = size;
+		assert_true(i <= 1 || size <= most);
+	}
+	assert_ptr_equal(address_space_find(space_kept, kept.function_avma)->image, image);
+	address_space_destroy(space_kept);
+	stop(&kept);
 	image_store_destroy(store);
 }
 
@@ -262,6 +331,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_image_store__bias_for_each_kind_of_link),
 		cmocka_unit_test(test_image_store__processes_share_a_binary),
+		cmocka_unit_test(
+			test_image_store__beyond_its_limit_nothing_is_compiled_and_that_is_counted),
+		IN_DIR(test_image_store__binaries_that_nobody_has_mapped_are_forgotten),
 		IN_DIR(test_image_store__a_deleted_binary_is_still_read),
 		IN_DIR(test_image_store__a_replaced_binary_is_not_taken_for_the_running_one),
 		cmocka_unit_test(test_image_store__a_process_that_has_ended_by_its_path),
