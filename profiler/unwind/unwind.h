@@ -56,7 +56,7 @@ struct unwind_result {
 	size_t n;
 	size_t n_omitted; /* frames between pcs[unwind_leaf_side(cap) - 1] and the next one */
 	enum cp_stop stop;
-	size_t n_fp_frames; /* steps made by frame pointer because there was no CFI */
+	size_t n_fp_frames; /* steps made without CFI: by frame pointer, by code (no_cfi.h) */
 	bool by_libunwind;  /* all of it, and not by compiled rows */
 };
 
