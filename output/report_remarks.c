@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "profile/header_keys.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* Below this share of frames found by frame pointer, nobody needs to know. */
@@ -177,6 +178,26 @@ static void remark_joins(struct remarks *remarks)
 	give(remarks);
 }
 
+/* How much of the stack there was to walk. */
+static void add_dumps(struct remarks *remarks)
+{
+	const struct profile *profile = remarks->report->profile;
+	uint64_t least = profile_header_u64(profile, HEADER_DUMP_BYTES_MIN, 0);
+	uint64_t most = profile_header_u64(profile, HEADER_DUMP_BYTES_MAX, 0);
+	uint64_t pressed = profile_header_u64(profile, HEADER_DUMP_PRESSED, 0);
+	if (most == 0)
+		return;
+	strbuf_add(remarks->text, " (copied: ");
+	if (least < most)
+		strbuf_addf(remarks->text, "%" PRIu64 " to ", (least + 1023) / 1024);
+	strbuf_addf(remarks->text, "%" PRIu64 " KB a sample", (most + 1023) / 1024);
+	if (pressed) {
+		strbuf_add(remarks->text, "; less after cprof came late, ");
+		add_counted(remarks->text, pressed, "time", "times");
+	}
+	strbuf_add(remarks->text, ")");
+}
+
 static void remark_stops(struct remarks *remarks)
 {
 	const struct quality *quality = remarks->report->quality;
@@ -191,8 +212,10 @@ static void remark_stops(struct remarks *remarks)
 		strbuf_addf(remarks->text, "), %s", cp_stop_name(stop));
 		add_where_it_ended(remarks->text, quality, stop);
 		strbuf_addf(remarks->text, ": %s", cp_stop_advice(stop));
-		if (stop == CP_STOP_TRUNCATED)
+		if (stop == CP_STOP_TRUNCATED) {
+			add_dumps(remarks);
 			add_why_not_joined(remarks->text, remarks->report->profile);
+		}
 		give(remarks);
 	}
 	if (quality->fp_frames_pct >= notable_fp_pct) {

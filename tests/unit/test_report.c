@@ -269,6 +269,9 @@ static void test_report__losses_say_what_to_do(void **state)
 	set(profile, HEADER_UNTRACKED, "2");
 	set(profile, HEADER_KERNEL, "hidden");
 	set(profile, HEADER_STATE, "recording");
+	set(profile, HEADER_DUMP_BYTES_MIN, "4096");
+	set(profile, HEADER_DUMP_BYTES_MAX, "65528");
+	set(profile, HEADER_DUMP_PRESSED, "2");
 	set(profile, HEADER_TARGET_USER_NS, "1000500000000");
 	set(profile, HEADER_TARGET_SYSTEM_NS, "500000000");
 	struct report_options options = {.torn_bytes = 123};
@@ -286,6 +289,7 @@ static void test_report__losses_say_what_to_do(void **state)
 	expect_part(text, "- 2 samples dropped by the recorder");
 	expect_part(text, "- 1 incomplete stack (<0.1 %), truncated, most in ");
 	expect_part(text, ": the stack is deeper than the part that was copied");
+	expect_part(text, " (copied: 4 to 64 KB a sample; less after cprof came late, 2 times)");
 	/* 0.1 % is too little for a line of its own */
 	expect_part(text, "- 1 module without debug information (0.1 %)\n");
 	free(text);
