@@ -182,6 +182,8 @@ static int add_to_indexes(struct image_store *store, uint32_t id)
 static void sweep(struct image_store *store)
 {
 	size_t n = 0;
+	for (size_t i = 0; i < CODE_PAGES; i++)
+		store->code[i].image = NULL; /* another one can get the same address */
 	for (size_t i = 0; i < store->n; i++) {
 		struct entry *entry = &store->entries[i];
 		if (entry->n_users > 0) {
