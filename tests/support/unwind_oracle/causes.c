@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RED_ZONE_BYTES = 128, CALL_BYTES_MAX = 7 };
+enum { RED_ZONE_BYTES = 128, CALL_BYTES_MAX = 7, PLT_ENTRY_BYTES = 8 };
 
 static bool rows_end_there(const struct difference *d)
 {
@@ -45,6 +45,22 @@ static bool no_guess_without_cfi(const struct difference *d)
 	return !d->libdw_has_cfi && cfi_rule_kind(d->rule) == CFI_NONE && libdw_ends_there(d);
 }
 
+/*
+ * A signal's trampoline is returned to at its first byte. glibc's table begins a byte earlier for
+ * those who subtract one from every return address; Go's does not, and libdw looks in front of it.
+ * The return address is the same, and rows take it for the beginning of a trampoline.
+ */
+static bool before_a_trampoline(const struct difference *d)
+{
+	const struct three_answers *a = d->answers;
+	if (rows_end_there(d) || libdw_ends_there(d))
+		return false;
+	const uint64_t avma = a->rows.pcs[d->common];
+	uint64_t off;
+	return a->libdw.pcs[d->common] + 1 == avma &&
+	       libdw_walker_symbol(d->ways->libdw, avma, &off) && off == 0;
+}
+
 /* The outermost frame is known by its return address of 0, or by argc and argv above it. */
 static bool past_the_root(const struct difference *d)
 {
@@ -73,6 +89,7 @@ const struct cause causes[] = {
 	{"libdw loses rbp in an epilogue", popped_register},
 	{"libdw guesses by rbp where no table covers the code", guess_without_cfi},
 	{"libdw has no frame pointer step where no table covers the code", no_guess_without_cfi},
+	{"libdw looks before the beginning of a signal's trampoline", before_a_trampoline},
 	{"libdw goes on past the thread's root", past_the_root},
 	{"libdw lists an address in no code as a frame", address_in_no_code},
 	{"libdw goes on without a register beyond the copy", beyond_the_copy},
@@ -136,6 +153,8 @@ static bool calls_callee(struct libdw_walker *libdw, int mem_fd, uint64_t lookup
 		return false;
 	memcpy(&distance, call + 1, sizeof(distance));
 	const uint64_t target = lookup + 1 + (uint64_t)(int64_t)distance;
+	if (target <= callee && callee - target < PLT_ENTRY_BYTES)
+		return true; /* has no symbol, and what lies so near begins there */
 	const char *name = libdw_walker_symbol(libdw, target, &target_off);
 	const char *callee_name = libdw_walker_symbol(libdw, callee, &callee_off);
 	return name && callee_name && target - target_off == callee - callee_off;
