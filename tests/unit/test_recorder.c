@@ -232,41 +232,6 @@ static void test_recorder__killed_recorder_leaves_a_file_and_a_running_target(vo
 	close(told[1]);
 }
 
-/*
- * A recorder that comes late: stopped for 300 ms in every 600, in which a ring of 4 MB fills to
- * more than half with dumps of 8 KB. Smaller ones last longer.
- */
-static void test_recorder__pauses_of_the_recorder_cost_depth_before_samples(void **state)
-{
-	struct fixture *f = *state;
-	const struct timespec pause = {.tv_nsec = 300000000};
-	int status = 0;
-	start_target(f, deepen_later);
-	let_go(f);
-	pid_t recorder = fork();
-	if (recorder == 0) {
-		struct recorder_result result;
-		struct recorder_options options = options_for(f);
-		f->stop_samples = 4000;
-		_exit(recorder_run(&options, &result, NULL) != 0);
-	}
-	while (waitpid(recorder, &status, WNOHANG) == 0) {
-		nanosleep(&pause, NULL);
-		kill(recorder, SIGSTOP);
-		nanosleep(&pause, NULL);
-		kill(recorder, SIGCONT);
-	}
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	struct profile *profile = load(f);
-	uint64_t samples = number(profile, HEADER_SAMPLES);
-	assert_in_range(samples, 4000, 100000);
-	assert_in_range(number(profile, HEADER_DUMP_PRESSED), 1, 100);
-	assert_in_range(number(profile, HEADER_DUMP_BYTES_MIN), 1024, 4096);
-	/* with dumps of 64 KB, which these stacks take, three of four would be lost */
-	assert_in_range(number(profile, HEADER_LOST), 0, samples / 4);
-	profile_destroy(profile);
-}
-
 static void test_recorder__pids_that_cannot_be_recorded(void **state)
 {
 	struct fixture *f = *state;
@@ -355,7 +320,6 @@ int main(void)
 		TEST(full_disk_ends_it_with_a_message),
 		TEST(what_was_written_before_a_failure_is_valid),
 		TEST(killed_recorder_leaves_a_file_and_a_running_target),
-		TEST(pauses_of_the_recorder_cost_depth_before_samples),
 		TEST(pids_that_cannot_be_recorded),
 		TEST(rates_out_of_range),
 		TEST(without_privileges),

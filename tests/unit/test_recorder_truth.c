@@ -83,6 +83,41 @@ static void test_recorder_truth__dumps_grow_with_the_stacks(void **state)
 	profile_destroy(profile);
 }
 
+/*
+ * A recorder that comes late: stopped for 300 ms in every 600, in which a ring of 4 MB fills to
+ * more than half with dumps of 8 KB. Smaller ones last longer.
+ */
+static void test_recorder_truth__pauses_of_the_recorder_cost_depth_before_samples(void **state)
+{
+	struct fixture *f = *state;
+	const struct timespec pause = {.tv_nsec = 300000000};
+	int status = 0;
+	start_target(f, deepen_later);
+	let_go(f);
+	pid_t recorder = fork();
+	if (recorder == 0) {
+		struct recorder_result result;
+		struct recorder_options options = options_for(f);
+		f->stop_samples = 4000;
+		_exit(recorder_run(&options, &result, NULL) != 0);
+	}
+	while (waitpid(recorder, &status, WNOHANG) == 0) {
+		nanosleep(&pause, NULL);
+		kill(recorder, SIGSTOP);
+		nanosleep(&pause, NULL);
+		kill(recorder, SIGCONT);
+	}
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	struct profile *profile = load(f);
+	uint64_t samples = number(profile, HEADER_SAMPLES);
+	assert_in_range(samples, 4000, 100000);
+	assert_in_range(number(profile, HEADER_DUMP_PRESSED), 1, 100);
+	assert_in_range(number(profile, HEADER_DUMP_BYTES_MIN), 1024, 4096);
+	/* with dumps of 64 KB, which these stacks take, three of four would be lost */
+	assert_in_range(number(profile, HEADER_LOST), 0, samples / 4);
+	profile_destroy(profile);
+}
+
 static void test_recorder_truth__header_says_how_it_was_done(void **state)
 {
 	struct fixture *f = *state;
@@ -355,6 +390,7 @@ int main(void)
 	const struct CMUnitTest once[] = {
 		TEST(timeline_can_be_left_out),
 		TEST(processes_of_a_millisecond_are_seen),
+		TEST(pauses_of_the_recorder_cost_depth_before_samples),
 	};
 	scope = RECORDER_SCOPE_THREADS;
 	int failed = cmocka_run_group_tests_name("threads", both_ways, NULL, NULL);
