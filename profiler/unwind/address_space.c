@@ -9,9 +9,17 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The process itself, then who started it: parents, up to here. */
+enum { LINEAGE_MAX = 4 };
+
 struct address_space {
 	struct image_store *store; /* borrowed */
 	pid_t pid;
+	/*
+	 * Where a process that lived for milliseconds is gone when its files are looked for, those
+	 * that started it often live on in the same mount namespace. 0 = none.
+	 */
+	pid_t lineage[LINEAGE_MAX];
 	struct mapping *mappings; /* sorted, disjoint */
 	size_t n, cap;
 	size_t last_found; /* most look-ups hit the mapping of the one before */
@@ -24,7 +32,7 @@ int address_space_create(struct image_store *store, pid_t pid, struct address_sp
 	if (!space)
 		return -ENOMEM;
 	space->store = store;
-	space->pid = pid;
+	space->pid = space->lineage[0] = pid;
 	*out = space;
 	return 0;
 }
@@ -62,6 +70,9 @@ int address_space_fork(const struct address_space *parent, pid_t pid, struct add
 		return -ENOMEM;
 	}
 	child->cap = parent->n + 1;
+	const size_t own = parent->pid == pid ? 0 : 1;
+	for (size_t i = own; i < LINEAGE_MAX; i++)
+		child->lineage[i] = parent->lineage[i - own];
 	for (; child->n < parent->n; child->n++) {
 		struct mapping *mapping = &child->mappings[child->n];
 		*mapping = parent->mappings[child->n];
@@ -70,6 +81,8 @@ int address_space_fork(const struct address_space *parent, pid_t pid, struct add
 			address_space_destroy(child);
 			return -ENOMEM;
 		}
+		if (mapping->opened_pid == parent->pid)
+			mapping->opened_pid = pid;
 		image_store_hold(parent->store, mapping->image);
 	}
 	*out = child;
@@ -324,7 +337,10 @@ static const struct elf_segment *pick_segment(const struct mapping *mapping,
 static void resolve(struct address_space *space, struct mapping *mapping)
 {
 	mapping->resolved = true;
-	mapping->image = image_store_get(space->store, space->pid, mapping);
+	for (size_t i = 0; i < LINEAGE_MAX && !mapping->image && space->lineage[i]; i++) {
+		mapping->opened_pid = space->lineage[i];
+		mapping->image = image_store_get(space->store, mapping->opened_pid, mapping);
+	}
 	mapping->bias = mapping_is_anonymous(mapping) ? 0 : mapping->avma_start - mapping->file_off;
 	if (!mapping->image)
 		return;
@@ -333,7 +349,7 @@ static void resolve(struct address_space *space, struct mapping *mapping)
 	if (!mapping->segment)
 		return;
 	mapping->bias = bias_of(mapping, mapping->segment);
-	mapping->rows = image_store_rows(space->store, space->pid, mapping);
+	mapping->rows = image_store_rows(space->store, mapping->opened_pid, mapping);
 }
 
 struct mapping *address_space_find(struct address_space *space, uint64_t avma)
@@ -357,13 +373,13 @@ bool address_space_code(struct address_space *space, uint64_t avma, void *out, s
 	const struct mapping *mapping = address_space_find(space, avma);
 	if (!mapping || !mapping->image || mapping->avma_end - avma < n)
 		return false;
-	return image_store_code(space->store, space->pid, mapping,
+	return image_store_code(space->store, mapping->opened_pid, mapping,
 				mapping->file_off + (avma - mapping->avma_start), out, n);
 }
 
 bool address_space_index(struct address_space *space, const struct mapping *mapping)
 {
-	return image_store_index(space->store, space->pid, mapping);
+	return image_store_index(space->store, mapping->opened_pid, mapping);
 }
 
 size_t address_space_count(const struct address_space *space)

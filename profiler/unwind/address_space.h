@@ -54,6 +54,7 @@ struct mapping {
 	bool deleted;
 	/* filled by address_space_find() */
 	bool resolved;
+	pid_t opened_pid; /* whose /proc entry led to the file: the process, or who started it */
 	const struct elf_image *image;     /* NULL: unreadable or not ELF */
 	const struct elf_segment *segment; /* NULL: as above, or matches none */
 	const struct cfi_table *rows;      /* compiled unwind information; NULL: none */
@@ -97,7 +98,8 @@ int address_space_read_proc(struct address_space *space, struct cp_err *err);
  * The mapping of an address, its binary opened if it can be.
  *
  * Opening tries /proc/PID/map_files (also deleted files), then /proc/PID/root + path, then the path
- * itself; the result must have the mapping's device and inode.
+ * itself, then the same of the processes that it was forked from; the result must have the
+ * mapping's device and inode.
  *
  * Return: NULL when no mapping holds @avma. Valid until the space changes.
  */

@@ -214,6 +214,19 @@ GONE = (
         run="mkdir {directory}/mount; unshare -m sh -c 'mount -t tmpfs none {directory}/mount;"
         " cp {program} {directory}/mount; exec {directory}/mount/{name} {name} {ms}'",
     ),
+    # programs of a namespace that are gone before anybody could look
+    chain(
+        "short_inside",
+        GCC,
+        "-O2",
+        run="mkdir {directory}/mount2; unshare -m sh -c 'mount -t tmpfs none {directory}/mount2;"
+        " cp {program} {directory}/mount2; for i in $(seq 200); do"
+        " {directory}/mount2/{name} {name} 2; done'",
+        chain=NO_NAMES + ROOT[1:] + 4 * NO_NAMES,
+        leaf_share=0.3,
+        stops=("truncated",),
+        end=0.97,
+    ),
     chain(
         "short",
         GCC,
