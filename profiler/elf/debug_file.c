@@ -157,7 +157,8 @@ static bool same_file(int a, int b)
 
 static bool belongs(const struct hunt *hunt, int fd)
 {
-	Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	/* Not mapped: whoever owns the file may truncate it, and the recorder would get a SIGBUS. */
+	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 	struct elf_build_id id = {.n = 0};
 	bool is_elf = elf && elf_kind(elf) == ELF_K_ELF;
 	if (is_elf)

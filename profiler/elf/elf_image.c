@@ -306,9 +306,9 @@ void elf_image_drop_tables(struct elf_image *image)
 
 int elf_image_read_tables(struct elf_image *image, int fd, const char *name)
 {
-	struct elf_image *again;
+	struct elf_image *again = NULL;
 	const int ret = elf_image_open_fd(fd, name, &again, NULL);
-	if (ret)
+	if (!again)
 		return ret;
 	elf_tables_deinit(&image->tables);
 	image->tables = again->tables;
