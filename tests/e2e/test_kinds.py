@@ -75,6 +75,8 @@ def stack_of(frames):
     marker = MARKER.fullmatch(frames[0]) if frames else None
     if marker:
         stop, frames = marker[1], frames[1:]
+    elif frames and frames[0] == "[joined]":
+        frames = frames[1:]  # its outer part was read from the process
     return stop, [frame for frame in frames if not frame.endswith("_[k]")]
 
 

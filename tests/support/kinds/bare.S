@@ -25,11 +25,11 @@
 	push %rbx
 	.cfi_def_cfa_offset 16
 	.cfi_offset rbx, -16
-	sub $4096, %rsp
-	.cfi_adjust_cfa_offset 4096
+	sub $512, %rsp
+	.cfi_adjust_cfa_offset 512
 	spin
-	add $4096, %rsp
-	.cfi_adjust_cfa_offset -4096
+	add $512, %rsp
+	.cfi_adjust_cfa_offset -512
 	pop %rbx
 	.cfi_def_cfa_offset 8
 	ret
