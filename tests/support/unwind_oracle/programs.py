@@ -71,8 +71,8 @@ COMMANDS = {
 }
 NAMES = ["redis", *COMMANDS]
 FINITE = {"cc1plus", "clang", "xz"}
-# Recursive descent: their stacks are deeper than the usual copy of 32 KB.
-DEEP = {"clang"}
+# Recursive descent: some of their stacks are deeper than the usual copy of 32 KB.
+DEEP = {"cc1plus", "clang"}
 
 
 def cpu_ticks(pid):
