@@ -94,6 +94,7 @@ HOOK void free(void *block)
 
 HOOK void free_sized(void *block, size_t size)
 {
+	real_resolve_sized();
 	if (!is_ready() || !real.free_sized || real_arena_has(block)) {
 		free(block);
 		return;
@@ -105,6 +106,7 @@ HOOK void free_sized(void *block, size_t size)
 
 HOOK void free_aligned_sized(void *block, size_t align, size_t size)
 {
+	real_resolve_sized();
 	if (!is_ready() || !real.free_aligned_sized || real_arena_has(block)) {
 		free(block);
 		return;

@@ -76,15 +76,14 @@ static void read_exe(void)
 	exe[n > 0 ? n : 0] = '\0';
 }
 
-static void keep_command(int argc, char **argv)
+static void read_command(void)
 {
-	size_t at = 0;
-	for (int i = 0; i < argc && at + 1 < sizeof(command); i++) {
-		const size_t room = sizeof(command) - 1 - at;
-		const size_t n = strnlen(argv[i], room);
-		memcpy(command + at, argv[i], n);
-		at += n + 1;
-	}
+	const int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	const ssize_t n = read(fd, command, sizeof(command) - 1);
+	command[n > 0 ? n : 0] = '\0';
+	close(fd);
 }
 
 static void fill_header(struct heap_header *header)
@@ -195,15 +194,18 @@ bool shim_begin_in_child(void)
 	return begun;
 }
 
-__attribute__((constructor)) static void start(int argc, char **argv)
+bool shim_begin(void)
 {
-	if (!real.malloc && !real_resolve())
-		return;
+	/* libc's own constructor sets it; what is allocated before is not recorded */
+	if (!environ || __atomic_exchange_n(&shim.started, true, __ATOMIC_ACQ_REL))
+		return false;
 	if (getauxval(AT_SECURE) || is_sanitized())
-		return;
+		return false;
 	const int saved_errno = errno;
+	const uint8_t saved_busy = shim_tls.busy;
+	shim_tls.busy = 1;
 	read_exe();
-	keep_command(argc, argv);
+	read_command();
 	settings_read(&settings, exe);
 	struct shim_mine *mine = settings.wanted ? make_mine() : NULL;
 	if (mine) {
@@ -212,7 +214,16 @@ __attribute__((constructor)) static void start(int argc, char **argv)
 		threads_init();
 		begin((uint64_t)(uintptr_t)__builtin_frame_address(0));
 	}
+	shim_tls.busy = saved_busy;
 	errno = saved_errno;
+	return shim_mine->active;
+}
+
+/* Where nothing was allocated by the constructors of other libraries, some of which run earlier. */
+__attribute__((constructor)) static void start(void)
+{
+	if (real.malloc || real_resolve())
+		shim_begin();
 }
 
 /*

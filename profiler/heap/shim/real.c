@@ -75,11 +75,18 @@ bool real_resolve(void)
 	void *(*found)(size_t) = NULL;
 	find(&found, "malloc");
 	__atomic_store_n(&real.malloc, found, __ATOMIC_RELEASE);
-	/* the usual libc has none: looking for them leaves an error message, which is allocated */
-	find(&real.free_sized, "free_sized");
-	find(&real.free_aligned_sized, "free_aligned_sized");
 	shim_tls.resolving = 0;
 	return found != NULL;
+}
+
+void real_resolve_sized(void)
+{
+	static bool done;
+	if (done)
+		return;
+	done = true;
+	find(&real.free_sized, "free_sized");
+	find(&real.free_aligned_sized, "free_aligned_sized");
 }
 
 void *real_operator(const char *name, const void *caller)

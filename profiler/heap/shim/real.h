@@ -35,6 +35,12 @@ extern struct real_functions real;
 /** Find them. Return: false inside a call of this that has not ended: use the arena. */
 bool real_resolve(void);
 
+/**
+ * C23's free_sized() and free_aligned_sized(), at their first call: most C libraries have none, and
+ * a failed look-up would be the target's next dlerror().
+ */
+void real_resolve_sized(void);
+
 /** A C++ operator: as above, else in what the caller's own object uses. NULL = nowhere. */
 void *real_operator(const char *name, const void *caller);
 

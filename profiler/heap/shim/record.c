@@ -12,6 +12,8 @@ bool record_unwanted(void)
 		shim_count_loss(HEAP_LOSS_REENTERED);
 		return false;
 	}
+	if (SHIM_UNLIKELY(!shim.started))
+		return !shim_tls.busy && shim_begin();
 	return shim.was_active && shim.follow_forks && !shim_tls.busy && shim_begin_in_child();
 }
 

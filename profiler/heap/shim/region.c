@@ -4,7 +4,7 @@
 
 enum {
 	PAGE_BYTES = 4096,
-	FIRST_STEP = 16 << 10,
+	FIRST_STEP = 8 << 10,
 	LAST_STEP = 1 << 20,
 	/* needs that are denied without asking the file system again */
 	DENIALS_PER_TRY = 1024,

@@ -86,12 +86,16 @@ struct shim {
 	uint32_t generation; /* of this process' file: raised in a forked child */
 	uint32_t next_slot;  /* where to look for a free one */
 	uint32_t n_threads;  /* that began to sample */
+	bool started;        /* the environment was looked at */
 	bool follow_forks;
 	bool was_active; /* this process or the one it was forked from */
 };
 extern struct shim shim;
 
-/** What does not happen in a hook's usual course: see lifecycle.c. True when recording began. */
+/** Begin recording in this process, at its first event. Return: true when it did. */
+bool shim_begin(void);
+
+/** Begin in a forked child of a process that was recorded. */
 bool shim_begin_in_child(void);
 
 static inline void shim_count_loss(enum heap_loss loss)

@@ -33,7 +33,8 @@ void stack_bounds_init_main(struct thread_stack *stack, uint64_t sp, uint64_t en
 {
 	/* a forked child's one thread can have been any of its parent's */
 	if (sp < end && end - sp < MAX_DEEPER && prove(page_of(sp), end))
-		*stack = (struct thread_stack){.top = end, .own_lo = page_of(sp), .own_hi = end};
+		*stack = (struct thread_stack){
+			.top = end, .own_lo = page_of(sp), .own_hi = end, .is_main = true};
 }
 
 void stack_bounds_init_thread(struct thread_stack *stack, uint64_t tcb)

@@ -19,6 +19,7 @@
 struct thread_stack {
 	uint64_t top;              /* where its own stack ends at most; 0 = not known */
 	uint64_t own_lo, own_hi;   /* proven part of its own stack; own_hi 0 = none */
+	bool is_main;              /* the initial thread's: it ends where the process began */
 	uint64_t hint_lo, hint_hi; /* the part of another stack that the last walk needed */
 };
 
@@ -49,6 +50,12 @@ static inline void stack_bounds_begin(struct thread_stack *stack, uint64_t sp,
 
 /** Extend the range upwards for a word that lies beyond it. Return: false when it is not stack. */
 bool stack_bounds_extend(struct thread_stack *stack, struct stack_range *range, uint64_t address);
+
+/** Whether @sp is the stack pointer that the process began with. */
+static inline bool stack_bounds_is_entry(const struct thread_stack *stack, uint64_t sp)
+{
+	return stack->is_main && sp < stack->top && stack->top - sp <= 16;
+}
 
 /** A walk has reached a thread's root at @sp: then this is the thread's own stack. */
 void stack_bounds_rooted(struct thread_stack *stack, const struct stack_range *range, uint64_t sp);

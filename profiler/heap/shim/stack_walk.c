@@ -110,6 +110,9 @@ static bool step_unusual(struct walk *walk, struct walk_frame *frame, enum cfi_s
 		stack_bounds_rooted(&walk->walker->stack, &walk->range, walk->regs.rsp);
 		return false;
 	case CFI_STEP_NO_CFI: {
+		/* ld.so's entry point has no information */
+		if (stack_bounds_is_entry(&walk->walker->stack, walk->regs.rsp))
+			return false;
 		const bool found = step_by_frame_pointer(walk, frame);
 		frame->info |= found ? HEAP_STACK_BY_FP : HEAP_STACK_NO_CFI;
 		return found;

@@ -114,9 +114,7 @@ void threads_begin_main(uint64_t sp)
 	main_tid = sys_gettid();
 	knows_tid_offset = tid_in_tcb() == main_tid;
 	shim_tls.slot = NULL;
-	shim_tls.busy = 1;
 	struct thread_slot *slot = threads_attach();
-	shim_tls.busy = 0;
 	if (slot && main_tid == (uint32_t)getpid() && &__libc_stack_end)
 		stack_bounds_init_main(&slot->walker.stack, sp,
 				       (uint64_t)(uintptr_t)__libc_stack_end + sizeof(uint64_t));

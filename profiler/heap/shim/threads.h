@@ -15,7 +15,7 @@
 /** From the constructor: the key, and where glibc keeps a thread's id. */
 void threads_init(void);
 
-/** The main thread of this process begins, at a file's start. @sp: any address on its stack */
+/** The main thread of this process begins, at a file's start, with busy set. @sp: on its stack */
 void threads_begin_main(uint64_t sp);
 
 /** The slow part of threads_enter(). Return: NULL when there is no slot. */
