@@ -224,8 +224,9 @@ GONE = (
         " {directory}/mount2/{name} {name} 2; done'",
         chain=NO_NAMES + ROOT[1:] + 4 * NO_NAMES,
         leaf_share=0.3,
-        stops=("truncated",),
-        end=0.97,
+        # the last ones are looked for when their shell is gone, too
+        stops=("truncated", "no_cfi"),
+        end=0.93,
     ),
     chain(
         "short",
@@ -235,7 +236,7 @@ GONE = (
         leaf_share=0.3,
         # ld.so's stack is deeper than the copy that a new thread gets at first
         stops=("truncated",),
-        end=0.97,
+        end=0.95,
     ),
 )
 
@@ -267,7 +268,7 @@ LANGUAGES = (
         chain=("...", ".*kindLeaf.*"),
         run="echo $$ > {directory}/{name}.pid;"
         " exec {program} --perf-basic-prof {source}/jit.js {name} {ms}",
-        leaf_share=0.3,
+        leaf_share=0.05,  # the compiler inlines it in the end
         # what runs once, on a thread whose copies have not grown yet; _init() of crt
         stops=("truncated", "no_cfi"),
         end=0.94,

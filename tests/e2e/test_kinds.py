@@ -16,7 +16,7 @@ import kinds
 from harness import FULL, Profile, Recorder, REPOSITORY
 
 SOURCE = REPOSITORY / "tests" / "support" / "kinds"
-MS = 2000 if FULL else 300
+MS = 1000 if FULL else 300
 MARKER = re.compile(r"\[(truncated|no_map|no_cfi|unsupported|sp_backwards|bad_ra|depth|no_user)\]")
 # Stacks without a user part are whole: the kernel's work before and behind the program.
 WHOLE = (None, "no_user")
@@ -155,7 +155,7 @@ def results(tmp_path_factory):
     path = directory / "kinds.pb.gz"
     run = f"ls {directory}/run/* | xargs -P {os.cpu_count()} -n 1 sh"
     with Recorder("-o", path, "--", "sh", "-c", run) as recorder:
-        done = recorder.finish(timeout=600, status=None)
+        done = recorder.finish(timeout=2400, status=None)
     assert done.returncode == 0, done.stderr
     for pid in directory.glob("*.pid"):  # what a JIT has left behind
         Path(f"/tmp/perf-{pid.read_text().strip()}.map").unlink()
