@@ -5,14 +5,14 @@
  * leaves tells them apart: what is to be called is in static memory, and the roots have frames of
  * one size. So a stack with leaf_a below root_b was put together wrongly.
  *
- * With --shallow N every other phase is only N frames deep.
+ * With --shallow N every other phase is only N frames deep. With --a-pct 100 it is always root_a.
  */
 #include "common/truth.h"
 
 static struct truth_work works[2];
 static struct truth_work *now;
 static uint64_t until_ns, random_state = 88172645463325252u;
-static long depth, shallow, phase_ns;
+static long depth, shallow, phase_ns, a_pct;
 
 static uint64_t random_below(uint64_t n)
 {
@@ -70,7 +70,7 @@ static void phase(bool odd)
 {
 	const uint64_t start_ns = truth_cpu_ns();
 
-	now = &works[random_below(100) < 60 ? 0 : 1];
+	now = &works[random_below(100) < (uint64_t)a_pct ? 0 : 1];
 	until_ns = start_ns + (uint64_t)phase_ns / 2 + random_below((uint64_t)phase_ns);
 	if (now == &works[0])
 		root_a(odd && shallow ? shallow : depth);
@@ -83,6 +83,7 @@ int main(int argc, char **argv)
 {
 	depth = truth_option(argc, argv, "--depth", 1500);
 	shallow = truth_option(argc, argv, "--shallow", 0);
+	a_pct = truth_option(argc, argv, "--a-pct", 60);
 	phase_ns = truth_option(argc, argv, "--phase-us", 2000) * 1000;
 	/* 100 to 200 us: an end of a phase is met closely */
 	works[0] = (struct truth_work){

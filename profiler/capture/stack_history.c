@@ -188,15 +188,17 @@ static void append(struct unwind_result *result, const struct stack_link *links,
 bool stack_history_join(const struct stack_history *history, struct unwind_result *result,
 			uint64_t sample_ns)
 {
-	if (!stack_history_is_settled(history) || result->n < STACK_HISTORY_TAIL ||
+	if (!stack_history_is_settled(history) || result->n < 2 ||
 	    sample_ns > history->taken_ns + STACK_HISTORY_AGE_MAX_NS)
 		return false;
 	const size_t last = result->n - 1;
 	const size_t kept =
 		find_link(history, (struct stack_link){result->sps[last], result->pcs[last]});
-	if (kept == history->n || kept + 1 < STACK_HISTORY_TAIL)
+	if (kept == history->n)
 		return false;
-	for (size_t i = 1; i < STACK_HISTORY_TAIL; i++) {
+	for (size_t i = 1; i < STACK_HISTORY_TAIL && i < last; i++) {
+		if (i > kept)
+			return false;
 		const struct stack_link *link = &history->links[kept - i];
 		if (link->sp != result->sps[last - i] || link->pc != result->pcs[last - i])
 			return false;

@@ -32,7 +32,8 @@ enum {
 	STACK_HISTORY_MAX_BYTES = 16 << 20,
 	STACK_HISTORY_AGREEMENTS = 8, /* asked for at first */
 	STACK_HISTORY_AGREEMENTS_MAX = 32,
-	STACK_HISTORY_TAIL = 3, /* innermost frames that two stacks must share to be joined */
+	/* outermost callers that two stacks must share to be joined; of fewer, all of them */
+	STACK_HISTORY_TAIL = 3,
 };
 
 /* An older stack says nothing about what the thread does now. */
@@ -97,8 +98,8 @@ enum stack_agreement stack_history_see(struct stack_history *history,
 bool stack_history_is_settled(const struct stack_history *history);
 
 /**
- * Complete a stack that was cut by the kept one, when its innermost STACK_HISTORY_TAIL frames are
- * on that, and it is settled and recent.
+ * Complete a stack that was cut by the kept one, when its outermost STACK_HISTORY_TAIL callers are
+ * on that, and it is settled and recent. The leaf is none: it runs on, and proves nothing.
  *
  * @result: with its sps; its outer part is added, as unwinder_walk() would leave it
  * Return: false: it is unchanged.

@@ -19,7 +19,9 @@ void stack_memory_deinit(struct stack_memory *memory)
 
 size_t stack_memory_overlap(const struct unwind_result *result, const struct unwind_stack *stack)
 {
-	const size_t back = result->n < STACK_MEMORY_FRAMES ? result->n : STACK_MEMORY_FRAMES;
+	/* the leaf's frame changes all the time */
+	const size_t n_callers = result->n ? result->n - 1 : 0;
+	const size_t back = n_callers < STACK_MEMORY_FRAMES ? n_callers : STACK_MEMORY_FRAMES;
 	const uint64_t sp = back ? result->sps[result->n - back] : stack->sp;
 	size_t bytes = STACK_MEMORY_OVERLAP_MIN;
 	if (sp >= stack->sp && sp < stack->sp + stack->n_bytes &&

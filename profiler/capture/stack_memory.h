@@ -7,7 +7,7 @@
  * address space for the microseconds that the copy takes, as when another of its threads faults.
  *
  * The read begins inside the copy, and both must agree there: at least STACK_MEMORY_OVERLAP_MIN
- * bytes, and the last STACK_MEMORY_FRAMES frames of the walk with all that is in them - return
+ * bytes, and the last STACK_MEMORY_FRAMES callers of the walk with all that is in them - return
  * addresses, saved registers, locals. While a function's callee runs, its frame changes only
  * through pointers; once it was returned to, or left and entered again, it mostly has changed. So
  * different bytes mean that the thread has moved on, and the sample stays cut. Equal bytes do not

@@ -160,8 +160,11 @@ static void test_stack_history__the_last_three_frames_must_be_the_same(void **st
 			assert_int_equal(cut.result.stop, CP_STOP_TRUNCATED);
 		}
 	}
-	make(&cut, TAIL_AT, 0, CP_STOP_TRUNCATED);
-	cut.result.n = STACK_HISTORY_TAIL - 1;
+	/* of a leaf and one caller that has to do; a leaf alone has none */
+	make(&cut, 2, 0, CP_STOP_TRUNCATED);
+	cut.pcs[0] = 0x1234;
+	assert_true(stack_history_join(history, &cut.result, 101 * MS));
+	make(&cut, 1, 0, CP_STOP_TRUNCATED);
 	assert_false(stack_history_join(history, &cut.result, 101 * MS));
 }
 

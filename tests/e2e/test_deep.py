@@ -1,0 +1,146 @@
+"""Stacks that are deeper than what is copied with a sample: the largest copy has 64 KB. What is
+missing is taken from memory or from an earlier stack, where that is certain enough."""
+
+import re
+
+import formats
+import harness
+from tolerance import assert_share
+
+DEPTH = 1500  # 144 KB
+SHALLOW = 600  # 58 KB: fits
+LEAF_SIDE = ROOT_SIDE = 1024
+ROOT_CHAIN = ["_start", "__libc_start_main_impl", "__libc_start_call_main", "main"]
+
+
+def user(frames):
+    return [frame for frame in frames if not frame.endswith("_[k]")]
+
+
+def markers(frames):
+    return [frame for frame in frames[1:3] if frame in ("[joined]", "[truncated]", "[depth]")]
+
+
+def with_leaf(profile):
+    """Samples in the works themselves: [(markers, user frames, root, leaf, count)]."""
+    found = []
+    for frames, count in profile.folded():
+        leaf = [frame for frame in frames if frame in ("leaf_a", "leaf_b")]
+        root = [frame for frame in frames if frame in ("root_a", "root_b")]
+        if leaf:
+            frames = user(frames)
+            found.append((markers(frames), frames, root[0] if root else None, leaf[0], count))
+    return found
+
+
+def wrong_roots(profile):
+    """Samples of one leaf below the other's root, and of all those with a root."""
+    rooted = [row for row in with_leaf(profile) if row[2]]
+    wrong = sum(c for _, _, root, leaf, c in rooted if root[-1] != leaf[-1])
+    return wrong, sum(row[-1] for row in rooted)
+
+
+def assert_leaf_shares(profile):
+    """Among each other: beside them there are the calls of the clock and the recursion."""
+    rows = {row["function"]: row["self_samples"] for row in profile.hotspots()}
+    n = rows["leaf_a"] + rows["leaf_b"]
+    assert profile.samples >= 5000
+    for work in profile.truth["functions"]:
+        assert_share(work["name"], rows[work["name"]] / n, work["share"], n)
+
+
+def test_every_joined_stack_is_the_right_one(recordings):
+    profile = recordings("deep_recursion", "--cpu-seconds", 5.4)
+    joined = [(user(f), c) for f, c in profile.folded() if "[joined]" in f and "burn_leaf" in f]
+    assert sum(c for _, c in joined) > 0.5 * profile.samples
+    for frames, _ in joined:
+        assert markers(frames) == ["[joined]"]
+        assert frames[2:6] == ROOT_CHAIN, frames[:8]
+        assert frames.count("descend") == 2000
+        assert frames[6:2006] == ["descend"] * 2000
+    quality = profile.report()["quality"]
+    assert sum(quality["joined"].values()) >= sum(c for _, c in joined)
+    assert quality["complete_pct"] > quality["complete_unjoined_pct"]
+    assert quality["complete_samples"] == quality["complete_unjoined_samples"] + sum(
+        quality["joined"].values()
+    )
+    assert "of stacks joined" in harness.cprof("report", profile.path).stdout
+
+
+def test_very_deep_stacks_keep_both_sides(recordings):
+    args = ("--depth", 3500, "--a-pct", 100, "--cpu-seconds", 5.4)
+    profile = recordings("deep_roots", *args)
+    assert profile.samples >= 5000
+    deep = [row for row in with_leaf(profile) if "[depth]" in row[0]]
+    n_deep = sum(row[-1] for row in deep)
+    assert n_deep > 0.5 * profile.samples
+    for marks, frames, root, _, _ in deep:
+        assert marks == ["[joined]", "[depth]"]
+        assert root == "root_a"
+        assert frames.count("[frames omitted]") == 1
+        gap = frames.index("[frames omitted]")
+        outer = frames[3:gap]
+        # functions that are inlined are frames too
+        assert len([f for f in outer if not f.endswith("_[i]")]) == ROOT_SIDE
+        assert outer[:4] == ROOT_CHAIN
+        measured = [f for f in frames[gap + 1 :] if not f.endswith("_[i]")]
+        assert len(measured) == LEAF_SIDE
+        assert set(outer[6:]) == {"descend"}
+    report = profile.report()
+    assert report["quality"]["stops"]["depth"] >= n_deep
+    assert report["recording"]["omitted_frames"] >= n_deep * (3500 - LEAF_SIDE - ROOT_SIDE)
+
+
+def test_what_changes_is_not_joined(recordings):
+    """Phases of 2 ms below one root or the other, and no byte between that tells which."""
+    profile = recordings("deep_roots", "--depth", DEPTH, "--cpu-seconds", 5.4)
+    assert_leaf_shares(profile)
+    wrong, rooted = wrong_roots(profile)
+    assert wrong <= 0.005 * profile.samples, f"{wrong} of {rooted} are below the wrong root"
+    quality = profile.report()["quality"]
+    assert quality["stops"]["truncated"] > 0.9 * profile.samples
+    recording = profile.report()["recording"]
+    assert recording["join_failed_unsettled"] > 0.5 * profile.samples
+    # Every cut stack is accounted for; of one in a thousand the copy ended by itself.
+    failed = sum(v for k, v in recording.items() if k.startswith("join_failed_"))
+    assert 0.999 * quality["stops"]["truncated"] <= failed <= quality["stops"]["truncated"]
+    assert "outer frames change" in harness.cprof("report", profile.path).stdout
+    assert quality["ended_in"][0]["stop"] == "truncated"
+    assert quality["ended_in"][0]["path"].endswith("/deep_roots")
+
+
+def test_what_changes_slowly_is_joined_rightly(recordings):
+    args = ("--depth", DEPTH, "--phase-us", 1500000, "--cpu-seconds", 8)
+    profile = recordings("deep_roots", *args)
+    assert_leaf_shares(profile)
+    wrong, rooted = wrong_roots(profile)
+    assert rooted > 0.4 * profile.samples
+    assert wrong <= 0.005 * rooted, f"{wrong} of {rooted} are below the wrong root"
+
+
+def test_deep_and_less_deep_ones_in_turn(recordings):
+    """Every 2 ms: memory is often another when it is read, then an earlier stack is taken."""
+    args = ("--depth", DEPTH, "--shallow", SHALLOW, "--a-pct", 100, "--cpu-seconds", 5.4)
+    profile = recordings("deep_roots", *args)
+    assert profile.samples >= 5000
+    rows = with_leaf(profile)
+    joined = [row for row in rows if "[joined]" in row[0]]
+    assert sum(row[-1] for row in joined) > 0.2 * profile.samples
+    for _, frames, root, _, _ in joined:
+        assert root == "root_a" and frames[2:6] == ROOT_CHAIN
+    # a copy of less than 58 KB cuts the others too
+    wrong = sum(r[-1] for r in joined if r[1].count("descend") not in (DEPTH, SHALLOW))
+    assert wrong <= 0.005 * profile.samples
+    quality = profile.report()["quality"]
+    assert quality["joined"]["memory"] > 0
+    assert quality["joined"]["callchain"] > 0
+
+
+def test_joined_samples_can_be_left_out(recordings):
+    profile = recordings("deep_recursion", "--cpu-seconds", 5.4)
+    joined = profile.report()["quality"]["joined"]
+    raw = formats.go_pprof(profile.path, "-tags", "-sample_index=samples").stdout
+    found = dict(re.findall(r"(\d+)\.0 \([ \d.]+%\): (memory|callchain)\n", raw))
+    assert {int(n): kind for n, kind in found.items()} == {n: k for k, n in joined.items() if n}
+    folded = [(f, c) for f, c in profile.folded() if "[joined]" in f]
+    assert sum(c for _, c in folded) == sum(joined.values())
