@@ -220,6 +220,12 @@ static bool judge_lasting(struct dump_size *size, uint64_t now_ns)
 	return move_to(size, size->rung - 1, now_ns);
 }
 
+/* What was taken on top is given back early, what most stacks need only when it is high time. */
+static size_t fill_limit(const struct dump_size *size, const struct dump_look *look)
+{
+	return size->rung > size->limits.start ? look->ring_bytes / 2 : look->ring_bytes / 4 * 3;
+}
+
 bool dump_size_look(struct dump_size *size, const struct dump_look *look)
 {
 	struct dump_use before = size->seen;
@@ -231,7 +237,7 @@ bool dump_size_look(struct dump_size *size, const struct dump_look *look)
 	/* what the first look after a change sees is of the size before */
 	bool settled = !size->settling;
 	size->settling = false;
-	if (look->lost || (settled && look->fill_bytes > look->ring_bytes / 2))
+	if (look->lost || (settled && look->fill_bytes > fill_limit(size, look)))
 		return press(size, look);
 	if (!settled)
 		return false;

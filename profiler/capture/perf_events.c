@@ -5,6 +5,7 @@
 #include "procfs.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -301,6 +302,7 @@ static void stop_other(struct perf_events *events, size_t started, uint32_t stop
  */
 static void change_size(struct perf_events *events, uint32_t from_bytes, uint32_t to_bytes)
 {
+	sched_yield(); /* with a new time slice, nothing else runs in between */
 	for (size_t i = 0; i < events->n_handles; i++) {
 		if (events->handles[i].dump_bytes == to_bytes &&
 		    ioctl(events->handles[i].fd, PERF_EVENT_IOC_ENABLE, 0) == 0)

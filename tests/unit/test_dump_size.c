@@ -204,15 +204,21 @@ static void test_dump_size__shrinks_at_once_when_records_are_lost(void **state)
 	assert_int_equal(run.size.rung, KB_64);
 }
 
-static void test_dump_size__shrinks_when_a_ring_is_more_than_half_full(void **state)
+static void test_dump_size__shrinks_when_a_ring_runs_full(void **state)
 {
 	(void)state;
 	struct run run;
 	begin(&run, 999, RING_BYTES);
-	pass(&run, 1000, 5000, 0, 0);
+	pass(&run, 500, 12000, 0, 0);
+	assert_int_equal(run.size.rung, KB_16);
 	run.fill_bytes = RING_BYTES / 2;
 	assert_false(look(&run, 0));
 	run.fill_bytes = RING_BYTES / 2 + 8;
+	assert_true(look(&run, 0));
+	assert_int_equal(run.size.rung, KB_8);
+	assert_false(look(&run, 0));
+	assert_false(look(&run, 0)); /* what it began with is kept for longer */
+	run.fill_bytes = RING_BYTES / 4 * 3 + 8;
 	assert_true(look(&run, 0));
 	assert_int_equal(run.size.rung, KB_4);
 	assert_false(look(&run, 0)); /* that was still of the size before */
@@ -263,7 +269,7 @@ int main(void)
 		cmocka_unit_test(test_dump_size__does_not_swing),
 		cmocka_unit_test(test_dump_size__gives_up_on_stacks_deeper_than_any_dump),
 		cmocka_unit_test(test_dump_size__shrinks_at_once_when_records_are_lost),
-		cmocka_unit_test(test_dump_size__shrinks_when_a_ring_is_more_than_half_full),
+		cmocka_unit_test(test_dump_size__shrinks_when_a_ring_runs_full),
 		cmocka_unit_test(test_dump_size__grows_only_where_there_is_room),
 		cmocka_unit_test(test_dump_size__does_not_ask_again_for_what_was_refused),
 	};
