@@ -74,8 +74,9 @@ static bool walk_memory(struct stack_join *join, struct unwinder *unwinder,
 /* As many frames as @to has room for, of both sides. */
 static void take_over(struct unwind_result *to, const struct unwind_result *from)
 {
-	const size_t n = from->n < to->cap ? from->n : to->cap;
-	const size_t leaf_side = n < from->n ? unwind_leaf_side(to->cap) : n;
+	const bool fits = from->n <= to->cap;
+	const size_t n = fits ? from->n : to->cap;
+	const size_t leaf_side = fits ? n : unwind_leaf_side(to->cap);
 	const size_t root_side = n - leaf_side, root = from->n - root_side;
 	memcpy(to->pcs, from->pcs, leaf_side * sizeof(*to->pcs));
 	memcpy(to->sps, from->sps, leaf_side * sizeof(*to->sps));

@@ -20,9 +20,8 @@ void stack_memory_deinit(struct stack_memory *memory)
 size_t stack_memory_overlap(const struct unwind_result *result, const struct unwind_stack *stack)
 {
 	/* the leaf's frame changes all the time */
-	const size_t n_callers = result->n ? result->n - 1 : 0;
-	const size_t back = n_callers < STACK_MEMORY_FRAMES ? n_callers : STACK_MEMORY_FRAMES;
-	const uint64_t sp = back ? result->sps[result->n - back] : stack->sp;
+	const size_t first = result->n > STACK_MEMORY_FRAMES ? result->n - STACK_MEMORY_FRAMES : 1;
+	const uint64_t sp = result->n > 1 ? result->sps[first] : stack->sp;
 	size_t bytes = STACK_MEMORY_OVERLAP_MIN;
 	if (sp >= stack->sp && sp < stack->sp + stack->n_bytes &&
 	    stack->sp + stack->n_bytes - sp > bytes)
