@@ -129,12 +129,18 @@ bool heap_map_create(struct heap_map *map, struct settings *settings, const char
 	for (unsigned attempt = 0; place_open(&place, settings->output, exe, attempt); attempt++) {
 		const bool made = make(map, settings, &header, place.fd);
 		close(place.fd);
+		memcpy(map->path, place.path, sizeof(map->path));
 		if (made)
 			return true;
-		place_remove(&place);
-		if (map->base)
-			munmap(map->base, map->bytes);
-		*map = (struct heap_map){0};
+		heap_map_destroy(map);
 	}
 	return false;
+}
+
+void heap_map_destroy(struct heap_map *map)
+{
+	unlink(map->path);
+	if (map->base)
+		munmap(map->base, map->bytes);
+	*map = (struct heap_map){0};
 }

@@ -17,6 +17,7 @@ struct heap_map {
 	uint8_t *base;
 	uint64_t bytes;
 	bool populated; /* all of it: nothing has to grow */
+	char path[HEAP_PATH_BYTES];
 };
 
 /**
@@ -28,6 +29,9 @@ struct heap_map {
  * Context: opens and closes a descriptor; no allocation.
  */
 bool heap_map_create(struct heap_map *map, struct settings *settings, const char *exe);
+
+/** Unmap the file and remove it: nothing could be recorded. */
+void heap_map_destroy(struct heap_map *map);
 
 static inline void *heap_map_at(const struct heap_map *map, const struct heap_region *region)
 {

@@ -170,6 +170,19 @@ HOOK void *reallocarray(void *block, size_t n, size_t size)
 	return realloc(block, bytes);
 }
 
+/*
+ * libstdc++ rounds the size of an aligned new up before it calls aligned_alloc. What was asked for
+ * is left by the operator's hook, and used by the one call that fits it.
+ */
+static inline size_t asked_size(size_t align, size_t size)
+{
+	const size_t asked = shim_tls.asked;
+	if (SHIM_LIKELY(!asked))
+		return size;
+	shim_tls.asked = 0;
+	return asked < size && size - asked < align ? asked : size;
+}
+
 #define ALIGNED_HOOK(name)                                                                         \
 	HOOK void *name(size_t align, size_t size)                                                 \
 	{                                                                                          \
@@ -180,7 +193,7 @@ HOOK void *reallocarray(void *block, size_t n, size_t size)
 		const struct cfi_regs caller = record_caller(__builtin_frame_address(0));          \
 		void *block = real.name(align, size);                                              \
 		if (block)                                                                         \
-			record_alloc(block, size, &caller);                                        \
+			record_alloc(block, asked_size(align, size), &caller);                     \
 		return block;                                                                      \
 	}
 
@@ -215,7 +228,7 @@ HOOK int posix_memalign(void **out, size_t align, size_t size)
 	const struct cfi_regs caller = record_caller(__builtin_frame_address(0));
 	const int result = real.posix_memalign(out, align, size);
 	if (result == 0 && *out)
-		record_alloc(*out, size, &caller);
+		record_alloc(*out, asked_size(align, size), &caller);
 	return result;
 }
 

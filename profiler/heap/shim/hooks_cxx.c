@@ -47,10 +47,12 @@ static void after_new(void *block, size_t size, const struct cfi_regs *caller)
 }
 
 /*
+ * @rounded: the size, where the real function may round it up
+ *
  * The arguments besides the size (alignment, a reference to nothrow) are passed on as they are. A
  * program whose C++ library cannot be found has malloc: where that fails, NULL.
  */
-#define NEW_HOOK(name, parameters, arguments)                                                      \
+#define NEW_HOOK(name, parameters, arguments, rounded)                                             \
 	void *name parameters;                                                                     \
 	HOOK void *name parameters                                                                 \
 	{                                                                                          \
@@ -61,22 +63,23 @@ static void after_new(void *block, size_t size, const struct cfi_regs *caller)
 		if (!found)                                                                        \
 			return real.malloc ? real.malloc(size) : NULL;                             \
 		shim_tls.nested = 0;                                                               \
+		shim_tls.asked = (rounded);                                                        \
 		void *block = function arguments;                                                  \
 		const struct cfi_regs caller = record_caller(__builtin_frame_address(0));          \
 		after_new(block, size, &caller);                                                   \
 		return block;                                                                      \
 	}
 
-NEW_HOOK(_Znwm, (size_t size), (size))
-NEW_HOOK(_Znam, (size_t size), (size))
-NEW_HOOK(_ZnwmRKSt9nothrow_t, (size_t size, const void *tag), (size, tag))
-NEW_HOOK(_ZnamRKSt9nothrow_t, (size_t size, const void *tag), (size, tag))
-NEW_HOOK(_ZnwmSt11align_val_t, (size_t size, size_t align), (size, align))
-NEW_HOOK(_ZnamSt11align_val_t, (size_t size, size_t align), (size, align))
+NEW_HOOK(_Znwm, (size_t size), (size), 0)
+NEW_HOOK(_Znam, (size_t size), (size), 0)
+NEW_HOOK(_ZnwmRKSt9nothrow_t, (size_t size, const void *tag), (size, tag), 0)
+NEW_HOOK(_ZnamRKSt9nothrow_t, (size_t size, const void *tag), (size, tag), 0)
+NEW_HOOK(_ZnwmSt11align_val_t, (size_t size, size_t align), (size, align), size)
+NEW_HOOK(_ZnamSt11align_val_t, (size_t size, size_t align), (size, align), size)
 NEW_HOOK(_ZnwmSt11align_val_tRKSt9nothrow_t, (size_t size, size_t align, const void *tag),
-	 (size, align, tag))
+	 (size, align, tag), size)
 NEW_HOOK(_ZnamSt11align_val_tRKSt9nothrow_t, (size_t size, size_t align, const void *tag),
-	 (size, align, tag))
+	 (size, align, tag), size)
 
 /* Record a free; the hook of free() that the real operator may call knows this block then. */
 static void before_delete(void *block)

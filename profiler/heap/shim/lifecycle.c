@@ -159,8 +159,10 @@ static bool begin(uint64_t sp)
 	if (!heap_map_create(&map, &settings, exe))
 		return false;
 	shim.private = reserve(map.header);
-	if (!shim.private || !init_tables(&map))
+	if (!shim.private || !init_tables(&map)) {
+		heap_map_destroy(&map);
 		return false;
+	}
 	fill_header(map.header);
 	shim.header = map.header;
 	shim.sample_bytes = settings.sample_bytes;

@@ -117,8 +117,3 @@ bool place_open(struct place *place, const char *output, const char *exe, unsign
 		return true;
 	return attempt <= 1 && open_default(place, ".", exe);
 }
-
-void place_remove(const struct place *place)
-{
-	unlink(place->path);
-}

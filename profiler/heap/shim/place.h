@@ -30,6 +30,4 @@ struct place {
  */
 bool place_open(struct place *place, const char *output, const char *exe, unsigned attempt);
 
-void place_remove(const struct place *place);
-
 #endif

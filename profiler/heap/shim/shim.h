@@ -47,6 +47,7 @@ struct shim_tls {
 	int64_t countdown;  /* bytes to the next sample; below 0: recorded, or not begun */
 	uint64_t random;    /* 0 = not begun */
 	uint64_t releasing; /* the block that operator delete is about to free */
+	uint64_t asked;     /* of an aligned operator new, before it rounds the size up */
 	struct thread_slot *slot;
 	uint32_t epoch;    /* of shim.generation, in which slot is valid */
 	uint8_t busy;      /* inside an event */

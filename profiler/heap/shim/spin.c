@@ -1,27 +1,54 @@
 #include "spin.h"
 
+#include <linux/futex.h>
+#include <time.h>
 #include <x86intrin.h>
 
-/* 50 ms at 3 GHz, and not far from it on any x86-64 that there is. */
-static const uint64_t patience_cycles = 150 * 1000 * 1000;
+#include "sys.h"
 
-/* A look at a lock that is believed lost. */
-static const uint64_t short_patience_cycles = 3000;
+enum {
+	SPIN_CYCLES = 15000, /* 5 us at 3 GHz */
+	NAPS = 500,
+	NAP_NS = 200 * 1000,
+};
 
-bool spin_wait(struct spin *lock)
+static bool try_take(struct spin *lock)
 {
-	const bool stuck = __atomic_load_n(&lock->stuck, __ATOMIC_RELAXED);
-	const uint64_t patience = stuck ? short_patience_cycles : patience_cycles;
+	return !__atomic_load_n(&lock->held, __ATOMIC_RELAXED) &&
+	       !__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE);
+}
+
+static bool spin(struct spin *lock)
+{
 	const uint64_t start = __rdtsc();
 	do {
 		_mm_pause();
-		if (!__atomic_load_n(&lock->held, __ATOMIC_RELAXED) &&
-		    !__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE)) {
-			if (stuck)
-				__atomic_store_n(&lock->stuck, 0, __ATOMIC_RELAXED);
+		if (try_take(lock))
 			return true;
-		}
-	} while (__rdtsc() - start < patience);
+	} while (__rdtsc() - start < SPIN_CYCLES);
+	return false;
+}
+
+/* Nobody wakes a sleeper: that would cost each release an atomic operation. */
+static void nap(struct spin *lock)
+{
+	const struct timespec time = {.tv_nsec = NAP_NS};
+	sys_futex_wait(&lock->held, 1, &time);
+}
+
+bool spin_wait(struct spin *lock)
+{
+	if (spin(lock)) {
+		__atomic_store_n(&lock->stuck, 0, __ATOMIC_RELAXED);
+		return true;
+	}
+	if (__atomic_load_n(&lock->stuck, __ATOMIC_RELAXED))
+		return false;
+	for (unsigned i = 0; i < NAPS; i++) {
+		nap(lock);
+		if (try_take(lock))
+			return true;
+	}
 	__atomic_store_n(&lock->stuck, 1, __ATOMIC_RELAXED);
 	return false;
 }

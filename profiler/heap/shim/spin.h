@@ -1,10 +1,11 @@
 /*
  * spin.h - a lock that is held for a few nanoseconds, and that nobody waits for for ever.
  *
- * A hook must not sleep in the kernel (seccomp may forbid futex, and the time would be the
- * target's), so it waits by pausing. The holder can be off its CPU for a while, or gone for good (a
- * signal handler that jumps out of malloc): after some 50 ms the event is given up, and from then
- * on nobody waits for this lock until it was free once.
+ * Releasing is a plain store. Waiting is a pause for some microseconds; then the holder is off its
+ * CPU, perhaps because too many threads spin, and the waiter sleeps for a moment: by futex, which a
+ * sandbox of a program with threads has to allow anyway, since libc's malloc needs it. A holder can
+ * be gone for good (a signal handler that jumps out of malloc): after some 100 ms the event is
+ * given up, and from then on nobody waits long for this lock until it was free once.
  *
  * While the process has one thread no atomic operation is made: glibc's malloc relies on the same
  * flag, and a signal handler's events do not get here (shim_tls.busy).

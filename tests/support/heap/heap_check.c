@@ -159,18 +159,35 @@ static void print_header(void)
 		printf("loss_%s %" PRIu64 "\n", loss_names[i], header->losses[i]);
 }
 
+/* The parts of a sparse file that were written. */
+static bool copy(int fd, uint8_t *to)
+{
+	for (off_t at = lseek(fd, 0, SEEK_DATA); at >= 0; at = lseek(fd, at, SEEK_DATA)) {
+		const off_t end = lseek(fd, at, SEEK_HOLE);
+		while (at < end) {
+			const ssize_t n = pread(fd, to + at, (size_t)(end - at), at);
+			if (n <= 0)
+				return false;
+			at += n;
+		}
+	}
+	return true;
+}
+
 static bool map(const char *path)
 {
 	struct stat st;
 	const int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) != 0 || (size_t)st.st_size < sizeof(*header))
 		return false;
-	void *at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	close(fd);
-	if (at == MAP_FAILED)
+	/* not mapped: on a full tmpfs, to read a hole is a SIGBUS */
+	uint8_t *at = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at == MAP_FAILED || !copy(fd, at))
 		return false;
+	close(fd);
 	file = at;
-	header = at;
+	header = (const void *)at;
 	printf("file_kb %" PRIu64 "\n", (uint64_t)st.st_blocks / 2);
 	return memcmp(header->magic, HEAP_FILE_MAGIC, sizeof(header->magic)) == 0 &&
 	       header->version == HEAP_FILE_VERSION && header->header_bytes == sizeof(*header) &&
