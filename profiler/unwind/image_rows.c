@@ -11,6 +11,8 @@ enum {
 	PIECE_FUNCTIONS = 256, /* 30 us */
 };
 
+static const struct cfi_row unsupported_row = {.pc = 0, .rule = CFI_UNSUPPORTED};
+
 struct piece {
 	struct cfi_table table;
 	bool compiled;
@@ -25,6 +27,7 @@ struct image_rows {
 	struct piece *pieces;
 	size_t n_pieces;
 	uint64_t bytes_left;
+	struct cfi_table unsupported; /* instead of a piece that cannot be compiled */
 };
 
 static void *resize(void *ctx, void *block, size_t old_bytes, size_t new_bytes)
@@ -160,20 +163,20 @@ static bool compile_piece(struct image_rows *rows, const uint8_t *index, size_t 
 	return piece->compiled;
 }
 
-static cfi_rule find_in_pieces(void *ctx, uint64_t svma)
+static const struct cfi_table *piece_of(void *ctx, uint64_t svma)
 {
 	struct image_rows *rows = ctx;
 	const uint8_t *index =
 		elf_image_bytes(rows->image, rows->hdr.table_svma, rows->hdr.n_entries * 8);
 	if (!index)
-		return CFI_UNSUPPORTED;
+		return &rows->unsupported;
 	const uint64_t n_before = rank(index, &rows->hdr, svma);
 	if (n_before == 0)
-		return CFI_NONE;
+		return NULL;
 	const size_t at = (size_t)((n_before - 1) / PIECE_FUNCTIONS);
 	if (!rows->pieces[at].compiled && !compile_piece(rows, index, at))
-		return CFI_UNSUPPORTED; /* out of memory: the other walk may have some */
-	return cfi_table_find(&rows->pieces[at].table, svma);
+		return &rows->unsupported; /* out of memory: the other walk may have some */
+	return &rows->pieces[at].table;
 }
 
 /* True when the index names all functions there are, and they are many. */
@@ -205,7 +208,9 @@ int image_rows_create_piecemeal(const struct elf_image *image, struct image_rows
 	rows->hdr = hdr;
 	rows->bytes_left = cfi_bytes_allowed(&section);
 	rows->table = (struct cfi_table){
-		.base_svma = base_svma(image), .find = find_in_pieces, .ctx = rows};
+		.base_svma = base_svma(image), .piece_of = piece_of, .ctx = rows};
+	rows->unsupported = (struct cfi_table){
+		.base_svma = rows->table.base_svma, .rows = &unsupported_row, .n = 1};
 	rows->n_pieces = (hdr.n_entries + PIECE_FUNCTIONS - 1) / PIECE_FUNCTIONS;
 	rows->pieces = calloc(rows->n_pieces, sizeof(*rows->pieces));
 	rows->n_bytes = rows->n_pieces * sizeof(*rows->pieces);

@@ -19,16 +19,27 @@ enum evidence {
 	CALL_OF_THIS, /* a call to where the pc's code begins */
 };
 
-/* Bytes of code right before and from an address on. */
+/* Bytes of code right before and from an address on; 0 beyond the ends of its mapping. */
 struct code {
 	uint8_t bytes[2 * WINDOW];
 	bool readable;
 };
 
+static size_t at_most_window(uint64_t n)
+{
+	return n < WINDOW ? (size_t)n : WINDOW;
+}
+
 static struct code read_code(struct address_space *space, uint64_t avma)
 {
-	struct code code;
-	code.readable = address_space_code(space, avma - WINDOW, code.bytes, sizeof(code.bytes));
+	struct code code = {.readable = false};
+	const struct mapping *mapping = address_space_find(space, avma);
+	if (!mapping)
+		return code;
+	const size_t before = at_most_window(avma - mapping->avma_start);
+	const size_t from = at_most_window(mapping->avma_end - avma);
+	code.readable = address_space_code(space, avma - before, code.bytes + WINDOW - before,
+					   before + from);
 	return code;
 }
 
@@ -98,22 +109,15 @@ static bool find_gap(struct address_space *space, uint64_t avma, uint64_t *out_s
 	const struct mapping *mapping = address_space_find(space, avma);
 	if (!mapping)
 		return false;
-	*out_start = mapping->avma_start;
-	const struct cfi_table *table = mapping->rows;
 	const uint64_t svma = avma - mapping->bias;
-	if (!table || table->n == 0 || svma < table->base_svma + table->rows[0].pc)
+	uint64_t start_svma;
+	*out_start = mapping->avma_start;
+	if (!mapping->rows)
 		return true;
-	if (cfi_rule_kind(cfi_table_find(table, svma)) != CFI_NONE)
+	if (cfi_rule_kind(cfi_table_find(mapping->rows, svma)) != CFI_NONE)
 		return false;
-	size_t lo = 0, hi = table->n;
-	while (hi - lo > 1) {
-		const size_t mid = lo + (hi - lo) / 2;
-		if (table->base_svma + table->rows[mid].pc <= svma)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	*out_start = table->base_svma + table->rows[lo].pc + mapping->bias;
+	if (cfi_table_range_start(mapping->rows, svma, &start_svma))
+		*out_start = start_svma + mapping->bias;
 	return true;
 }
 

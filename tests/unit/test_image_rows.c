@@ -187,6 +187,13 @@ static void test_image_rows__pieces_say_the_same_as_all_at_once(void **state)
 			assert_int_equal(cfi_table_find(image_rows_table(pieces), svma - 1),
 					 table->rows[i - 1].rule);
 		}
+		/* a gap, too, begins where it does when all is at hand */
+		uint64_t start = 0;
+		if (table->rows[i].rule == CFI_NONE) {
+			assert_true(
+				cfi_table_range_start(image_rows_table(pieces), svma + 1, &start));
+			assert_int_equal(start, svma);
+		}
 		if (at == 0) { /* one piece of 256 functions, each of four rules and a gap */
 			assert_in_range(image_rows_size_bytes(pieces) - before, 1, 5 * 256 * 8);
 		}

@@ -44,13 +44,23 @@ struct cfi_table {
 	uint64_t base_svma;
 	const struct cfi_row *rows; /* by pc, ascending, distinct */
 	size_t n;
-	/** When set: asked instead of the rows, for a table that is compiled piece by piece. */
-	cfi_rule (*find)(void *ctx, uint64_t svma);
+	/**
+	 * When set, of a table that is compiled piece by piece: gives the one, which has rows,
+	 * that is about an address; NULL: none is.
+	 */
+	const struct cfi_table *(*piece_of)(void *ctx, uint64_t svma);
 	void *ctx;
 };
 
 /** The rule at an svma; the rule of CFI_NONE (0) before the first row. */
 cfi_rule cfi_table_find(const struct cfi_table *table, uint64_t svma);
+
+/**
+ * Where the range begins in which the rule at an svma holds.
+ *
+ * Return: false before the first row.
+ */
+bool cfi_table_range_start(const struct cfi_table *table, uint64_t svma, uint64_t *out);
 
 static inline enum cfi_kind cfi_rule_kind(cfi_rule rule)
 {

@@ -3,20 +3,41 @@
  */
 #include "cfi_rows.h"
 
-cfi_rule cfi_table_find(const struct cfi_table *table, uint64_t svma)
+/* The row that holds at an svma; NULL: none does. */
+static const struct cfi_row *find_row(const struct cfi_table *table, uint64_t svma)
 {
-	if (table->find)
-		return table->find(table->ctx, svma);
 	uint64_t pc = svma - table->base_svma;
 	if (svma < table->base_svma || pc > UINT32_MAX || !table->n || pc < table->rows[0].pc)
-		return CFI_NONE;
+		return NULL;
 	size_t low = 0, n = table->n;
 	while (n > 1) {
 		size_t half = n / 2;
 		low = table->rows[low + half].pc <= pc ? low + half : low;
 		n -= half;
 	}
-	return table->rows[low].rule;
+	return &table->rows[low];
+}
+
+static const struct cfi_table *piece_of(const struct cfi_table *table, uint64_t svma)
+{
+	return table->piece_of ? table->piece_of(table->ctx, svma) : table;
+}
+
+cfi_rule cfi_table_find(const struct cfi_table *table, uint64_t svma)
+{
+	table = piece_of(table, svma);
+	const struct cfi_row *row = table ? find_row(table, svma) : NULL;
+	return row ? row->rule : CFI_NONE;
+}
+
+bool cfi_table_range_start(const struct cfi_table *table, uint64_t svma, uint64_t *out)
+{
+	table = piece_of(table, svma);
+	const struct cfi_row *row = table ? find_row(table, svma) : NULL;
+	if (!row)
+		return false;
+	*out = table->base_svma + row->pc;
+	return true;
 }
 
 uint64_t cfi_table_covered_bytes(const struct cfi_table *table)
