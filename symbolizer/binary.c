@@ -1,6 +1,7 @@
 #include "binary.h"
 
 #include "base/cleanup.h"
+#include "base/regular_file.h"
 #include "code_ranges.h"
 #include "dwarf_info.h"
 #include "elf/debug_file.h"
@@ -10,7 +11,6 @@
 
 #include <elfutils/libdwelf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 
@@ -91,7 +91,7 @@ static int check_build_id(Elf *elf, const struct elf_build_id *wanted, struct el
 static int try_path(struct binary *binary, const char *path, const struct elf_build_id *wanted,
 		    struct elf_build_id *found, struct cp_err *err)
 {
-	CP_CLEANUP(cp_close_fd) int fd = debug_file_open(path);
+	CP_CLEANUP(cp_close_fd) int fd = regular_file_open(path);
 	if (fd == -EINVAL)
 		return cp_fail(err, fd, "not a regular file");
 	if (fd < 0)

@@ -2,7 +2,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "elf/debug_file.h"
+#include "base/regular_file.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@ enum { READ_STEP = 64 * 1024 };
 
 int text_file_read(const char *path, size_t max, char **out, size_t *n)
 {
-	CP_CLEANUP(cp_close_fd) int fd = debug_file_open(path);
+	CP_CLEANUP(cp_close_fd) int fd = regular_file_open(path);
 	if (fd < 0)
 		return fd;
 	CP_CLEANUP(cp_free) char *text = NULL;

@@ -1,9 +1,9 @@
 #include "debug_file.h"
 
 #include "base/cleanup.h"
+#include "base/regular_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <gelf.h>
 #include <limits.h>
 #include <string.h>
@@ -23,20 +23,6 @@ void debug_file_deinit(struct debug_file *file)
 	cp_close_fd(&file->fd);
 	free(file->path);
 	*file = DEBUG_FILE_EMPTY;
-}
-
-int debug_file_open(const char *path)
-{
-	/* O_NONBLOCK: opening a FIFO for reading would wait for a writer. */
-	CP_CLEANUP(cp_close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-	int opened = fd;
-	fd = -1;
-	return opened;
 }
 
 static int hex_digit(char c)
@@ -157,7 +143,8 @@ static bool same_file(int a, int b)
 
 static bool belongs(const struct hunt *hunt, int fd)
 {
-	/* Not mapped: whoever owns the file may truncate it, and the recorder would get a SIGBUS. */
+	/* Not mapped: whoever owns the file may truncate it, and the recorder would get a SIGBUS.
+	 */
 	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 	struct elf_build_id id = {.n = 0};
 	bool is_elf = elf && elf_kind(elf) == ELF_K_ELF;
@@ -181,7 +168,7 @@ static bool belongs(const struct hunt *hunt, int fd)
 /* Look at one path. Return: -ENOMEM, else 0; hunt->found tells. */
 static int consider(struct hunt *hunt, const char *path)
 {
-	CP_CLEANUP(cp_close_fd) int fd = debug_file_open(path);
+	CP_CLEANUP(cp_close_fd) int fd = regular_file_open(path);
 	if (fd < 0 || same_file(fd, hunt->search->binary_fd))
 		return 0;
 	bool ours = belongs(hunt, fd);

@@ -76,12 +76,4 @@ bool debug_file_build_id_in_notes(const void *bytes, size_t n, struct elf_build_
 /** A hex build-id, as profiles hold it, into bytes. Return: false when it is not valid hex. */
 bool debug_file_parse_build_id(const char *hex, struct elf_build_id *out);
 
-/**
- * Open a regular file for reading, and nothing else: a path out of a profile may name a FIFO
- * that would block us or a device.
- *
- * Return: the descriptor or -errno (-EINVAL: no regular file).
- */
-int debug_file_open(const char *path);
-
 #endif

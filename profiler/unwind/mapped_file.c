@@ -1,8 +1,8 @@
 #include "mapped_file.h"
 
 #include "base/cleanup.h"
+#include "base/regular_file.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +19,7 @@
  */
 static bool is_mapped_file(const struct mapping *mapping, const struct stat *st, const char *link)
 {
-	if (!S_ISREG(st->st_mode) || (uint64_t)st->st_size <= mapping->file_off)
+	if ((uint64_t)st->st_size <= mapping->file_off)
 		return false;
 	const bool same_dev =
 		major(st->st_dev) == mapping->dev_major && minor(st->st_dev) == mapping->dev_minor;
@@ -32,10 +32,7 @@ static bool is_mapped_file(const struct mapping *mapping, const struct stat *st,
 static int open_if_mapped(const char *path, const struct mapping *mapping, const char *link)
 {
 	struct stat st;
-	/* looked at first: opening a device or a FIFO can do things */
-	if (stat(path, &st) < 0 || !is_mapped_file(mapping, &st, link))
-		return -1;
-	CP_CLEANUP(cp_close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	CP_CLEANUP(cp_close_fd) int fd = regular_file_open(path);
 	if (fd < 0 || fstat(fd, &st) < 0 || !is_mapped_file(mapping, &st, link))
 		return -1;
 	const int opened = fd;

@@ -1,6 +1,7 @@
 cprof_unit_test(err USES base)
 cprof_unit_test(index USES base)
 cprof_unit_test(interner USES base)
+cprof_unit_test(regular_file USES base)
 cprof_unit_test(stop USES base)
 cprof_unit_test(text USES base)
 cprof_unit_test(utf8 USES base)

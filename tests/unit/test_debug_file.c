@@ -252,18 +252,6 @@ static void test_debug_file__finds_shared_debug_information(void **state)
 	debug_file_deinit(&file);
 }
 
-static void test_debug_file__opens_regular_files_only(void **state)
-{
-	const char *dir = *state;
-	char fifo[FIXTURE_PATH_MAX];
-	snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
-	assert_int_equal(mkfifo(fifo, 0600), 0);
-	assert_int_equal(debug_file_open(fifo), -EINVAL);
-	assert_int_equal(debug_file_open("/dev/zero"), -EINVAL);
-	assert_int_equal(debug_file_open(dir), -EINVAL);
-	assert_int_equal(debug_file_open("/nonexistent/x"), -ENOENT);
-}
-
 #define WITH_DIR(test)                                                                             \
 	cmocka_unit_test_setup_teardown(test, fixture_setup_dir, fixture_teardown_dir)
 
@@ -279,7 +267,6 @@ int main(void)
 		WITH_DIR(test_debug_file__the_targets_root_comes_first),
 		WITH_DIR(test_debug_file__a_binary_is_not_its_own_debug_file),
 		WITH_DIR(test_debug_file__finds_shared_debug_information),
-		WITH_DIR(test_debug_file__opens_regular_files_only),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
