@@ -1,5 +1,6 @@
 #include "stack_bounds.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 
 #include "sys.h"
@@ -22,10 +23,14 @@ static bool prove(uint64_t lo, uint64_t hi)
 	if (hi <= lo)
 		return true;
 	const int result = sys_madvise(lo, hi - lo, SYS_MADV_POPULATE_READ);
-	if (result != -22) /* EINVAL: Linux before 5.14 */
+	if (result != -EINVAL)
 		return result == 0;
-	/* answers ENOMEM for what is not mapped; it cannot tell guard pages, which end stacks below
-	 */
+	/* a page without permission, or Linux before 5.14: then not even this page would do */
+	if (sys_madvise(page_of((uint64_t)(uintptr_t)&result), PAGE_BYTES,
+			SYS_MADV_POPULATE_READ) == 0)
+		return false;
+	/* answers ENOMEM for what is not mapped; guard pages, which it cannot tell, end stacks
+	 * below */
 	return sys_madvise(lo, hi - lo, MADV_WILLNEED) == 0;
 }
 
