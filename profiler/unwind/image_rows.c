@@ -8,7 +8,7 @@ enum {
 	/* Functions from which on compiling all of them at once would stall the reading of samples:
 	 * 2 ms of CPU time on a fast machine. */
 	PIECEMEAL_MIN = 1 << 14,
-	PIECE_FUNCTIONS = 256, /* 30 us */
+	PIECE_FUNCTIONS = 256, /* 60 to 80 us */
 };
 
 static const struct cfi_row unsupported_row = {.pc = 0, .rule = CFI_UNSUPPORTED};

@@ -1,13 +1,13 @@
 #include "image_store.h"
 
+#include "code_pages.h"
 #include "image_rows.h"
 #include "mapped_file.h"
-#include "remote/eh_frame_make.h"
+#include "store_entry.h"
 
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/index.h"
-#include "elf/debug_frame.h"
 
 #include <elf.h>
 #include <limits.h>
@@ -16,59 +16,33 @@
 #include <sys/auxv.h>
 #include <sys/stat.h>
 
-struct file_key {
-	uint64_t dev, inode, mtime_s, mtime_ns, size;
-};
-
 /*
  * Bounds on memory. A recording of a whole machine meets a few hundred binaries, whose rows take
  * some 50 MB; one that makes and runs new binaries all the time has no end of them.
  */
 enum {
-	/* Of all rows and tables. Beyond it what nobody has mapped is forgotten, then nothing is
-	 * compiled any more: such code is unwound by frame pointer, and counted. */
+	/* Of all rows and tables. Beyond it what nobody has mapped is forgotten, then of a binary
+	 * nothing is kept but what it is: its code is unwound by frame pointer, and counted. */
 	BYTES_MAX = 512 << 20,
 	/* Of the tables themselves, which only libunwind needs once the rows are there: a few dozen
 	 * usual libraries. Beyond it they are dropped, and read again should it come to that. */
-	KEPT_TABLES_BYTES_MAX = 16 << 20,
+	SPARE_BYTES_MAX = 16 << 20,
 	/* Binaries, used or not, before those that nobody has mapped are looked for. */
 	ENTRIES_KEPT = 4096,
 };
 
-struct entry {
-	struct file_key key;
-	struct elf_image *image; /* owned; NULL: not a binary of this machine, or damaged */
-	struct image_rows *rows; /* owned; NULL: not compiled (yet) */
-	size_t n_users;          /* mappings */
-	size_t bytes;            /* of both, as counted in the store */
-	bool refused;            /* counted as skipped */
-	bool debug_frame;        /* of its debug file is among its tables */
-	bool indexed;            /* its tables are as libunwind wants them */
-};
-
-enum { CODE_PAGES = 32, CODE_PAGE_BYTES = 4096 };
-
-/* A page of a binary's file: what is looked at is close together. */
-struct code_page {
-	const struct elf_image *image; /* NULL = empty */
-	uint64_t file_off;
-	size_t n; /* 0: it could not be read */
-	uint8_t bytes[CODE_PAGE_BYTES];
-};
-
 struct image_store {
-	struct entry *entries;
+	struct store_entry *entries;
 	size_t n, cap;
 	struct cp_index index;    /* of entries, by key */
 	struct cp_index by_image; /* the same, by address of the image; of those that have one */
 	size_t sweep_at;          /* entries: then forget those without users */
 	size_t bytes_max;
-	struct entry vdso;
+	struct store_entry vdso;
 	bool vdso_tried;
 	size_t size_bytes;
-	size_t kept_tables_bytes;
 	size_t n_skipped;
-	struct code_page code[CODE_PAGES];
+	struct code_pages code;
 };
 
 int image_store_create(struct image_store **out)
@@ -84,19 +58,13 @@ int image_store_create(struct image_store **out)
 	return 0;
 }
 
-static void free_entry(struct entry *entry)
-{
-	image_rows_destroy(entry->rows);
-	elf_image_destroy(entry->image);
-}
-
 void image_store_destroy(struct image_store *store)
 {
 	if (!store)
 		return;
 	for (size_t i = 0; i < store->n; i++)
-		free_entry(&store->entries[i]);
-	free_entry(&store->vdso);
+		store_entry_deinit(&store->entries[i]);
+	store_entry_deinit(&store->vdso);
 	free(store->entries);
 	cp_index_deinit(&store->index);
 	cp_index_deinit(&store->by_image);
@@ -104,12 +72,10 @@ void image_store_destroy(struct image_store *store)
 }
 
 /* What an entry holds has changed. */
-static void recount(struct image_store *store, struct entry *entry)
+static void recount(struct image_store *store, struct store_entry *entry)
 {
 	store->size_bytes -= entry->bytes;
-	entry->bytes = entry->image ? elf_image_size_bytes(entry->image) : 0;
-	if (entry->rows)
-		entry->bytes += image_rows_size_bytes(entry->rows);
+	entry->bytes = store_entry_size_bytes(entry);
 	store->size_bytes += entry->bytes;
 }
 
@@ -140,11 +106,11 @@ static uint64_t image_hash(const struct elf_image *image)
 
 static bool image_equal(const void *key, const void *owner, uint32_t id)
 {
-	const struct entry *entries = owner;
+	const struct store_entry *entries = owner;
 	return entries[id].image == key;
 }
 
-static struct entry *entry_of(struct image_store *store, const struct elf_image *image)
+static struct store_entry *entry_of(struct image_store *store, const struct elf_image *image)
 {
 	if (!image)
 		return NULL;
@@ -157,21 +123,21 @@ static struct entry *entry_of(struct image_store *store, const struct elf_image 
 
 void image_store_hold(struct image_store *store, const struct elf_image *image)
 {
-	struct entry *entry = entry_of(store, image);
+	struct store_entry *entry = entry_of(store, image);
 	if (entry)
 		entry->n_users++;
 }
 
 void image_store_release(struct image_store *store, const struct elf_image *image)
 {
-	struct entry *entry = entry_of(store, image);
+	struct store_entry *entry = entry_of(store, image);
 	if (entry && entry->n_users > 0)
 		entry->n_users--;
 }
 
 static int add_to_indexes(struct image_store *store, uint32_t id)
 {
-	const struct entry *entry = &store->entries[id];
+	const struct store_entry *entry = &store->entries[id];
 	const uint64_t hash = cp_hash_bytes(&entry->key, sizeof(entry->key));
 	if (cp_index_add(&store->index, hash, id) != 0)
 		return -ENOMEM;
@@ -182,16 +148,15 @@ static int add_to_indexes(struct image_store *store, uint32_t id)
 static void sweep(struct image_store *store)
 {
 	size_t n = 0;
-	for (size_t i = 0; i < CODE_PAGES; i++)
-		store->code[i].image = NULL; /* another one can get the same address */
+	code_pages_forget(&store->code);
 	for (size_t i = 0; i < store->n; i++) {
-		struct entry *entry = &store->entries[i];
+		struct store_entry *entry = &store->entries[i];
 		if (entry->n_users > 0) {
 			store->entries[n++] = *entry;
 			continue;
 		}
 		store->size_bytes -= entry->bytes;
-		free_entry(entry);
+		store_entry_deinit(entry);
 	}
 	store->n = n;
 	store->sweep_at = 2 * n > ENTRIES_KEPT ? 2 * n : ENTRIES_KEPT;
@@ -200,12 +165,28 @@ static void sweep(struct image_store *store)
 	/* the indexes have held more */
 	for (size_t i = 0; i < n; i++)
 		add_to_indexes(store, (uint32_t)i);
-	for (size_t i = 0; i < CODE_PAGES; i++)
-		store->code[i].image = NULL;
-	store->kept_tables_bytes = 0;
-	for (size_t i = 0; i < n; i++)
-		if (store->entries[i].rows && !image_rows_need_tables(store->entries[i].rows))
-			store->kept_tables_bytes += elf_image_tables_bytes(store->entries[i].image);
+}
+
+/* Beyond the limit, even without what nobody has mapped? */
+static bool is_full(struct image_store *store)
+{
+	if (image_store_size_bytes(store) > store->bytes_max)
+		sweep(store);
+	return store->size_bytes > store->bytes_max;
+}
+
+static size_t spare_bytes(const struct image_store *store)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; i < store->n; i++)
+		bytes += store_entry_spare_bytes(&store->entries[i]);
+	return bytes;
+}
+
+static void drop_tables(struct image_store *store, struct store_entry *entry)
+{
+	store_entry_drop_tables(entry);
+	recount(store, entry);
 }
 
 /*
@@ -228,29 +209,15 @@ static const struct elf_image *get_vdso(struct image_store *store)
 			size = phdrs[i].p_offset + phdrs[i].p_filesz;
 	if (elf_image_open_bytes(bytes, size, "[vdso]", &store->vdso.image, NULL) != 0)
 		store->vdso.image = NULL;
+	store->vdso.whole = true;
 	recount(store, &store->vdso);
 	return store->vdso.image;
 }
 
 static bool key_equal(const void *key, const void *owner, uint32_t id)
 {
-	const struct entry *entries = owner;
+	const struct store_entry *entries = owner;
 	return memcmp(key, &entries[id].key, sizeof(entries[id].key)) == 0;
-}
-
-static bool read_key(int fd, struct file_key *out)
-{
-	struct stat st;
-	if (fstat(fd, &st) < 0)
-		return false;
-	*out = (struct file_key){
-		.dev = st.st_dev,
-		.inode = st.st_ino,
-		.mtime_s = (uint64_t)st.st_mtim.tv_sec,
-		.mtime_ns = (uint64_t)st.st_mtim.tv_nsec,
-		.size = (uint64_t)st.st_size,
-	};
-	return true;
 }
 
 static const struct elf_image *add_file(struct image_store *store, const struct file_key *key,
@@ -261,12 +228,12 @@ static const struct elf_image *add_file(struct image_store *store, const struct 
 	struct elf_image *image = NULL;
 	if (elf_image_open_fd(fd, path, &image, NULL) != 0)
 		image = NULL;
-	struct entry *entry = CP_ARRAY_PUSH(store->entries, store->n, store->cap);
+	struct store_entry *entry = CP_ARRAY_PUSH(store->entries, store->n, store->cap);
 	if (!entry) {
 		elf_image_destroy(image);
 		return NULL;
 	}
-	*entry = (struct entry){.key = *key, .image = image};
+	*entry = (struct store_entry){.key = *key, .image = image, .whole = true};
 	if (add_to_indexes(store, (uint32_t)(store->n - 1)) != 0) {
 		/* the index may hold its number: it stays, as one that is no binary */
 		entry->image = NULL;
@@ -274,13 +241,15 @@ static const struct elf_image *add_file(struct image_store *store, const struct 
 		return NULL;
 	}
 	recount(store, entry);
+	if (image && store->size_bytes > store->bytes_max)
+		drop_tables(store, entry);
 	return image;
 }
 
 static const struct elf_image *get_file(struct image_store *store, int fd, const char *path)
 {
 	struct file_key key;
-	if (!read_key(fd, &key))
+	if (!file_key_read(fd, &key))
 		return NULL;
 	const uint64_t hash = cp_hash_bytes(&key, sizeof(key));
 	const uint32_t known = cp_index_find(&store->index, hash, key_equal, &key, store->entries);
@@ -300,140 +269,69 @@ const struct elf_image *image_store_get(struct image_store *store, pid_t pid,
 	return fd < 0 ? NULL : get_file(store, fd, mapping->path);
 }
 
-/* The page that holds @file_off, read if it is not at hand. */
-static const struct code_page *get_page(struct image_store *store, pid_t pid,
-					const struct mapping *mapping, uint64_t file_off)
+struct open_call {
+	struct image_store *store;
+	pid_t pid;
+	const struct mapping *mapping;
+};
+
+/* The file that the mapping's image is of. */
+static int open_same(void *ctx)
 {
-	file_off -= file_off % CODE_PAGE_BYTES;
-	const uint64_t hash = cp_hash_mix((uint64_t)(uintptr_t)mapping->image, file_off);
-	struct code_page *page = &store->code[hash % CODE_PAGES];
-	if (page->image == mapping->image && page->file_off == file_off)
-		return page;
-	page->image = mapping->image;
-	page->file_off = file_off;
-	page->n = 0;
-	CP_CLEANUP(cp_close_fd) int fd = mapped_file_open(pid, mapping);
-	if (fd < 0 || get_file(store, fd, mapping->path) != mapping->image)
-		return page;
-	const ssize_t n = pread(fd, page->bytes, sizeof(page->bytes), (off_t)file_off);
-	page->n = n > 0 ? (size_t)n : 0;
-	return page;
+	const struct open_call *call = ctx;
+	CP_CLEANUP(cp_close_fd) int fd = mapped_file_open(call->pid, call->mapping);
+	if (fd < 0 || get_file(call->store, fd, call->mapping->path) != call->mapping->image)
+		return -1;
+	const int same = fd;
+	fd = -1;
+	return same;
 }
 
 bool image_store_code(struct image_store *store, pid_t pid, const struct mapping *mapping,
 		      uint64_t file_off, void *out, size_t n)
 {
-	uint8_t *to = out;
-	if (mapping->kind == MAPPING_VDSO)
-		return false;
-	while (n > 0) {
-		const struct code_page *page = get_page(store, pid, mapping, file_off);
-		const size_t at = (size_t)(file_off % CODE_PAGE_BYTES);
-		if (at >= page->n)
-			return false;
-		const size_t part = n < page->n - at ? n : page->n - at;
-		memcpy(to, page->bytes + at, part);
-		to += part;
-		file_off += part;
-		n -= part;
-	}
-	return true;
+	struct open_call call = {store, pid, mapping};
+	const struct code_file file = {
+		.image = mapping->image, .pid = pid, .open = open_same, .ctx = &call};
+	return mapping->kind != MAPPING_VDSO &&
+	       code_pages_read(&store->code, &file, file_off, out, n);
 }
 
-/* Give an image the .debug_frame of its debug file. Return: false when there is none. */
-static bool find_debug_frame(struct entry *entry, pid_t pid, const struct mapping *mapping)
+static void skip(struct image_store *store, struct store_entry *entry)
 {
-	CP_CLEANUP(cp_close_fd) int fd = mapped_file_open(pid, mapping);
-	char root[64];
-	uint8_t *bytes;
-	uint64_t n;
-	snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
-	const struct debug_frame_search search = {
-		.fd = fd,
-		.path = mapping->path,
-		.root = root,
-		.build_id = elf_image_build_id(entry->image),
-	};
-	if (fd < 0 || debug_frame_find(&search, &bytes, &n) != 0)
-		return false;
-	elf_image_set_debug_frame(entry->image, bytes, n);
-	return true;
-}
-
-/*
- * The debug file is looked for where the binary says nothing about most of its code: to look takes
- * some 30 us for each binary, and of those that describe their code no debug file says more.
- */
-static void compile(struct entry *entry, pid_t pid, const struct mapping *mapping)
-{
-	uint64_t size;
-	if (image_rows_create_piecemeal(entry->image, &entry->rows) != 0)
-		return;
-	if (image_rows_cover(entry->rows, entry->image) || mapping->kind == MAPPING_VDSO ||
-	    elf_image_debug_frame(entry->image, &size) || !find_debug_frame(entry, pid, mapping))
-		return;
-	entry->debug_frame = true;
-	struct image_rows *more;
-	if (image_rows_create(entry->image, &more) != 0)
-		return;
-	image_rows_destroy(entry->rows);
-	entry->rows = more;
+	store->n_skipped += !entry->skipped;
+	entry->skipped = true;
+	drop_tables(store, entry);
 }
 
 const struct cfi_table *image_store_rows(struct image_store *store, pid_t pid,
 					 const struct mapping *mapping)
 {
-	struct entry *entry = entry_of(store, mapping->image);
-	if (!entry)
+	struct store_entry *entry = entry_of(store, mapping->image);
+	if (!entry || entry->failed)
 		return NULL;
 	if (entry->rows)
 		return image_rows_table(entry->rows);
-	if (image_store_size_bytes(store) > store->bytes_max)
-		sweep(store);
+	const bool full = mapping->kind != MAPPING_VDSO && is_full(store);
 	entry = entry_of(store, mapping->image); /* held, so it is still there, but has moved */
-	if (!entry || store->size_bytes > store->bytes_max) {
-		store->n_skipped += entry && !entry->refused;
-		if (entry)
-			entry->refused = true;
+	if (!entry)
+		return NULL;
+	if (full || !store_entry_compile(entry, pid, mapping)) {
+		skip(store, entry);
 		return NULL;
 	}
-	compile(entry, pid, mapping);
-	const size_t tables_bytes = elf_image_tables_bytes(entry->image);
-	if (entry->rows && !image_rows_need_tables(entry->rows) && mapping->kind != MAPPING_VDSO &&
-	    store->kept_tables_bytes + tables_bytes > KEPT_TABLES_BYTES_MAX)
-		elf_image_drop_tables(entry->image);
-	else if (!entry->rows || !image_rows_need_tables(entry->rows))
-		store->kept_tables_bytes += tables_bytes;
 	recount(store, entry);
-	return entry->rows ? image_rows_table(entry->rows) : NULL;
-}
-
-/* Read dropped tables again. Return: false when the file is gone, or another one by now. */
-static bool read_again(struct entry *entry, pid_t pid, const struct mapping *mapping)
-{
-	CP_CLEANUP(cp_close_fd) int fd = mapped_file_open(pid, mapping);
-	struct file_key key;
-	if (fd < 0 || !read_key(fd, &key) || memcmp(&key, &entry->key, sizeof(key)) != 0 ||
-	    elf_image_read_tables(entry->image, fd, mapping->path) != 0)
-		return false;
-	if (entry->debug_frame)
-		find_debug_frame(entry, pid, mapping);
-	return true;
+	if (mapping->kind != MAPPING_VDSO && spare_bytes(store) > SPARE_BYTES_MAX)
+		drop_tables(store, entry);
+	return image_rows_table(entry->rows);
 }
 
 bool image_store_index(struct image_store *store, pid_t pid, const struct mapping *mapping)
 {
-	struct entry *entry = entry_of(store, mapping->image);
-	struct elf_eh_frame_hdr hdr;
-	if (!entry)
+	struct store_entry *entry = entry_of(store, mapping->image);
+	if (!entry || (!entry->whole && !entry->indexed && store->size_bytes > store->bytes_max))
 		return false;
-	if (!entry->indexed) {
-		entry->indexed = true;
-		if (elf_image_tables_bytes(entry->image) == 0 &&
-		    (mapping->kind == MAPPING_VDSO || !read_again(entry, pid, mapping)))
-			return false;
-		eh_frame_make(entry->image);
-		recount(store, entry);
-	}
-	return elf_image_eh_frame_hdr(entry->image, &hdr);
+	const bool has = store_entry_index(entry, pid, mapping);
+	recount(store, entry);
+	return has;
 }

@@ -159,6 +159,67 @@ static void test_image_store__beyond_its_limit_nothing_is_compiled_and_that_is_c
 	image_store_destroy(store);
 }
 
+/* A binary's code, mapped somewhere in a process of this one's name. */
+static struct mapping *map_file(struct image_store *store, const char *path,
+				struct address_space **out)
+{
+	struct stat st;
+	assert_int_equal(stat(path, &st), 0);
+	const struct mapping_file file = {.path = path, .inode = st.st_ino};
+	assert_int_equal(address_space_create(store, getpid(), out), 0);
+	assert_int_equal(address_space_add(*out, 0x10000, 0x1000000, 0, &file), 0);
+	struct mapping *mapping = address_space_find(*out, 0x10000);
+	assert_non_null(mapping->segment);
+	return mapping;
+}
+
+static void test_image_store__beyond_its_limit_no_tables_are_kept(void **state)
+{
+	enum { N = 20 };
+	const struct temp_dir *dir = *state;
+	struct image_store *store = NULL;
+	struct address_space *spaces[N];
+	char path[PATH_MAX];
+	assert_int_equal(image_store_create(&store), 0);
+	image_store_set_limit(store, 1);
+	for (unsigned i = 0; i < N; i++) {
+		snprintf(path, sizeof(path), "%s/%u", dir->path, i);
+		copy_file(FIXTURE_DIR "/probe_static", path);
+		const struct mapping *m = map_file(store, path, &spaces[i]);
+		assert_int_equal(elf_image_tables_bytes(m->image), 0);
+		assert_int_equal(elf_image_build_id(m->image)->n, 20);
+	}
+	assert_int_equal(image_store_skipped(store), N);
+	assert_in_range(image_store_size_bytes(store), 1, N * 1024);
+	for (unsigned i = 0; i < N; i++)
+		address_space_destroy(spaces[i]);
+	image_store_destroy(store);
+}
+
+static void test_image_store__what_was_skipped_is_compiled_when_there_is_room(void **state)
+{
+	(void)state;
+	struct image_store *store = NULL;
+	struct address_space *first, *second;
+	assert_int_equal(image_store_create(&store), 0);
+	image_store_set_limit(store, 1);
+	const struct mapping *m = map_file(store, FIXTURE_DIR "/probe_static", &first);
+	assert_null(m->rows);
+	/* for libunwind the tables would be written anew, which rows cannot be made of */
+	assert_false(image_store_index(store, getpid(), m));
+	image_store_set_limit(store, 64 << 20);
+	assert_true(image_store_index(store, getpid(), m));
+	m = map_file(store, FIXTURE_DIR "/probe_static", &second);
+	assert_non_null(m->rows);
+	assert_int_equal(
+		cfi_rule_kind(cfi_table_find(m->rows, function_svma(FIXTURE_DIR "/probe_static"))),
+		CFI_RSP);
+	assert_true(image_store_index(store, getpid(), m));
+	address_space_destroy(first);
+	address_space_destroy(second);
+	image_store_destroy(store);
+}
+
 static void copy_number(const char *to, unsigned number)
 {
 	copy_file(FIXTURE_DIR "/probe_pie", to);
@@ -333,6 +394,8 @@ int main(void)
 		cmocka_unit_test(test_image_store__processes_share_a_binary),
 		cmocka_unit_test(
 			test_image_store__beyond_its_limit_nothing_is_compiled_and_that_is_counted),
+		IN_DIR(test_image_store__beyond_its_limit_no_tables_are_kept),
+		cmocka_unit_test(test_image_store__what_was_skipped_is_compiled_when_there_is_room),
 		IN_DIR(test_image_store__binaries_that_nobody_has_mapped_are_forgotten),
 		IN_DIR(test_image_store__a_deleted_binary_is_still_read),
 		IN_DIR(test_image_store__a_replaced_binary_is_not_taken_for_the_running_one),
