@@ -119,15 +119,22 @@ static void on_comm(struct dispatch *d, const struct perf_record *record, perf_o
 static void on_fork(struct dispatch *d, const struct perf_record *record, perf_owner owner)
 {
 	const struct perf_task_record *task = &record->task;
+	bool is_process = task->pid != task->parent_pid;
 	if (d->known_only && (!processes_find(d->processes, (pid_t)task->parent_pid) ||
-			      (task->pid != task->parent_pid && !d->follow_children)))
+			      (is_process && !d->follow_children))) {
+		/* a stranger with the number of a process that was ours */
+		if (is_process)
+			processes_drop(d->processes, (pid_t)task->pid);
 		return;
+	}
 	/* the record is written by the creator, once for each set of its events */
 	if (!from_its_source(processes_find_thread(d->processes, (pid_t)record->tid), owner))
 		return;
 	int code = processes_fork(d->processes, (pid_t)task->parent_pid, (pid_t)task->parent_tid,
 				  (pid_t)task->pid, (pid_t)task->tid);
 	d->counts.untracked += code < 0;
+	if (code == 0 && is_process)
+		processes_find(d->processes, (pid_t)task->pid)->born_ns = record->time_ns;
 }
 
 /* What a task maps, is called and gives birth to that lives outside of our PID namespace. */

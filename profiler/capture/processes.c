@@ -281,13 +281,59 @@ void processes_forget_labels(struct processes *processes)
 	}
 }
 
+/* @link: what points to it in its bucket */
+static void free_thread_at(struct thread **link)
+{
+	struct thread *thread = *link;
+	leave_process(thread);
+	*link = thread->next;
+	free(thread);
+}
+
+static void free_process_at(struct processes *processes, struct process **link)
+{
+	struct process *process = *link;
+	*link = process->next;
+	processes->n_processes--;
+	free_process(process);
+}
+
+void processes_drop(struct processes *processes, pid_t pid)
+{
+	struct process **link = &processes->by_pid[bucket(pid)];
+	while (*link && (*link)->pid != pid)
+		link = &(*link)->next;
+	if (!*link)
+		return;
+	while ((*link)->threads) {
+		struct thread **thread = &processes->by_tid[bucket((*link)->threads->tid)];
+		while (*thread != (*link)->threads)
+			thread = &(*thread)->next;
+		free_thread_at(thread);
+	}
+	free_process_at(processes, link);
+}
+
+/* True when the number is of a process that was born later than the one that is known by it. */
+static bool is_another(const struct process *process)
+{
+	/* a tick, and what lies between the birth and its record */
+	enum { SLACK_NS = 50000000 };
+	struct procfs_stat stat;
+	return process->born_ns && procfs_stat(process->pid, &stat) == 0 &&
+	       stat.started_ns > process->born_ns + SLACK_NS;
+}
+
 /* Those whose EXIT is not to be waited for any more. */
 static void look_for_ended(struct processes *processes, bool all)
 {
 	for (size_t i = 0; all && i < PROCESSES_BUCKETS; i++) {
-		for (struct process *process = processes->by_pid[i]; process;
-		     process = process->next) {
-			if (procfs_has_ended(process->pid))
+		for (struct process *process = processes->by_pid[i], *next; process;
+		     process = next) {
+			next = process->next;
+			if (is_another(process))
+				processes_drop(processes, process->pid);
+			else if (procfs_has_ended(process->pid))
 				exit_all(processes, process);
 		}
 	}
@@ -311,9 +357,7 @@ void processes_sweep(struct processes *processes, bool ask_kernel)
 				link = &thread->next;
 				continue;
 			}
-			leave_process(thread);
-			*link = thread->next;
-			free(thread);
+			free_thread_at(link);
 		}
 	}
 	processes->n_sweeps++;
@@ -324,9 +368,7 @@ void processes_sweep(struct processes *processes, bool ask_kernel)
 				link = &process->next;
 				continue;
 			}
-			*link = process->next;
-			processes->n_processes--;
-			free_process(process);
+			free_process_at(processes, link);
 		}
 	}
 }

@@ -37,6 +37,7 @@ struct process {
 	uint64_t
 		maps_read_ns; /* when /proc/PID/maps was read; older records are in it. 0 = never */
 	uint64_t maps_retry_ns; /* not to be read again before */
+	uint64_t born_ns;       /* at the latest; 0 = unknown */
 	bool maps_doubtful;  /* a mapping may be missing: records were lost, or it was never read */
 	uint32_t jit_module; /* of the sample sink: module id + 1; 0 = unset */
 	bool is_target;      /* asked for; the others are its descendants */
@@ -122,6 +123,14 @@ int processes_scan_all(struct processes *processes, struct cp_err *err);
  */
 struct process *processes_meet(struct processes *processes, pid_t pid);
 
+/**
+ * Records were lost: add the running children of known processes that were born since @since_ns.
+ * One whose parent has ended meanwhile is not found.
+ *
+ * Context: a system call for each process of the machine, about 20 us.
+ */
+void processes_find_children(struct processes *processes, uint64_t since_ns);
+
 /** The name of its main thread. */
 void processes_set_comm(struct process *process, const char *name);
 
@@ -135,6 +144,9 @@ bool processes_read_maps(struct processes *processes, struct process *process);
  */
 int processes_fork(struct processes *processes, pid_t parent_pid, pid_t parent_tid, pid_t pid,
 		   pid_t tid);
+
+/** Another program's process has the number now: forget the one that had it. Unknown is fine. */
+void processes_drop(struct processes *processes, pid_t pid);
 
 /** EXIT of a thread. Unknown ones are fine. */
 void processes_exit(struct processes *processes, pid_t tid);
@@ -153,7 +165,8 @@ int processes_exec(struct processes *processes, pid_t pid, const char *name, per
 /**
  * Free what had exited before the last sweep.
  *
- * @ask_kernel: records were lost: look in /proc for those whose EXIT was among them
+ * @ask_kernel: records were lost: look in /proc for those whose EXIT was among them, and whose
+ *              numbers others may have by now
  */
 void processes_sweep(struct processes *processes, bool ask_kernel);
 

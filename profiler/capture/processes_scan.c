@@ -35,6 +35,7 @@ int processes_scan(struct processes *processes, pid_t pid, struct cp_err *err)
 	struct process *process = processes_add(processes, pid);
 	if (!process)
 		return cp_fail_nomem(err);
+	process->born_ns = clock_now_ns();
 	int code = scan_names(processes, process, true);
 	if (code == -ENOMEM)
 		return cp_fail_nomem(err);
@@ -62,6 +63,7 @@ int processes_scan_all(struct processes *processes, struct cp_err *err)
 			break;
 		}
 		process->maps_doubtful = true;
+		process->born_ns = clock_now_ns();
 		code = scan_names(processes, process, true);
 		if (code == -ESRCH) /* it ended meanwhile; without threads it is swept */
 			code = 0;
@@ -83,6 +85,35 @@ struct process *processes_meet(struct processes *processes, pid_t pid)
 	/* best effort: it may be gone */
 	scan_names(processes, process, false);
 	return process;
+}
+
+/* Return: true when it was added. */
+static bool add_child(struct processes *processes, pid_t pid, uint64_t since_ns)
+{
+	struct procfs_stat stat;
+	if (processes_find(processes, pid) || procfs_stat(pid, &stat) < 0 ||
+	    stat.started_ns < since_ns || stat.state == 'Z' || stat.state == 'X')
+		return false;
+	const struct process *parent = processes_find(processes, stat.parent);
+	struct process *process = parent && !parent->held ? processes_meet(processes, pid) : NULL;
+	if (process)
+		process->born_ns = clock_now_ns();
+	return process != NULL;
+}
+
+void processes_find_children(struct processes *processes, uint64_t since_ns)
+{
+	pid_t *pids = NULL;
+	size_t n = 0, cap = 0;
+	if (procfs_processes(&pids, &n, &cap) == 0) {
+		/* a child may be listed before its parent */
+		for (bool found = true; found;) {
+			found = false;
+			for (size_t i = 0; i < n; i++)
+				found = add_child(processes, pids[i], since_ns) || found;
+		}
+	}
+	free(pids);
 }
 
 bool processes_read_maps(struct processes *processes, struct process *process)

@@ -64,6 +64,15 @@ static uint64_t ticks_to_ns(unsigned long long ticks)
 	return ticks * (CLOCK_NS_PER_S / (uint64_t)(hz > 0 ? hz : 100));
 }
 
+/* From ticks since the machine was started, suspended or not, to CLOCK_MONOTONIC. */
+static uint64_t started_ns(unsigned long long ticks)
+{
+	uint64_t now_ns = clock_now_ns(); /* first: CLOCK_BOOTTIME is never behind it */
+	uint64_t suspended_ns = clock_read_ns(CLOCK_BOOTTIME) - now_ns;
+	uint64_t started = ticks_to_ns(ticks);
+	return started > suspended_ns ? started - suspended_ns : 0;
+}
+
 int procfs_stat(pid_t pid, struct procfs_stat *out)
 {
 	enum { PF_KTHREAD_FLAG = 0x00200000 }; /* include/linux/sched.h */
@@ -75,19 +84,22 @@ int procfs_stat(pid_t pid, struct procfs_stat *out)
 	const char *fields = strrchr(text, ')');
 	char state;
 	unsigned flags;
-	unsigned long long user, system;
+	int parent;
+	unsigned long long user, system, start;
 	long long children_user, children_system;
 	long n_threads;
 	if (!fields || sscanf(fields + 1,
-			      " %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %lld %lld "
-			      "%*d %*d %ld",
-			      &state, &flags, &user, &system, &children_user, &children_system,
-			      &n_threads) != 7)
+			      " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %lld %lld "
+			      "%*d %*d %ld %*d %llu",
+			      &state, &parent, &flags, &user, &system, &children_user,
+			      &children_system, &n_threads, &start) != 9)
 		return -EBADMSG;
 	*out = (struct procfs_stat){
 		.state = state,
 		.n_threads = n_threads,
 		.kernel_thread = (flags & PF_KTHREAD_FLAG) != 0,
+		.parent = parent,
+		.started_ns = started_ns(start),
 		.user_ns = ticks_to_ns(user),
 		.system_ns = ticks_to_ns(system),
 		.children_user_ns = ticks_to_ns((unsigned long long)children_user),

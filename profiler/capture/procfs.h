@@ -33,7 +33,9 @@ struct procfs_stat {
 	char state; /* of the first thread */
 	long n_threads;
 	bool kernel_thread;
-	uint64_t user_ns, system_ns;                   /* of all its threads */
+	pid_t parent;
+	uint64_t started_ns;         /* on CLOCK_MONOTONIC, to a clock tick (10 ms) */
+	uint64_t user_ns, system_ns; /* of all its threads */
 	uint64_t children_user_ns, children_system_ns; /* that it has waited for, and theirs */
 };
 

@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 
 #define FLUSH_INTERVAL_NS CLOCK_NS_PER_S
+#define SWEEP_INTERVAL_NS CLOCK_NS_PER_S
 #define PROGRESS_INTERVAL_NS (CLOCK_NS_PER_S / 5)
 #define POLL_INTERVAL_NS (CLOCK_NS_PER_S / 10)
 
@@ -20,7 +21,8 @@
 struct recorder {
 	struct session s;
 	uint64_t start_ns, end_ns; /* end_ns: when to stop at the latest */
-	uint64_t next_flush_ns, next_progress_ns;
+	uint64_t next_flush_ns, next_sweep_ns, next_progress_ns;
+	unsigned n_asking; /* sweeps that are to ask the kernel, as records were lost */
 	bool stop_asked;
 	struct cpu_time cpu; /* used by the recorded processes */
 	bool cpu_known;
@@ -64,6 +66,7 @@ static int begin(struct recorder *r, struct cp_err *err)
 	uint64_t duration_ns = r->s.options->duration_ns;
 	r->end_ns = duration_ns ? r->start_ns + duration_ns : UINT64_MAX;
 	r->next_flush_ns = r->start_ns + FLUSH_INTERVAL_NS;
+	r->next_sweep_ns = r->start_ns + SWEEP_INTERVAL_NS;
 	r->next_progress_ns = r->start_ns + PROGRESS_INTERVAL_NS;
 	return code;
 }
@@ -169,6 +172,19 @@ static void forget_threads(struct recorder *r)
 	processes_forget_labels(r->s.processes);
 }
 
+static void sweep(struct recorder *r)
+{
+	struct dispatch *dispatch = &r->s.dispatch;
+	/* what was just ending, or being born, at the first look is found by the second */
+	if (dispatch->lost_since_sweep)
+		r->n_asking = 2;
+	dispatch->lost_since_sweep = false;
+	if (r->n_asking > 0 && dispatch->known_only && dispatch->follow_children)
+		processes_find_children(r->s.processes, r->start_ns);
+	processes_sweep(r->s.processes, r->n_asking > 0);
+	r->n_asking -= r->n_asking > 0;
+}
+
 /* What is due by the clock. */
 static int tick(struct recorder *r, struct cp_err *err)
 {
@@ -176,6 +192,10 @@ static int tick(struct recorder *r, struct cp_err *err)
 	if (now_ns >= r->next_progress_ns) {
 		report_progress(r, now_ns);
 		r->next_progress_ns = now_ns + PROGRESS_INTERVAL_NS;
+	}
+	if (now_ns >= r->next_sweep_ns) {
+		sweep(r);
+		r->next_sweep_ns = now_ns + SWEEP_INTERVAL_NS;
 	}
 	if (now_ns < r->next_flush_ns)
 		return 0;
@@ -190,8 +210,6 @@ static int tick(struct recorder *r, struct cp_err *err)
 		return code;
 	forget_threads(r);
 	recording_file_bound(&r->s.file, r->s.sink.quantum_ns);
-	processes_sweep(r->s.processes, r->s.dispatch.lost_since_sweep);
-	r->s.dispatch.lost_since_sweep = false;
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import time
 
 import formats
@@ -233,6 +234,46 @@ def test_a_second_recorder_of_the_same_target(tmp_path):
         for recorder in recorders:
             recorder.finish()
     assert all(Profile(p).samples > 100 for p in paths)
+
+
+def born_as(pid, command):
+    """A process with this id; somebody else on the machine may be faster, now and then."""
+    for _ in range(1000):
+        with open("/proc/sys/kernel/ns_last_pid", "w", encoding="ascii") as file:
+            file.write(str(pid - 1))
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        if process.pid == pid:
+            return process
+        process.kill()
+        process.wait()
+    raise AssertionError(f"no process got the id {pid}")
+
+
+# One child of the command ends, and a stranger gets its id.
+LEAVES_A_NUMBER = """
+sh -c 'echo $$ > child.new'
+mv child.new child
+while [ ! -e done ]; do sleep 0.02; done
+i=0
+while [ $i -lt 300000 ]; do i=$((i + 1)); done
+"""
+
+
+def test_a_stranger_with_the_number_of_a_child_is_a_stranger(tmp_path):
+    command = ["sh", "-c", LEAVES_A_NUMBER]
+    with Recorder("-q", "-o", "a.pb.gz", "--", *command, cwd=tmp_path) as recorder:
+        child = tmp_path / "child"
+        wait_until("the child", child.exists)
+        stranger = born_as(
+            int(child.read_text()), [harness.SAMPLES / "cpu_split", "--cpu-seconds", "0.5"]
+        )
+        assert stranger.wait(timeout=60) == 0
+        (tmp_path / "done").touch()
+        recorder.finish()
+    profile = Profile(tmp_path / "a.pb.gz")
+    samples = {r["comm"]: r["self_samples"] for r in profile.hotspots("--by", "process")}
+    assert samples["sh"] > 50
+    assert set(samples) <= {"sh", "mv", "sleep"}, samples
 
 
 def test_the_recorder_releases_everything_it_opened(tmp_path):

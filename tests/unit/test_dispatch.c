@@ -289,6 +289,39 @@ static void test_dispatch__events_of_all_tasks_record_the_known_ones_only(void *
 	assert_non_null(processes_find_thread(f->processes, PID + 9));
 }
 
+static void fork_of(struct fixture *f, uint32_t parent, uint32_t pid, uint64_t time_ns)
+{
+	dispatch_record(&f->dispatch,
+			record_task(&f->bytes, PERF_RECORD_FORK,
+				    origin(parent, parent, ID_OF_FIRST, time_ns), pid, pid));
+}
+
+static void test_dispatch__a_strangers_process_with_a_number_of_ours_is_a_strangers(void **state)
+{
+	enum { STRANGER = 30000000 };
+	struct fixture *f = *state;
+	name(f, PID, PID, "a");
+	f->dispatch.known_only = true;
+	f->dispatch.follow_children = true;
+	fork_of(f, PID, CHILD, 2000);
+	sample(f, origin(CHILD, CHILD, ID_OF_FIRST, 2500));
+	/* its end may be among the lost records, or it waits for the sweep: it is not told of */
+	fork_of(f, STRANGER, CHILD, 3000);
+	name(f, CHILD, CHILD, "stranger");
+	sample(f, origin(CHILD, CHILD, ID_OF_FIRST, 3500));
+	/* nor are the stranger's children ours */
+	fork_of(f, CHILD, CHILD + 1, 4000);
+	sample(f, origin(CHILD + 1, CHILD + 1, ID_OF_FIRST, 4500));
+	assert_int_equal(f->sink.counts.samples, 1);
+	assert_int_equal(f->processes->n_processes, 1);
+	/* and the number can be of one of ours again */
+	fork_of(f, PID, CHILD, 5000);
+	sample(f, origin(CHILD, CHILD, ID_OF_FIRST, 5500));
+	assert_int_equal(f->sink.counts.samples, 2);
+	assert_string_equal(processes_find(f->processes, CHILD)->comm, "a");
+	assert_true(processes_find(f->processes, CHILD)->born_ns == 5000);
+}
+
 /* With the events that see every task. */
 static void sample_of_system(struct fixture *f, uint32_t pid, uint32_t tid)
 {
@@ -485,6 +518,7 @@ int main(void)
 		TEST(damaged_records_are_counted),
 		TEST(missed_births_are_made_up_for),
 		TEST(events_of_all_tasks_record_the_known_ones_only),
+		TEST(a_strangers_process_with_a_number_of_ours_is_a_strangers),
 		TEST(tasks_without_a_number_are_kept_where_all_are_recorded),
 		TEST(what_tasks_without_a_number_do_is_of_no_process),
 		TEST(a_sample_after_the_exit_is_of_the_thread_that_was),

@@ -339,6 +339,57 @@ static pid_t make_sleeper(void)
 	return pid;
 }
 
+static void test_processes__number_that_another_process_has_now_is_dropped(void **state)
+{
+	struct processes *processes = *state;
+	pid_t sleeper = make_sleeper();
+	struct procfs_stat stat;
+	assert_int_equal(procfs_stat(sleeper, &stat), 0);
+	struct process *old = make(processes, sleeper, "old");
+	assert_int_equal(processes_comm(processes, sleeper, PID, "its thread"), 0);
+	old->born_ns = stat.started_ns + 5000000; /* the tick is 10 ms */
+	processes_sweep(processes, true);
+	assert_non_null(processes_find(processes, sleeper));
+	/* as if its EXIT and the FORK of the next one with the number had been lost */
+	old->born_ns = stat.started_ns - 1000000000;
+	processes_sweep(processes, false);
+	assert_non_null(processes_find(processes, sleeper));
+	processes_sweep(processes, true);
+	assert_null(processes_find(processes, sleeper));
+	assert_null(processes_find_thread(processes, sleeper));
+	assert_null(processes_find_thread(processes, PID));
+	assert_int_equal(processes->n_processes, 0);
+	kill(sleeper, SIGKILL);
+	assert_int_equal(waitpid(sleeper, NULL, 0), sleeper);
+}
+
+static void test_processes__children_whose_fork_was_lost_are_found(void **state)
+{
+	struct processes *processes = *state;
+	pid_t zombie = make_zombie(), sleeper = make_sleeper();
+	struct procfs_stat stat;
+	assert_int_equal(procfs_stat(sleeper, &stat), 0);
+	processes_find_children(processes, 0);
+	assert_int_equal(processes->n_processes, 0);
+	struct process *parent = make(processes, getpid(), "parent");
+	parent->held = true;
+	processes_find_children(processes, 0);
+	assert_int_equal(processes->n_processes, 1);
+	parent->held = false;
+	processes_find_children(processes, stat.started_ns + 1000000000); /* born before */
+	assert_int_equal(processes->n_processes, 1);
+	processes_find_children(processes, stat.started_ns - 1000000000);
+	assert_int_equal(processes->n_processes, 2);
+	const struct process *child = processes_find(processes, sleeper);
+	assert_non_null(child);
+	assert_string_equal(child->comm, "sleeper");
+	assert_true(child->maps_doubtful);
+	assert_non_null(processes_find_thread(processes, sleeper));
+	kill(sleeper, SIGKILL);
+	assert_int_equal(waitpid(sleeper, NULL, 0), sleeper);
+	assert_int_equal(waitpid(zombie, NULL, 0), zombie);
+}
+
 static void test_processes__scan_of_all_reads_mappings_of_those_that_run(void **state)
 {
 	struct processes *processes = *state;
@@ -400,6 +451,8 @@ int main(void)
 		TEST(number_used_again_keeps_nothing_of_the_first),
 		TEST(number_used_again_by_a_child_of_nobody_has_no_mappings),
 		TEST(sweep_asks_for_those_that_were_not_announced),
+		TEST(number_that_another_process_has_now_is_dropped),
+		TEST(children_whose_fork_was_lost_are_found),
 		TEST(met_one_that_is_gone_has_no_name_and_goes),
 		TEST(scan_of_all_reads_mappings_of_those_that_run),
 		TEST(birth_reads_the_mappings_of_the_parent),

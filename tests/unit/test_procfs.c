@@ -5,11 +5,13 @@
 
 #include <cmocka.h>
 
+#include "capture/clock.h"
 #include "capture/procfs.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -67,6 +69,7 @@ static void test_procfs__stat_of_this_process(void **state)
 	assert_int_equal(stat.state, 'R');
 	assert_int_equal(stat.n_threads, 1);
 	assert_false(stat.kernel_thread);
+	assert_int_equal(stat.parent, getppid());
 	char comm[PROCFS_COMM_MAX];
 	assert_true(procfs_comm(getpid(), getpid(), comm));
 	assert_string_equal(comm, "a) R 1 (b");
@@ -93,6 +96,25 @@ static void test_procfs__cpu_time_is_in_nanoseconds(void **state)
 	/* clock ticks of 10 ms, user and system time both rounded down */
 	uint64_t used_ns = stat.user_ns + stat.system_ns;
 	assert_true(used_ns + 20000000 > before_ns && used_ns <= own_cpu_ns());
+}
+
+static void test_procfs__start_is_on_the_clock_of_the_records(void **state)
+{
+	(void)state;
+	struct procfs_stat stat;
+	uint64_t before_ns = clock_now_ns();
+	pid_t pid = fork();
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	uint64_t after_ns = clock_now_ns();
+	assert_int_equal(procfs_stat(pid, &stat), 0);
+	/* rounded down to a tick of 10 ms */
+	assert_true(stat.started_ns + 11000000 > before_ns);
+	assert_true(stat.started_ns <= after_ns);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 static void test_procfs__ended_processes(void **state)
@@ -235,6 +257,7 @@ int main(void)
 		cmocka_unit_test(test_procfs__quotes_only_what_needs_them),
 		cmocka_unit_test(test_procfs__quoting_stays_in_its_buffer),
 		cmocka_unit_test(test_procfs__stat_of_this_process),
+		cmocka_unit_test(test_procfs__start_is_on_the_clock_of_the_records),
 		cmocka_unit_test(test_procfs__cpu_time_is_in_nanoseconds),
 		cmocka_unit_test(test_procfs__ended_processes),
 		cmocka_unit_test(test_procfs__process_without_its_first_thread_runs_on),
