@@ -47,7 +47,7 @@ enum heap_state {
 	HEAP_STATE_STARTING = 0, /* the file is being made */
 	HEAP_STATE_ACTIVE = 1,   /* or killed while active: see whether the process lives */
 	HEAP_STATE_EXITED = 2,   /* the target ran its exit handlers; later frees are not in it */
-	HEAP_STATE_REPLACED = 3, /* the target called exec */
+	HEAP_STATE_REPLACED = 3, /* the target called exec: for readers to infer, not written */
 };
 
 /* Bits of heap_node.flags. All but the first are of outermost frames: why there is no caller. */

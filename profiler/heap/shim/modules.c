@@ -110,6 +110,16 @@ static bool is_same(const struct heap_module *module, const struct code_object *
 	       module->bias == object->bias;
 }
 
+static void bury(struct module_table *table, uint32_t module)
+{
+	__atomic_store_n(&table->dead[module], 1, __ATOMIC_RELAXED);
+}
+
+static void next_epoch(struct module_table *table)
+{
+	__atomic_fetch_add(&table->header->module_epoch, 1, __ATOMIC_RELEASE);
+}
+
 uint16_t module_table_find(struct module_table *table, uint64_t address)
 {
 	struct code_object object;
@@ -127,8 +137,10 @@ uint16_t module_table_find(struct module_table *table, uint64_t address)
 			return (uint16_t)i;
 		}
 		/* unloaded unseen, by libc itself: NSS, iconv */
-		if (modules[i].start < object.end && object.start < modules[i].end)
-			__atomic_store_n(&table->dead[i], 1, __ATOMIC_RELAXED);
+		if (modules[i].start < object.end && object.start < modules[i].end) {
+			bury(table, i);
+			next_epoch(table);
+		}
 	}
 	table->last = add(table, &object);
 	return (uint16_t)table->last;
@@ -145,8 +157,10 @@ unsigned module_table_bury(struct module_table *table)
 			continue;
 		if (code_find(module->start, &object) && is_same(module, &object))
 			continue;
-		__atomic_store_n(&table->dead[i], 1, __ATOMIC_RELAXED);
+		bury(table, i);
 		n_dead++;
 	}
+	if (n_dead)
+		next_epoch(table);
 	return n_dead;
 }

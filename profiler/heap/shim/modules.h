@@ -36,7 +36,7 @@ bool module_table_init(struct module_table *table, struct heap_header *header, v
 /** The module an address is in now. Return: its index, 0 = none, or no room for it. */
 uint16_t module_table_find(struct module_table *table, uint64_t address);
 
-/** Mark those that are no longer loaded. Return: how many there are. */
+/** Mark those that are no longer loaded, and begin another epoch if there are. Return: how many. */
 unsigned module_table_bury(struct module_table *table);
 
 #endif

@@ -70,9 +70,18 @@ static bool insert(const struct thread_slot *slot, const struct block *block)
 	return true;
 }
 
+/* Code was unloaded, and other code may be in its place. */
+static void forget_rules(uint32_t epoch)
+{
+	rule_cache_clear(&shim.private->rules);
+	__atomic_store_n(&shim.rules_epoch, epoch, __ATOMIC_RELEASE);
+}
+
 static uint32_t site_of(struct thread_slot *slot, const struct cfi_regs *caller)
 {
 	const uint32_t epoch = __atomic_load_n(&shim.header->module_epoch, __ATOMIC_ACQUIRE) + 1;
+	if (SHIM_UNLIKELY(epoch != __atomic_load_n(&shim.rules_epoch, __ATOMIC_RELAXED)))
+		forget_rules(epoch);
 	const uint32_t node = stack_walk_node(&slot->walker, &shim.walk, caller, epoch);
 	const uint32_t site = node == NODE_NONE ? SITE_NONE : node_table_site(&shim.nodes, node);
 	if (SHIM_UNLIKELY(site == SITE_NONE)) {
@@ -204,9 +213,6 @@ void record_unload(void)
 	const uint8_t busy = shim_tls.busy;
 	shim_tls.busy = 1;
 	code_refresh();
-	if (module_table_bury(&shim.modules)) {
-		rule_cache_clear(&shim.private->rules);
-		__atomic_fetch_add(&shim.header->module_epoch, 1, __ATOMIC_RELEASE);
-	}
+	module_table_bury(&shim.modules);
 	shim_tls.busy = busy;
 }

@@ -84,10 +84,11 @@ struct shim {
 	uint64_t sample_bytes;
 	uint64_t seed;
 	uint64_t start_ns;
-	uint32_t generation; /* of this process' file: raised in a forked child */
-	uint32_t next_slot;  /* where to look for a free one */
-	uint32_t n_threads;  /* that began to sample */
-	bool started;        /* the environment was looked at */
+	uint32_t generation;  /* of this process' file: raised in a forked child */
+	uint32_t rules_epoch; /* of shim_private.rules: see heap_header.module_epoch */
+	uint32_t next_slot;   /* where to look for a free one */
+	uint32_t n_threads;   /* that began to sample */
+	bool started;         /* the environment was looked at */
 	bool follow_forks;
 	bool was_active; /* this process or the one it was forked from */
 };

@@ -17,13 +17,9 @@ struct walk {
 	bool signalled;       /* a signal frame was passed */
 	bool switched;        /* the walk went on to another stack */
 	uint32_t n;           /* frames in walker->inner */
+	uint32_t n_skipped;   /* of them, that are hooks or called by hooks */
 	uint32_t left;        /* frames of the last stack that lie further out than regs */
 };
-
-static inline uint64_t load(uint64_t address)
-{
-	return *(const uint64_t *)(uintptr_t)address; // NOLINT: within the proven range
-}
 
 static inline struct cfi_stack view_of(const struct stack_range *range)
 {
@@ -32,11 +28,6 @@ static inline struct cfi_stack view_of(const struct stack_range *range)
 		.bytes = (const uint8_t *)(uintptr_t)range->lo, // NOLINT: the stack
 		.n = range->hi - range->lo,
 	};
-}
-
-static inline uint64_t lookup_of(uint64_t rip, uint64_t info)
-{
-	return rip - !(info & WALK_INTERRUPTED);
 }
 
 /* Where the caller's rbp lies, once a step by @rule led to @cfa. */
@@ -75,12 +66,12 @@ static bool step_by_frame_pointer(struct walk *walk, struct walk_frame *frame)
 	if (fp + 16 > walk->range.hi &&
 	    !stack_bounds_extend(&walk->walker->stack, &walk->range, fp + 8))
 		return false;
-	const uint64_t ra = load(fp + 8);
+	const uint64_t ra = last_stack_load(fp + 8);
 	/* code of no object is called by code of no object, or else the pc is in one */
 	if (!ra || ra >> 47 || (!code_find(ra - 1, &object) && code_find(regs->rip - 1, &object)))
 		return false;
 	frame->rbp_slot = fp;
-	walk->regs = (struct cfi_regs){.rip = ra, .rsp = fp + 16, .rbp = load(fp)};
+	walk->regs = (struct cfi_regs){.rip = ra, .rsp = fp + 16, .rbp = last_stack_load(fp)};
 	walk->interrupted = 0;
 	return true;
 }
@@ -148,8 +139,8 @@ static uint64_t unusual_info(cfi_rule rule)
 static inline bool step(struct walk *walk, struct walk_frame *frame)
 {
 	const struct cfi_regs regs = walk->regs;
-	const cfi_rule rule =
-		rule_cache_get(walk->context->rules, lookup_of(regs.rip, walk->interrupted));
+	const cfi_rule rule = rule_cache_get(walk->context->rules,
+					     walk_frame_lookup(regs.rip, walk->interrupted));
 	const enum cfi_kind kind = cfi_rule_kind(rule);
 	frame->rip = regs.rip;
 	frame->rsp = regs.rsp;
@@ -166,63 +157,13 @@ static inline bool step(struct walk *walk, struct walk_frame *frame)
 	return walk->regs.rip != 0;
 }
 
-static inline uint64_t change_of(const struct walk_word *word)
-{
-	return load(word->address) ^ word->value;
-}
-
-/* Whether words [from, to) have their values. Most have, so that it pays to look at several at
- * once. */
-static inline bool words_stand(const struct walk_word *words, uint32_t from, uint32_t to)
-{
-	const struct walk_word *at = words + from;
-	const struct walk_word *end = words + to;
-	uint64_t changed = 0;
-	for (; end - at >= 4; at += 4)
-		changed |= (change_of(at) | change_of(at + 1)) |
-			   (change_of(at + 2) | change_of(at + 3));
-	for (; at < end; at++)
-		changed |= change_of(at);
-	return changed == 0;
-}
-
-/*
- * Compare what the remembered stack was computed from with memory, from frame @at outward. Return:
- * the outermost frame that is proven to be on the stack now; 0 = all are.
- *
- * Where the stack differs, it mostly does so right here: calls from two lines of one function.
- */
-static inline uint32_t verify(const struct stack_walker *walker, uint32_t at)
-{
-	const uint32_t *ends = walker->last_words;
-	if (at == 0)
-		return 0;
-	if (!words_stand(walker->words, ends[at - 1], ends[at]))
-		return at;
-	if (__builtin_expect(words_stand(walker->words, 0, ends[at - 1]), 1))
-		return 0;
-	do
-		at--;
-	while (at && words_stand(walker->words, ends[at - 1], ends[at]));
-	return at;
-}
-
-static inline void copy_frame(struct walk_frame *to, const struct walk_frame *from)
-{
-	to->rip = from->rip;
-	to->rsp = from->rsp;
-	to->rbp = from->rbp;
-	to->rbp_slot = from->rbp_slot;
-	to->info = from->info;
-}
-
 /*
  * Look for the frame that walk->regs is on the remembered stack. Return: true when it and all
  * outside of it still stand: they are the first @left of the remembered ones.
  */
 static inline bool meet(struct walk *walk)
 {
-	const struct walk_frame *last = walk->walker->last;
+	const struct walk_frame *last = walk->walker->last.frames;
 	while (walk->left && last[walk->left - 1].rsp < walk->regs.rsp)
 		walk->left--;
 	if (!walk->left)
@@ -232,7 +173,7 @@ static inline bool meet(struct walk *walk)
 	    (frame->info & WALK_INTERRUPTED) != walk->interrupted ||
 	    (frame->rbp != walk->regs.rbp && (frame->info & WALK_RBP_MATTERS)))
 		return false;
-	const uint32_t outermost = verify(walk->walker, walk->left - 1);
+	const uint32_t outermost = last_stack_verify(&walk->walker->last, walk->left - 1);
 	if (outermost == 0)
 		return true;
 	walk->left = outermost; /* up to it, frames are found to be the same by walking */
@@ -247,7 +188,7 @@ static inline bool is_hook(const struct walk *walk)
 	       !walk->signalled;
 }
 
-/* Return: true when walker->last[0 .. left) is the outer part of the stack. */
+/* Return: true when the first @left frames of the last stack are the outer part of this one. */
 static bool collect(struct walk *walk)
 {
 	struct walk_frame *inner = walk->walker->inner;
@@ -263,73 +204,16 @@ static bool collect(struct walk *walk)
 		if (!more)
 			break;
 		if (hook)
-			walk->n = 0;
+			walk->n_skipped = walk->n;
 	}
 	walk->left = 0;
 	return false;
 }
 
-/* Where the ucontext has what a signal frame's caller was computed from: see rows/cfi_step.c. */
-static const uint64_t ucontext_words[] = {120, 160, 168};
-
-static void add_word(struct stack_walker *walker, uint32_t *n, uint64_t address)
-{
-	walker->words[*n].address = address;
-	walker->words[*n].value = load(address);
-	++*n;
-}
-
-/* A frame whose caller needs more than a return address and an rbp. */
-static void add_unusual_words(const struct walk *walk, const struct walk_frame *frame, uint32_t *n)
-{
-	if (frame->info & WALK_SIGNAL) {
-		for (unsigned i = 0; i < 3; i++)
-			add_word(walk->walker, n, frame->rsp + ucontext_words[i]);
-		return;
-	}
-	const cfi_rule rule =
-		rule_cache_get(walk->context->rules, lookup_of(frame->rip, frame->info));
-	const uint64_t base = cfi_rule_kind(rule) == CFI_DEREF_RBP ? frame->rbp : frame->rsp;
-	add_word(walk->walker, n, base + (uint64_t)cfi_rule_deref_offset(rule));
-}
-
-/* Remember @frame as last[at]; its caller is last[at - 1]. Return: false when there is no room. */
-static inline bool remember(struct walk *walk, uint32_t at, const struct walk_frame *frame)
-{
-	struct stack_walker *walker = walk->walker;
-	uint32_t n = at ? walker->last_words[at - 1] : 0;
-	if (n + 3 > WALK_WORDS)
-		return false;
-	struct walk_frame *kept = &walker->last[at];
-	copy_frame(kept, frame);
-	uint64_t matters = frame->info & WALK_USES_RBP;
-	if (at) {
-		const struct walk_frame *caller = &walker->last[at - 1];
-		const uint64_t caller_matters = caller->info & WALK_RBP_MATTERS;
-		if (__builtin_expect((frame->info & (WALK_SIGNAL | WALK_DEREF)) != 0, 0))
-			add_unusual_words(walk, frame, &n);
-		if (!(frame->info & WALK_SIGNAL)) {
-			walker->words[n].address = caller->rsp - 8;
-			walker->words[n++].value = caller->rip;
-		}
-		if (frame->rbp_slot && caller_matters) {
-			walker->words[n].address = frame->rbp_slot;
-			walker->words[n++].value = caller->rbp;
-		}
-		if (!frame->rbp_slot && !(frame->info & WALK_SIGNAL))
-			matters |= caller_matters;
-	}
-	if (matters)
-		kept->info |= WALK_RBP_MATTERS;
-	walker->last_words[at] = n;
-	walker->stamps[at] = ++walker->stamp;
-	return true;
-}
-
 static inline uint32_t node_of(struct walk *walk, const struct walk_frame *frame, uint32_t parent)
 {
 	const struct node_key key = {
-		.address = lookup_of(frame->rip, frame->info),
+		.address = walk_frame_lookup(frame->rip, frame->info),
 		.parent = parent,
 		.flags = (uint16_t)(frame->info & WALK_FLAGS),
 	};
@@ -353,77 +237,34 @@ static uint32_t intern(struct walk *walk)
 {
 	struct stack_walker *walker = walk->walker;
 	uint32_t at = walk->left;
-	uint32_t node = at ? walker->last_nodes[at - 1] : 0;
+	uint32_t node = at ? walker->last.nodes[at - 1] : 0;
 	bool remembered = !walk->switched;
-	walker->n_last = 0;
+	walker->last.n = 0;
+	if (at && (walker->last.frames[at - 1].info & WALK_SKIPPED) && !walk->signalled)
+		walk->n_skipped = walk->n;
 	for (uint32_t i = walk->n; i-- > 0; at++) {
-		node = node_of(walk, &walker->inner[i], node);
+		if (i < walk->n_skipped)
+			walker->inner[i].info |= WALK_SKIPPED;
+		else
+			node = node_of(walk, &walker->inner[i], node);
 		if (node == NODE_NONE)
 			return NODE_NONE;
-		remembered = remembered && remember(walk, at, &walker->inner[i]);
-		walker->last_nodes[at] = node;
+		remembered = remembered && last_stack_remember(&walker->last, walk->context->rules,
+							       at, &walker->inner[i]);
+		walker->last.nodes[at] = node;
 	}
 	/* what is not one stack, or not all of it, cannot be verified frame by frame */
 	if (remembered && !(walk->n == HEAP_FRAMES_MAX && !walk->left))
-		walker->n_last = at;
+		walker->last.n = at;
 	return node;
 }
 
 static void forget(struct stack_walker *walker, uint32_t epoch)
 {
-	walker->n_last = 0;
+	walker->last.n = 0;
 	walker->epoch = epoch;
 	for (unsigned i = 0; i < WALK_CHILDREN; i++)
 		walker->children[i].ends = 0;
-}
-
-static inline struct walk_recall *recalls_of(struct stack_walker *walker,
-					     const struct cfi_regs *leaf)
-{
-	const uint64_t mixed = (leaf->rip ^ leaf->rsp << 16) * UINT64_C(0x9e3779b97f4a7c15);
-	_Static_assert(WALK_RECALL_SETS == 16, "four bits");
-	return walker->recalls[mixed >> 60];
-}
-
-/* The node of a stack like one of the last few. NODE_NONE = walk. */
-static inline uint32_t recall(struct stack_walker *walker, const struct cfi_regs *leaf)
-{
-	const struct walk_recall *known = recalls_of(walker, leaf);
-	for (unsigned i = 0; i < WALK_RECALL_WAYS; i++, known++) {
-		if (known->rsp != leaf->rsp || known->rip != leaf->rip ||
-		    ((known->rbp ^ leaf->rbp) & known->rbp_mask) || known->at >= walker->n_last ||
-		    known->stamp != walker->stamps[known->at] ||
-		    !words_stand(known->words, 0, (uint32_t)known->n_words))
-			continue;
-		const uint32_t n_words = walker->last_words[known->at];
-		return words_stand(walker->words, 0, n_words) ? known->node : NODE_NONE;
-	}
-	return NODE_NONE;
-}
-
-/* Keep a stack that met the remembered one at @left - 1. */
-static void keep(struct stack_walker *walker, const struct cfi_regs *leaf, uint32_t left,
-		 uint32_t node)
-{
-	if (left == 0 || walker->n_last <= left)
-		return;
-	const uint32_t from = walker->last_words[left - 1];
-	const uint32_t n = walker->last_words[walker->n_last - 1] - from;
-	if (n > WALK_RECALL_WORDS)
-		return;
-	struct walk_recall *kept = recalls_of(walker, leaf) + walker->n_kept++ % WALK_RECALL_WAYS;
-	kept->rip = leaf->rip;
-	kept->rsp = leaf->rsp;
-	kept->rbp = leaf->rbp;
-	kept->rbp_mask = walker->last[walker->n_last - 1].info & WALK_RBP_MATTERS ? UINT64_MAX : 0;
-	kept->at = left - 1;
-	kept->stamp = walker->stamps[left - 1];
-	kept->node = node;
-	kept->n_words = n;
-	for (uint32_t i = 0; i < n; i++) {
-		kept->words[i].address = walker->words[from + i].address;
-		kept->words[i].value = walker->words[from + i].value;
-	}
 }
 
 static uint32_t walk_node(struct stack_walker *walker, const struct walk_context *context,
@@ -438,16 +279,17 @@ static uint32_t walk_node(struct stack_walker *walker, const struct walk_context
 	walk.signalled = false;
 	walk.switched = false;
 	walk.n = 0;
-	walk.left = walker->n_last;
+	walk.n_skipped = 0;
+	walk.left = walker->last.n;
 	if (collect(&walk) && walk.left + walk.n > HEAP_FRAMES_MAX) {
 		/* too deep to remember: the leaf's side anew */
-		walker->n_last = 0;
+		walker->last.n = 0;
 		return walk_node(walker, context, leaf, range);
 	}
 	const uint32_t left = walk.left;
 	const uint32_t node = intern(&walk);
-	walker->last_hi = walk.range.hi;
-	keep(walker, leaf, left, node);
+	walker->last.hi = walk.range.hi;
+	last_stack_keep(&walker->last, leaf, left, node);
 	return node;
 }
 
@@ -458,9 +300,9 @@ uint32_t stack_walk_node(struct stack_walker *walker, const struct walk_context 
 	stack_bounds_begin(&walker->stack, leaf->rsp, &range);
 	if (__builtin_expect(walker->epoch != epoch, 0))
 		forget(walker, epoch);
-	if (__builtin_expect(walker->last_hi != range.hi, 0))
-		walker->n_last = 0;
-	const uint32_t node = recall(walker, leaf);
+	if (__builtin_expect(walker->last.hi != range.hi, 0))
+		walker->last.n = 0;
+	const uint32_t node = last_stack_recall(&walker->last, leaf);
 	if (__builtin_expect(node != NODE_NONE, 1))
 		return node;
 	return walk_node(walker, context, leaf, &range);

@@ -66,7 +66,7 @@ void threads_init(void)
 
 static void begin_stack(struct thread_slot *slot)
 {
-	slot->walker.n_last = 0;
+	slot->walker.last.n = 0;
 	slot->walker.epoch = 0;
 	slot->last_address = 0;
 	stack_bounds_init_thread(&slot->walker.stack, thread_pointer());

@@ -108,7 +108,8 @@ def case_family(folder):
         assert not any("!" in frame for frame in frames), frames
 
 
-CXX = list(range(700001, 700009))
+CXX = [*range(700001, 700009), *range(701000, 701050), *range(702000, 702050),
+       *range(703000, 703050)]
 
 
 def case_cxx(folder):
@@ -118,6 +119,9 @@ def case_cxx(folder):
     for size in CXX:
         frames = heap.frames(size)
         assert frames[0].startswith("survive_cxx+"), frames
+    lines = [{tuple(heap.frames(first + i)) for i in range(50)} for first in (701000, 702000, 703000)]
+    assert [len(line) for line in lines] == [1, 1, 1], lines
+    assert len(set.union(*lines)) == 3, lines
 
 
 def case_allocators(folder):

@@ -39,6 +39,16 @@ static void forms()
 	::operator delete[](keep(::operator new[](700022, wide)), wide, std::nothrow);
 }
 
+// From two lines of one function, over and over: the same frames up to it, and in the allocator.
+static void two_lines()
+{
+	for (int i = 0; i < 50; i++) {
+		keep(::operator new(std::size_t(701000 + i)));
+		keep(::operator new(std::size_t(702000 + i)));
+		keep(::operator new[](std::size_t(703000 + i)));
+	}
+}
+
 struct thrower {
 	char bytes[700030];
 	thrower()
@@ -80,5 +90,6 @@ static int exceptions(bool bad_alloc)
 int main(int argc, char **)
 {
 	forms();
+	two_lines();
 	return exceptions(argc == 1);
 }
