@@ -9,6 +9,9 @@ enum {
 	 * 2 ms of CPU time on a fast machine. */
 	PIECEMEAL_MIN = 1 << 14,
 	PIECE_FUNCTIONS = 256, /* 60 to 80 us */
+	/* Of one array. A hostile file's 64 MB of tables would make 1.6 GB of rows; libLLVM has
+	 * 8 MB, a browser some 30. */
+	BLOCK_BYTES_MAX = 128 << 20,
 };
 
 static const struct cfi_row unsupported_row = {.pc = 0, .rule = CFI_UNSUPPORTED};
@@ -34,6 +37,8 @@ static void *resize(void *ctx, void *block, size_t old_bytes, size_t new_bytes)
 {
 	(void)ctx;
 	(void)old_bytes;
+	if (new_bytes > BLOCK_BYTES_MAX)
+		return NULL;
 	if (new_bytes)
 		return realloc(block, new_bytes);
 	free(block);

@@ -87,6 +87,30 @@ static void test_image_rows__debug_frame_alone(void **state)
 	elf_image_destroy(image);
 }
 
+static void test_image_rows__more_rows_than_any_binary_has_are_refused(void **state)
+{
+	(void)state;
+	/* all advance by a byte; rbp is saved and not in turn: 16 bytes of rows from 5 */
+	static const uint8_t steps[] = {0x41, 0x86, 0x02, 0x41, 0xc6};
+	enum { TIMES = 8 << 20 };
+	struct tiny_debug_frame frame = tiny_debug_frame_make();
+	frame.fdes[1].length += sizeof(steps) * TIMES;
+	frame.fdes[1].size = 2 * TIMES + 1;
+	const size_t n = sizeof(frame) + sizeof(steps) * TIMES;
+	struct tiny_sections file = tiny_sections_make();
+	struct elf_image *image = open_file(&file);
+	struct image_rows *rows = NULL;
+	uint8_t *bytes = calloc(1, n);
+	assert_non_null(bytes);
+	memcpy(bytes, &frame, sizeof(frame));
+	for (size_t i = 0; i < TIMES; i++)
+		memcpy(bytes + sizeof(frame) + i * sizeof(steps), steps, sizeof(steps));
+	elf_image_set_debug_frame(image, bytes, n);
+	assert_int_equal(image_rows_create(image, &rows), -ENOMEM);
+	assert_null(rows);
+	elf_image_destroy(image);
+}
+
 static void test_image_rows__few_described_functions_are_not_covering(void **state)
 {
 	(void)state;
@@ -226,6 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_image_rows__debug_frame_fills_what_eh_frame_leaves_out),
 		cmocka_unit_test(test_image_rows__debug_frame_alone),
+		cmocka_unit_test(test_image_rows__more_rows_than_any_binary_has_are_refused),
 		cmocka_unit_test(test_image_rows__few_described_functions_are_not_covering),
 		cmocka_unit_test(test_image_rows__libunwind_gets_an_index_of_all_functions),
 		cmocka_unit_test(test_image_rows__pieces_say_the_same_as_all_at_once),
