@@ -140,8 +140,8 @@ static bool is_inside_exec(struct process *process, uint64_t pc, bool in_kernel)
 }
 
 /*
- * How much of the dump the walk took. Where it has left for another stack (sigaltstack), more bytes
- * would not have helped.
+ * How much of the dump the walk took. Where it has left for another stack (sigaltstack, Go's own),
+ * more bytes would not have helped.
  */
 static void count_dump(struct sample_sink *sink, const struct unwind_stack *stack,
 		       const struct unwind_result *result)
@@ -150,7 +150,8 @@ static void count_dump(struct sample_sink *sink, const struct unwind_stack *stac
 	uint64_t used_bytes = result->n ? result->sps[result->n - 1] - stack->sp : 0;
 	bool inside = used_bytes <= stack->n_bytes;
 	dump_use_add(&sink->dumps, inside ? used_bytes + ENTRY_BYTES : 0,
-		     inside && result->stop == CP_STOP_TRUNCATED && stack->maybe_more);
+		     inside && result->stop == CP_STOP_TRUNCATED && stack->maybe_more &&
+			     !result->left_copy);
 }
 
 static enum cp_stop push_user_stack(struct frame_list *list, struct thread *thread,

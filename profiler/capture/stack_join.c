@@ -123,10 +123,7 @@ enum cp_joined stack_join_look(struct stack_join *join, struct unwinder *unwinde
 			stack_history_see(history, result, sample->time_ns, sample->time_ns);
 		return CP_JOINED_NO;
 	}
-	const uint64_t last_sp = result->sps[result->n - 1];
-	const bool on_copy = last_sp >= sample->stack->sp &&
-			     last_sp <= sample->stack->sp + sample->stack->n_bytes;
-	if (result->stop != CP_STOP_TRUNCATED || !sample->stack->maybe_more || !on_copy)
+	if (result->stop != CP_STOP_TRUNCATED || !sample->stack->maybe_more || result->left_copy)
 		return CP_JOINED_NO;
 	enum stack_join_failure failure = STACK_JOIN_CHANGED;
 	const enum cp_joined joined = complete(join, unwinder, sample, result, &failure);

@@ -20,6 +20,7 @@ struct elf_image {
 	struct elf_build_id build_id;
 	uint64_t entry;
 	bool pie;
+	bool is_go;
 	struct elf_tables tables;
 };
 
@@ -76,8 +77,16 @@ static int add_segment(struct elf_image *image, const struct elf_source *source,
 	return 0;
 }
 
+/* Go's linker notes its own build-id: cmd/link/internal/ld/elf.go, ELF_NOTE_GOBUILDID_TAG. */
+static bool is_go_build_id(const Elf64_Nhdr *nhdr, const uint8_t *name)
+{
+	enum { GO_BUILD_ID = 4 };
+	return nhdr->n_type == GO_BUILD_ID && nhdr->n_namesz == sizeof("Go\0") &&
+	       memcmp(name, "Go\0", sizeof("Go\0")) == 0;
+}
+
 /*
- * Find the build-id in one note segment. A note that overruns the segment ends the search but does
+ * Find the build-ids in one note segment. A note that overruns the segment ends the search but does
  * not make the binary useless: everything else in it can still be right.
  */
 static int read_notes(struct elf_image *image, const struct elf_source *source,
@@ -103,12 +112,13 @@ static int read_notes(struct elf_image *image, const struct elf_source *source,
 		const uint64_t desc = (name + nhdr.n_namesz + align - 1) & ~(uint64_t)(align - 1);
 		if (desc > phdr->p_filesz || nhdr.n_descsz > phdr->p_filesz - desc)
 			break;
-		if (nhdr.n_type == NT_GNU_BUILD_ID && nhdr.n_namesz == sizeof(ELF_NOTE_GNU) &&
+		image->is_go |= is_go_build_id(&nhdr, notes + name);
+		if (image->build_id.n == 0 && nhdr.n_type == NT_GNU_BUILD_ID &&
+		    nhdr.n_namesz == sizeof(ELF_NOTE_GNU) &&
 		    memcmp(notes + name, ELF_NOTE_GNU, sizeof(ELF_NOTE_GNU)) == 0 &&
 		    nhdr.n_descsz > 0 && nhdr.n_descsz <= ELF_BUILD_ID_MAX) {
 			memcpy(image->build_id.bytes, notes + desc, nhdr.n_descsz);
 			image->build_id.n = nhdr.n_descsz;
-			break;
 		}
 		const uint64_t next = (desc + nhdr.n_descsz + align - 1) & ~(uint64_t)(align - 1);
 		if (next >= phdr->p_filesz)
@@ -136,7 +146,9 @@ static int read_image(struct elf_image *image, const struct elf_source *source)
 	for (size_t i = 0; i < ehdr.e_phnum; i++) {
 		if (phdrs[i].p_type == PT_LOAD)
 			ret = add_segment(image, source, &phdrs[i]);
-		else if (phdrs[i].p_type == PT_NOTE && image->build_id.n == 0)
+		else if (phdrs[i].p_type == PT_NOTE &&
+			 (image->build_id.n == 0 ||
+			  elf_source_holds(source, phdrs[i].p_offset, phdrs[i].p_filesz)))
 			ret = read_notes(image, source, &phdrs[i]);
 		if (ret)
 			return ret;
@@ -202,6 +214,11 @@ const struct elf_build_id *elf_image_build_id(const struct elf_image *image)
 bool elf_image_is_pie(const struct elf_image *image)
 {
 	return image->pie;
+}
+
+bool elf_image_is_go(const struct elf_image *image)
+{
+	return image->is_go;
 }
 
 uint64_t elf_image_entry(const struct elf_image *image)

@@ -56,6 +56,9 @@ const struct elf_build_id *elf_image_build_id(const struct elf_image *image);
 /** True for ET_DYN: loaded anywhere. */
 bool elf_image_is_pie(const struct elf_image *image);
 
+/** True for what Go's linker has made, by its note. */
+bool elf_image_is_go(const struct elf_image *image);
+
 /** The svma at which the kernel starts the program or its interpreter; 0 = none stated. */
 uint64_t elf_image_entry(const struct elf_image *image);
 

@@ -2,6 +2,7 @@
 
 #include "no_cfi.h"
 #include "rows/cfi_step.h"
+#include "stack_switch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct slot {
 	uint64_t avma; /* 0 = empty */
 	cfi_rule rule;
 	bool was_called; /* the code was looked at: it is NO_CFI_CALLED */
+	uint8_t stack_switch;
 };
 
 /* A step without information that was found right: it looks at code, which takes long. */
@@ -110,7 +112,16 @@ static cfi_rule find_rule(struct rows_walker *walker, uint64_t avma)
 	const cfi_rule rule =
 		mapping->rows ? cfi_table_find(mapping->rows, avma - mapping->bias) : CFI_NONE;
 	keep_rule(walker, avma, rule);
+	slot_of(walker, avma)->stack_switch = (uint8_t)stack_switch_at(walker->space, avma);
 	return rule;
+}
+
+/* @lookup: whose rule was found last */
+static enum stack_switch find_switch(const struct rows_walker *walker, uint64_t lookup)
+{
+	const struct slot *slot = slot_of(walker, lookup);
+	return slot->avma == lookup ? (enum stack_switch)slot->stack_switch
+				    : stack_switch_at(walker->space, lookup);
 }
 
 /* As no_cfi_entry_of(), which looks at code, and once is enough. */
@@ -228,6 +239,29 @@ static enum outcome step_without_rule(struct rows_walker *walker, struct walk *w
 	return OUTCOME_CALLER;
 }
 
+static enum outcome step_over_switch(struct walk *walk, enum stack_switch kind,
+				     struct cfi_regs *regs, struct frame *next, enum cp_stop *stop)
+{
+	uint64_t caller_fp;
+	if (!stack_switch_step(walk, kind, regs->rbp, next, &caller_fp, stop))
+		return OUTCOME_STOP;
+	*regs = (struct cfi_regs){.rip = next->pc, .rsp = next->sp, .rbp = caller_fp};
+	return OUTCOME_CALLER;
+}
+
+/* @rule: of walk->frame */
+static enum outcome step(struct rows_walker *walker, struct walk *walk, cfi_rule rule,
+			 const struct unwind_regs *user_regs, struct cfi_regs *regs,
+			 struct frame *next, enum cp_stop *stop)
+{
+	const enum stack_switch kind = find_switch(walker, walk->frame.lookup);
+	if (kind != STACK_SWITCH_NONE)
+		return step_over_switch(walk, kind, regs, next, stop);
+	if (cfi_rule_kind(rule) == CFI_NONE)
+		return step_without_rule(walker, walk, user_regs, regs, next, stop);
+	return step_by_rule(walk, rule, regs, next, stop);
+}
+
 bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user_regs,
 		      const struct unwind_stack *stack, struct unwind_result *result)
 {
@@ -252,11 +286,11 @@ bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user
 		struct frame next;
 		const bool by_frame_pointer = cfi_rule_kind(rule) == CFI_NONE;
 		const enum outcome outcome =
-			by_frame_pointer ? step_without_rule(walker, &walk, user_regs, &regs, &next,
-							     &result->stop)
-					 : step_by_rule(&walk, rule, &regs, &next, &result->stop);
-		if (outcome != OUTCOME_CALLER)
+			step(walker, &walk, rule, user_regs, &regs, &next, &result->stop);
+		if (outcome != OUTCOME_CALLER) {
+			result->left_copy = walk.stack_swapped;
 			return outcome == OUTCOME_STOP;
+		}
 		next.lookup = unwind_lookup_pc(next.pc, !next.interrupted);
 		rule = find_rule(walker, next.lookup);
 		if (rule == RULE_NO_MAP) {

@@ -56,6 +56,8 @@ struct unwind_result {
 	size_t n;
 	size_t n_omitted; /* frames between pcs[unwind_leaf_side(cap) - 1] and the next one */
 	enum cp_stop stop;
+	/* With CP_STOP_TRUNCATED: the stack goes on at another place, of which there is no copy. */
+	bool left_copy;
 	size_t n_fp_frames; /* steps made without CFI: by frame pointer, by code (no_cfi.h) */
 	bool by_libunwind;  /* all of it, and not by compiled rows */
 };

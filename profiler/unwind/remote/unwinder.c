@@ -7,6 +7,7 @@
 #include "stepper.h"
 #include "unwind/no_cfi.h"
 #include "unwind/rows_walk.h"
+#include "unwind/stack_switch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -93,6 +94,22 @@ static bool step_without_rule(struct stepper *stepper, struct walk *walk, struct
 	return true;
 }
 
+static bool step_over_switch(struct stepper *stepper, struct walk *walk, enum stack_switch kind,
+			     struct frame *next, enum cp_stop *stop)
+{
+	struct unwind_regs regs;
+	uint64_t caller_fp;
+	const bool fp_known = stepper_regs(stepper, &regs) & unwind_regs_fp_bit();
+	if (!stack_switch_step(walk, kind, fp_known ? unwind_regs_fp(&regs) : 0, next, &caller_fp,
+			       stop))
+		return false;
+	unwind_regs_set_pc(&regs, next->pc);
+	unwind_regs_set_sp(&regs, next->sp);
+	unwind_regs_set_fp(&regs, caller_fp);
+	stepper_start(stepper, &regs, unwind_regs_walk_bits(), walk->stack);
+	return true;
+}
+
 /* As the rows' walk does: a thread inside a signal trampoline's system call is behind its end. */
 static struct step_rule find_leaf_rule(struct stepper *stepper, uint64_t *lookup)
 {
@@ -116,6 +133,23 @@ static bool is_entered(const struct walk *walk, const struct frame *next)
 	       (next->sp == walk->frame.sp && !no_cfi_is_after_call(walk->space, next->pc));
 }
 
+/* @rule: of walk->frame. Return: true when @next is the caller; else @stop is set. */
+static bool step(struct stepper *stepper, struct walk *walk, const struct step_rule *rule,
+		 struct frame *next, enum cp_stop *stop)
+{
+	const enum stack_switch kind = stack_switch_at(walk->space, walk->frame.lookup);
+	*stop = CP_STOP_UNSUPPORTED;
+	if (rule->kind == RULE_NO_MAP)
+		*stop = walk_stop_of_unmapped(walk->frame.pc);
+	else if (kind != STACK_SWITCH_NONE)
+		return step_over_switch(stepper, walk, kind, next, stop);
+	else if (rule->kind == RULE_CFI)
+		return step_by_rule(stepper, walk, rule, next, stop);
+	else if (rule->kind == RULE_NO_CFI)
+		return step_without_rule(stepper, walk, next, stop);
+	return false;
+}
+
 static enum cp_stop walk_out(struct stepper *stepper, struct walk *walk,
 			     struct unwind_result *result)
 {
@@ -123,23 +157,10 @@ static enum cp_stop walk_out(struct stepper *stepper, struct walk *walk,
 	result->pcs[0] = walk->frame.lookup;
 	for (;;) {
 		struct frame next;
-		enum cp_stop stop = CP_STOP_UNSUPPORTED;
-		bool by_frame_pointer = false;
-		switch (rule.kind) {
-		case RULE_CFI:
-			if (!step_by_rule(stepper, walk, &rule, &next, &stop))
-				return stop;
-			break;
-		case RULE_NO_CFI:
-			if (!step_without_rule(stepper, walk, &next, &stop))
-				return stop;
-			by_frame_pointer = true;
-			break;
-		case RULE_NO_MAP:
-			return walk_stop_of_unmapped(walk->frame.pc);
-		default:
-			return CP_STOP_UNSUPPORTED;
-		}
+		enum cp_stop stop;
+		const bool by_frame_pointer = rule.kind == RULE_NO_CFI;
+		if (!step(stepper, walk, &rule, &next, &stop))
+			return stop;
 		next.lookup = unwind_lookup_pc(next.pc, !is_entered(walk, &next));
 		rule = stepper_find(stepper, next.lookup);
 		if (rule.kind == RULE_NO_MAP)
@@ -176,6 +197,7 @@ static void walk_by_libunwind(struct unwinder *unwinder, const struct unwind_reg
 	stepper_sync(unwinder->stepper);
 	stepper_start(unwinder->stepper, regs, all_regs, stack);
 	result->stop = walk_out(unwinder->stepper, &walk, result);
+	result->left_copy = walk.stack_swapped;
 }
 
 /* The result of a walk that found nothing but the interrupted pc. */
@@ -187,6 +209,7 @@ static void begin_result(const struct unwind_regs *regs, struct unwind_result *r
 	if (result->sps)
 		result->sps[0] = unwind_regs_sp(regs);
 	result->n_fp_frames = 0;
+	result->left_copy = false;
 	result->by_libunwind = false;
 }
 
