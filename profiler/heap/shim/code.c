@@ -142,7 +142,7 @@ static bool compile(const struct code_object *object, const uint8_t *entry, uint
 		.n = object->end - object->start,
 		.svma = object->start,
 	};
-	struct cfi_span span;
+	struct cfi_span span = {0};
 	struct cfi_build build = {
 		.resize = no_room,
 		.rows = rows,

@@ -46,6 +46,7 @@ static void after_new(void *block, size_t size, const struct cfi_regs *caller)
 		record_alloc(block, size, caller);
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): parameter lists
 /*
  * @rounded: the size, where the real function may round it up
  *
@@ -107,6 +108,8 @@ static void before_delete(void *block)
 			real.free(block);                                                          \
 		shim_tls.releasing = 0;                                                            \
 	}
+
+// NOLINTEND(bugprone-macro-parentheses)
 
 DELETE_HOOK(_ZdlPv, (void *block), (block))
 DELETE_HOOK(_ZdaPv, (void *block), (block))

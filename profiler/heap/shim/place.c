@@ -29,12 +29,12 @@ static void put_string(struct text *text, const char *from)
 
 static void put_number(struct text *text, unsigned long number)
 {
-	char digits[20];
+	char digits[20] = {0};
 	size_t n = 0;
 	do {
 		digits[sizeof(digits) - ++n] = (char)('0' + number % 10);
 		number /= 10;
-	} while (number);
+	} while (number && n < sizeof(digits));
 	put(text, digits + sizeof(digits) - n, n);
 }
 
