@@ -29,13 +29,13 @@ static void put_string(struct text *text, const char *from)
 
 static void put_number(struct text *text, unsigned long number)
 {
-	char digits[20] = {0};
-	size_t n = 0;
-	do {
-		digits[sizeof(digits) - ++n] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number && n < sizeof(digits));
-	put(text, digits + sizeof(digits) - n, n);
+	unsigned long power = 1;
+	while (number / power >= 10)
+		power *= 10;
+	for (; power; power /= 10) {
+		const char digit = (char)('0' + number / power % 10);
+		put(text, &digit, 1);
+	}
 }
 
 static void put_pattern(struct text *text, const char *pattern)
