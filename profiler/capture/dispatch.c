@@ -55,6 +55,10 @@ static void on_sample(struct dispatch *d, const struct perf_record *record, perf
 	}
 	if (process->held)
 		return;
+	if (perf_events_is_double(d->events, record->id, record->time_ns)) {
+		d->counts.overlaps++;
+		return;
+	}
 	struct thread *thread = processes_find_thread(d->processes, (pid_t)record->tid);
 	if (!thread || thread->process != process) {
 		char name[PROCFS_COMM_MAX];

@@ -17,6 +17,7 @@ struct dispatch_counts {
 	uint64_t lost;       /* records that found no room in a ring */
 	uint64_t throttled;  /* times the kernel paused an event */
 	uint64_t untracked;  /* records dropped by us: damaged, out of memory, of no known task */
+	uint64_t overlaps;   /* second samples of when the dump size changed; not a loss */
 	uint64_t duplicates; /* second samples of threads with two sets of events; not a loss */
 };
 

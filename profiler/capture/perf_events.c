@@ -1,11 +1,11 @@
 #include "perf_events.h"
 
 #include "base/array.h"
+#include "clock.h"
 #include "dump_size.h"
 #include "procfs.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -280,33 +280,39 @@ static uint32_t thread_size(const struct perf_events *events, uint32_t bytes)
 	return best ? best : least;
 }
 
-/* Stop the event that does for a thread and CPU what @started does from now on. */
-static void stop_other(struct perf_events *events, size_t started, uint32_t stop_bytes)
+/* Stop the event that did for a thread and CPU what @started does since @start_ns. */
+static void stop_other(struct perf_events *events, size_t started, uint64_t start_ns,
+		       uint32_t stop_bytes)
 {
 	/* the events of an owner are neighbours */
-	const struct perf_event_handle *handles = events->handles;
+	struct perf_event_handle *handles = events->handles;
 	size_t near = events->n_rings * DUMP_RUNGS;
 	size_t from = started > near ? started - near : 0;
 	for (size_t i = from; i < events->n_handles && i <= started + near; i++) {
 		if (handles[i].cpu == handles[started].cpu &&
 		    handles[i].owner == handles[started].owner &&
-		    handles[i].dump_bytes == stop_bytes)
+		    handles[i].dump_bytes == stop_bytes) {
+			handles[i].until_ns = start_ns;
 			ioctl(handles[i].fd, PERF_EVENT_IOC_DISABLE, 0);
+		}
 	}
 }
 
 /*
  * Started, then stopped: the other way round, what a process maps and whom it gives birth to in
- * between would be told by neither. Told twice it does no harm, and a sample falls into these
- * microseconds hardly ever.
+ * between would be told by neither. Told twice it does no harm, and of two samples the reader drops
+ * one: where we lose the CPU in between, they are many.
  */
 static void change_size(struct perf_events *events, uint32_t from_bytes, uint32_t to_bytes)
 {
-	sched_yield(); /* with a new time slice, nothing else runs in between */
 	for (size_t i = 0; i < events->n_handles; i++) {
-		if (events->handles[i].dump_bytes == to_bytes &&
-		    ioctl(events->handles[i].fd, PERF_EVENT_IOC_ENABLE, 0) == 0)
-			stop_other(events, i, from_bytes);
+		struct perf_event_handle *handle = &events->handles[i];
+		uint64_t start_ns = clock_now_ns();
+		if (handle->dump_bytes != to_bytes ||
+		    ioctl(handle->fd, PERF_EVENT_IOC_ENABLE, 0) < 0)
+			continue;
+		handle->until_ns = 0;
+		stop_other(events, i, start_ns, from_bytes);
 	}
 	/* a thread being born may have copied events that were not started yet and others that
 	 * had been stopped already */
@@ -345,10 +351,22 @@ void perf_events_disable(struct perf_events *events)
 		ioctl(events->handles[i].fd, PERF_EVENT_IOC_DISABLE, 0);
 }
 
-perf_owner perf_events_owner(const struct perf_events *events, uint64_t id)
+static const struct perf_event_handle *find(const struct perf_events *events, uint64_t id)
 {
 	uint32_t index = cp_index_find(&events->by_id, cp_hash_mix(id, 0), id_equal, &id, events);
-	return index == CP_INDEX_NONE ? PERF_OWNER_NONE : events->handles[index].owner;
+	return index == CP_INDEX_NONE ? NULL : &events->handles[index];
+}
+
+perf_owner perf_events_owner(const struct perf_events *events, uint64_t id)
+{
+	const struct perf_event_handle *handle = find(events, id);
+	return handle ? handle->owner : PERF_OWNER_NONE;
+}
+
+bool perf_events_is_double(const struct perf_events *events, uint64_t id, uint64_t time_ns)
+{
+	const struct perf_event_handle *handle = find(events, id);
+	return handle && handle->until_ns && time_ns >= handle->until_ns;
 }
 
 void perf_events_count(const struct perf_events *events, struct perf_count *out)

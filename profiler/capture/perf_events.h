@@ -35,6 +35,7 @@ struct perf_event_handle {
 	uint32_t dump_bytes;
 	perf_owner owner;
 	uint64_t id;
+	uint64_t until_ns; /* when that of another dump size took over; 0 = it has not */
 };
 
 enum { PERF_EVENTS_SIZES = 3 };
@@ -107,6 +108,12 @@ void perf_events_disable(struct perf_events *events);
 
 /** The owner of the event that wrote a record. PERF_OWNER_NONE when the id is not ours. */
 perf_owner perf_events_owner(const struct perf_events *events, uint64_t id);
+
+/**
+ * True for a sample of the moment in which two dump sizes counted, when it is of the one that was
+ * about to be stopped: the other has begun to measure this time.
+ */
+bool perf_events_is_double(const struct perf_events *events, uint64_t id, uint64_t time_ns);
 
 /**
  * Sum of all events, inherited ones included.

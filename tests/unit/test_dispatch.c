@@ -156,6 +156,23 @@ static void test_dispatch__thread_with_two_sets_of_events_counts_once(void **sta
 	assert_int_equal(f->dispatch.counts.lost, 0);
 }
 
+static void test_dispatch__samples_of_a_stopped_event_are_those_of_the_next(void **state)
+{
+	struct fixture *f = *state;
+	name(f, PID, PID, "a");
+	sample(f, origin(PID, PID, ID_OF_FIRST, 2000));
+	f->events.handles[0].until_ns = 3000; /* from there, one of another dump size counts */
+	sample(f, origin(PID, PID, ID_OF_FIRST, 2999));
+	sample(f, origin(PID, PID, ID_OF_FIRST, 3000));
+	assert_int_equal(f->sink.counts.samples, 2);
+	assert_int_equal(f->dispatch.counts.overlaps, 1);
+	assert_int_equal(f->dispatch.counts.duplicates, 0);
+	assert_int_equal(f->dispatch.counts.untracked, 0);
+	f->events.handles[0].until_ns = 0; /* it counts again */
+	sample(f, origin(PID, PID, ID_OF_FIRST, 4000));
+	assert_int_equal(f->sink.counts.samples, 3);
+}
+
 static void test_dispatch__child_told_of_twice_is_born_once(void **state)
 {
 	struct fixture *f = *state;
@@ -509,6 +526,7 @@ int main(void)
 		TEST(sample_becomes_a_stack_with_names_and_time),
 		TEST(samples_carry_the_name_of_their_time),
 		TEST(thread_with_two_sets_of_events_counts_once),
+		TEST(samples_of_a_stopped_event_are_those_of_the_next),
 		TEST(child_told_of_twice_is_born_once),
 		TEST(exec_by_another_thread_keeps_its_events),
 		TEST(mappings_older_than_the_scan_are_in_it),

@@ -63,7 +63,8 @@ static void see(void *ctx, const struct perf_event_header *header)
 		return;
 	if (perf_events_owner(seen->events, record.id) == PERF_OWNER_NONE)
 		seen->other++;
-	if (record.pid != seen->pid)
+	if (record.pid != seen->pid ||
+	    perf_events_is_double(seen->events, record.id, record.time_ns))
 		return;
 	seen->samples++;
 	/* the record's size tells the dump's: the rest of it is less than 1 KB */

@@ -75,8 +75,8 @@ static void test_recorder_truth__dumps_grow_with_the_stacks(void **state)
 	uint64_t deep = samples_in(profile, __start_burn_b_code, __stop_burn_b_code);
 	uint64_t cut = number(profile, "stop.truncated");
 	assert_in_range(deep, 1000, total);
-	/* it was noticed within a second: the other deep stacks are complete */
-	assert_in_range(cut, 100, deep / 2);
+	/* the first one was cut; it was noticed within a second: most others are complete */
+	assert_in_range(cut, 1, deep / 2);
 	assert_in_range(number(profile, HEADER_DUMP_BYTES_MIN), 1024, 8192);
 	assert_in_range(number(profile, HEADER_DUMP_BYTES_MAX), 32768, 65528);
 	assert_in_range(number(profile, HEADER_DUMP_CHANGES), 1, 10);
