@@ -34,6 +34,18 @@ static bool reached_root(const struct unwind_result *result)
 	return result->stop == CP_STOP_END || result->stop == CP_STOP_DEPTH;
 }
 
+static enum stack_join_failure failure_of(enum stack_memory_status status)
+{
+	switch (status) {
+	case STACK_MEMORY_GONE:
+		return STACK_JOIN_GONE;
+	case STACK_MEMORY_REFUSED:
+		return STACK_JOIN_REFUSED;
+	default:
+		return STACK_JOIN_CHANGED;
+	}
+}
+
 /* Walk anew through the copy and what was read above it. Return: true when that reaches the root.
  */
 static bool walk_memory(struct stack_join *join, struct unwinder *unwinder,
@@ -45,18 +57,11 @@ static bool walk_memory(struct stack_join *join, struct unwinder *unwinder,
 	uint64_t until = root_sp ? root_sp + ROOT_SLACK_BYTES : 0;
 	for (;;) {
 		struct unwind_stack stack;
-		switch (stack_memory_extend(&join->memory, sample->pid, sample->time_ns,
-					    sample->stack, overlap, until, &stack)) {
-		case STACK_MEMORY_SAME:
-			break;
-		case STACK_MEMORY_GONE:
-			*failure = STACK_JOIN_GONE;
-			return false;
-		case STACK_MEMORY_REFUSED:
-			*failure = STACK_JOIN_REFUSED;
-			return false;
-		default:
-			*failure = STACK_JOIN_CHANGED;
+		const enum stack_memory_status status =
+			stack_memory_extend(&join->memory, sample->pid, sample->time_ns,
+					    sample->stack, overlap, until, &stack);
+		if (status != STACK_MEMORY_SAME) {
+			*failure = failure_of(status);
 			return false;
 		}
 		*whole = (struct unwind_result){
@@ -84,6 +89,7 @@ static void take_over(struct unwind_result *to, const struct unwind_result *from
 	memcpy(to->sps + leaf_side, from->sps + root, root_side * sizeof(*to->sps));
 	to->n = n;
 	to->n_omitted = from->n_omitted + from->n - n;
+	to->left_copy = false;
 	to->n_fp_frames = from->n_fp_frames;
 	to->by_libunwind = from->by_libunwind;
 	to->stop = to->n_omitted ? CP_STOP_DEPTH : from->stop;
@@ -111,6 +117,70 @@ static enum cp_joined complete(struct stack_join *join, struct unwinder *unwinde
 								    : CP_JOINED_NO;
 }
 
+/* The signal's frame on the copy, when the walk has left it by that. */
+static bool find_signal_frame(const struct stack_join_sample *sample,
+			      const struct unwind_result *cut, struct unwind_stack *frame,
+			      struct unwind_regs *regs)
+{
+	const struct unwind_stack *stack = sample->stack;
+	if (!cut->left_copy || cut->n < 2 || cut->n_omitted)
+		return false;
+	frame->sp = cut->sps[cut->n - 2];
+	const uint64_t off = frame->sp - stack->sp;
+	if (frame->sp < stack->sp || off > stack->n_bytes)
+		return false;
+	frame->bytes = stack->bytes + off;
+	frame->n_bytes =
+		unwind_regs_from_signal(regs, frame->sp, frame->bytes, stack->n_bytes - off);
+	return frame->n_bytes != 0 && unwind_regs_sp(regs) == cut->sps[cut->n - 1] &&
+	       unwind_regs_pc(regs) == cut->pcs[cut->n - 1];
+}
+
+/*
+ * The handler of a signal runs on another stack than what it has interrupted (sigaltstack(2)).
+ * What is outward of the interrupted frame has to be what it was before, as above. The other part
+ * is not asked for that: where two stacks meet, stack pointers are in no order.
+ */
+static enum cp_joined cross(struct stack_join *join, struct unwinder *unwinder,
+			    const struct stack_join_sample *sample, struct unwind_result *result,
+			    const struct unwind_stack *frame, const struct unwind_regs *regs,
+			    enum stack_join_failure *failure)
+{
+	struct stack_history *history = stack_histories_get(&join->histories, sample->thread_key);
+	const size_t n_inner = result->n - 1;
+	struct unwind_stack other;
+	const enum stack_memory_status status =
+		stack_memory_other(&join->memory, sample->pid, unwind_regs_sp(regs), frame, &other);
+	if (status != STACK_MEMORY_SAME) {
+		*failure = failure_of(status);
+		return CP_JOINED_NO;
+	}
+	struct unwind_result outer = {.pcs = join->pcs + n_inner,
+				      .sps = join->sps + n_inner,
+				      .cap = STACK_JOIN_MAX_FRAMES - n_inner};
+	unwinder_walk(unwinder, regs, &other, &outer);
+	*failure = STACK_JOIN_NO_ROOT;
+	if (outer.stop != CP_STOP_END)
+		return CP_JOINED_NO;
+	*failure = STACK_JOIN_UNSETTLED;
+	stack_history_cut(history, result);
+	if (stack_history_see(history, &outer, sample->time_ns, join->memory.read_ns) !=
+		    STACK_AGREES ||
+	    !stack_history_is_settled(history))
+		return CP_JOINED_NO;
+	memcpy(join->pcs, result->pcs, n_inner * sizeof(*join->pcs));
+	memcpy(join->sps, result->sps, n_inner * sizeof(*join->sps));
+	const struct unwind_result whole = {.pcs = join->pcs,
+					    .sps = join->sps,
+					    .n = n_inner + outer.n,
+					    .stop = CP_STOP_END,
+					    .n_fp_frames = result->n_fp_frames + outer.n_fp_frames,
+					    .by_libunwind =
+						    result->by_libunwind || outer.by_libunwind};
+	take_over(result, &whole);
+	return CP_JOINED_MEMORY;
+}
+
 enum cp_joined stack_join_look(struct stack_join *join, struct unwinder *unwinder,
 			       const struct stack_join_sample *sample, struct unwind_result *result)
 {
@@ -123,10 +193,16 @@ enum cp_joined stack_join_look(struct stack_join *join, struct unwinder *unwinde
 			stack_history_see(history, result, sample->time_ns, sample->time_ns);
 		return CP_JOINED_NO;
 	}
-	if (result->stop != CP_STOP_TRUNCATED || !sample->stack->maybe_more || result->left_copy)
+	struct unwind_stack frame;
+	struct unwind_regs interrupted;
+	const bool by_signal = find_signal_frame(sample, result, &frame, &interrupted);
+	if (result->stop != CP_STOP_TRUNCATED ||
+	    (!by_signal && (!sample->stack->maybe_more || result->left_copy)))
 		return CP_JOINED_NO;
 	enum stack_join_failure failure = STACK_JOIN_CHANGED;
-	const enum cp_joined joined = complete(join, unwinder, sample, result, &failure);
+	const enum cp_joined joined =
+		by_signal ? cross(join, unwinder, sample, result, &frame, &interrupted, &failure)
+			  : complete(join, unwinder, sample, result, &failure);
 	if (joined == CP_JOINED_NO)
 		join->counts->failed[failure]++;
 	else

@@ -9,6 +9,12 @@
  * part was found not to change (stack_history.h); else the stack stays cut, and the reason is
  * counted.
  *
+ * A signal's handler on another stack has not been cut short by the copy, but left it. What it has
+ * interrupted is read from memory together with the signal's frame: all registers, the mask, what
+ * the signal told and most vector registers. These being the sample's still, the same handler is
+ * running, or it was entered again from the same instruction with all of them equal: from a loop
+ * that can happen, below other callers too. So this is believed under the same condition.
+ *
  * Depends on: base, unwind, stack_history.h, stack_memory.h. Threads: one at a time.
  */
 #ifndef CPROF_CAPTURE_STACK_JOIN_H
@@ -66,7 +72,7 @@ void stack_join_deinit(struct stack_join *join);
  *
  * @result: with its sps and UNWIND_MAX_FRAMES frames at most; replaced when it could be completed
  * Return: where its outer part is from.
- * Context: at most one system call.
+ * Context: at most two system calls.
  */
 enum cp_joined stack_join_look(struct stack_join *join, struct unwinder *unwinder,
 			       const struct stack_join_sample *sample,

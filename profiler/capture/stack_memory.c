@@ -99,3 +99,32 @@ enum stack_memory_status stack_memory_extend(struct stack_memory *memory, pid_t 
 	};
 	return STACK_MEMORY_SAME;
 }
+
+enum stack_memory_status stack_memory_other(struct stack_memory *memory, pid_t pid, uint64_t sp,
+					    const struct unwind_stack *frame,
+					    struct unwind_stack *other)
+{
+	if (frame->n_bytes > COPY_MAX || !allocate(memory))
+		return STACK_MEMORY_CHANGED;
+	enum stack_memory_status status = read_stack(memory, pid, sp, STACK_MEMORY_MAX_BYTES);
+	if (status != STACK_MEMORY_SAME)
+		return status;
+	const uint64_t read_ns = memory->read_ns;
+	const size_t n_other = memory->n_bytes;
+	memcpy(memory->whole, memory->bytes, n_other);
+	status = read_stack(memory, pid, frame->sp, frame->n_bytes);
+	memory->read_ns = read_ns;
+	memory->pid = 0; /* that is no stack, to serve other samples */
+	if (status != STACK_MEMORY_SAME)
+		return status;
+	if (memory->n_bytes != frame->n_bytes ||
+	    memcmp(memory->bytes, frame->bytes, frame->n_bytes) != 0)
+		return STACK_MEMORY_CHANGED;
+	*other = (struct unwind_stack){
+		.sp = sp,
+		.bytes = memory->whole,
+		.n_bytes = n_other,
+		.maybe_more = n_other == STACK_MEMORY_MAX_BYTES,
+	};
+	return STACK_MEMORY_SAME;
+}

@@ -68,6 +68,22 @@ enum stack_memory_status stack_memory_extend(struct stack_memory *memory, pid_t 
 					     size_t overlap_bytes, uint64_t until,
 					     struct unwind_stack *whole);
 
+/**
+ * Another stack of the thread, which a frame on the copied one says that it has left for it.
+ *
+ * That stack is read first, then the frame. Are the frame's bytes those of the sample still, then
+ * the thread has not returned to the other stack, and nothing there has moved, unless it has
+ * returned and come back with all of them the same: as above, stack_history.h's matter.
+ *
+ * @sp:    where to read, up to STACK_MEMORY_MAX_BYTES
+ * @frame: inside the copy, avma and bytes
+ * @other: set with STACK_MEMORY_SAME; its bytes are borrowed until the next call
+ * Context: two system calls; memory as above.
+ */
+enum stack_memory_status stack_memory_other(struct stack_memory *memory, pid_t pid, uint64_t sp,
+					    const struct unwind_stack *frame,
+					    struct unwind_stack *other);
+
 /** The overlap that a walk that was cut asks for. @result: with its sps */
 size_t stack_memory_overlap(const struct unwind_result *result, const struct unwind_stack *stack);
 

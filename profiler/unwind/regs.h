@@ -7,6 +7,7 @@
 #define CPROF_UNWIND_REGS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { UNWIND_REGS_MAX = 17 };
@@ -25,6 +26,16 @@ uint64_t unwind_regs_perf_mask(void);
  * @n must be the number of bits in unwind_regs_perf_mask().
  */
 void unwind_regs_from_perf(struct unwind_regs *regs, const uint64_t *values, unsigned n);
+
+/**
+ * Registers that a signal interrupted, from the frame that the kernel made for its handler.
+ *
+ * @bytes: @n of them, from the stack pointer on that the handler returns to its trampoline with
+ * Return: the frame's bytes: all registers, the signal mask, what the signal told, and of the
+ *         vector registers what is at hand; 0 when @n are too few for the first three.
+ */
+size_t unwind_regs_from_signal(struct unwind_regs *regs, uint64_t avma, const uint8_t *bytes,
+			       size_t n);
 
 uint64_t unwind_regs_pc(const struct unwind_regs *regs);
 uint64_t unwind_regs_sp(const struct unwind_regs *regs);

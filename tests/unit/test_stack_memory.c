@@ -168,6 +168,35 @@ static void test_stack_memory__the_overlap_holds_the_last_frames(void **state)
 		STACK_MEMORY_CHANGED);
 }
 
+static void test_stack_memory__another_stack_while_the_frame_is_the_same(void **state)
+{
+	(void)state;
+	struct unwind_stack other;
+	const uint64_t sp = stack.sp + 100 * PAGE;
+	const struct unwind_stack frame = {stack.sp + 512, copy + 512, 944, false};
+	assert_int_equal(stack_memory_other(&memory, getpid(), sp, &frame, &other),
+			 STACK_MEMORY_SAME);
+	assert_int_equal(other.sp, sp);
+	assert_int_equal(other.n_bytes, STACK_MEMORY_MAX_BYTES);
+	assert_true(other.maybe_more);
+	assert_memory_equal(other.bytes, mapped + 100 * PAGE, STACK_MEMORY_MAX_BYTES);
+	for (size_t i = 512; i < 512 + 944; i += 59) {
+		mapped[i]++;
+		assert_int_equal(stack_memory_other(&memory, getpid(), sp, &frame, &other),
+				 STACK_MEMORY_CHANGED);
+		mapped[i]--;
+	}
+	mapped[511]++;
+	mapped[512 + 944]++;
+	const uint64_t near_end = stack.sp + BYTES - 1000;
+	assert_int_equal(stack_memory_other(&memory, getpid(), near_end, &frame, &other),
+			 STACK_MEMORY_SAME);
+	assert_int_equal(other.n_bytes, 1000);
+	assert_false(other.maybe_more);
+	assert_int_equal(stack_memory_other(&memory, getpid(), stack.sp + BYTES, &frame, &other),
+			 STACK_MEMORY_CHANGED);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_stack_memory__##name, setup, teardown)
@@ -179,6 +208,7 @@ int main(void)
 		TEST(of_an_ended_process_there_is_none),
 		TEST(what_is_not_permitted_is_said),
 		TEST(the_overlap_holds_the_last_frames),
+		TEST(another_stack_while_the_frame_is_the_same),
 	};
 	return cmocka_run_group_tests_name("stack_memory", tests, NULL, NULL);
 }
