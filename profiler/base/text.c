@@ -52,6 +52,70 @@ bool cp_parse_duration(const char *text, uint64_t *out_ns)
 	return false;
 }
 
+/* The number at the start of @text, of digits with at most one point. Return: its end, or NULL. */
+static const char *parse_decimal(const char *text, double *out)
+{
+	const size_t n = strspn(text, "0123456789.");
+	char digits[CP_TEXT_MAX], *end;
+	if (n == 0 || n >= sizeof(digits) || !isdigit((unsigned char)text[0]))
+		return NULL;
+	memcpy(digits, text, n);
+	digits[n] = '\0';
+	*out = strtod(digits, &end);
+	return *end ? NULL : text + n;
+}
+
+/* Return: the end, or NULL. */
+static const char *parse_bytes(const char *text, double *out)
+{
+	static const char units[] = "BKMGT";
+	double value;
+	const char *at = parse_decimal(text, &value);
+	if (!at)
+		return NULL;
+	const char *unit = *at ? strchr(units, toupper((unsigned char)*at)) : NULL;
+	if (unit) {
+		at++;
+		for (const char *step = units; step < unit; step++)
+			value *= 1024;
+		if (unit > units && at[0] == 'i' && at[1] == 'B')
+			at += 2;
+		else if (unit > units && at[0] == 'B')
+			at++;
+	}
+	if (value > 0x1p62)
+		return NULL;
+	*out = value;
+	return at;
+}
+
+bool cp_parse_bytes(const char *text, uint64_t *out)
+{
+	double value;
+	const char *end = parse_bytes(text, &value);
+	if (!end || *end)
+		return false;
+	*out = (uint64_t)value;
+	return true;
+}
+
+bool cp_parse_bytes_rate(const char *text, double *out_per_second)
+{
+	static const struct {
+		const char *suffix;
+		double seconds;
+	} units[] = {{"/s", 1}, {"/m", 60}, {"/min", 60}, {"/h", 3600}, {"/d", 86400}};
+	double value;
+	const char *end = parse_bytes(text, &value);
+	for (size_t i = 0; end && i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(end, units[i].suffix) == 0) {
+			*out_per_second = value / units[i].seconds;
+			return true;
+		}
+	}
+	return false;
+}
+
 const char *cp_format_duration(uint64_t ns, char buf[CP_TEXT_MAX])
 {
 	/* what would be rounded up to a thousand, or to a minute, belongs to the next unit */

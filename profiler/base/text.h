@@ -27,6 +27,21 @@ bool cp_parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *out);
  */
 bool cp_parse_duration(const char *text, uint64_t *out_ns);
 
+/**
+ * Parse a number of bytes: decimal with an optional fraction and unit; K, M, G, T are powers of
+ * 1024, also with "B" or "iB" behind: "512", "64K", "1.5MB", "2GiB".
+ *
+ * Return: false on anything else, or over 2^62; @out untouched.
+ */
+bool cp_parse_bytes(const char *text, uint64_t *out);
+
+/**
+ * Parse a rate: bytes, a slash and a unit of time (s m h d): "1MB/h".
+ *
+ * Return: false on anything else; @out untouched.
+ */
+bool cp_parse_bytes_rate(const char *text, double *out_per_second);
+
 /** "1.5 s", "120 ms", "3 m 20 s": into @buf of CP_TEXT_MAX bytes; returns @buf. */
 const char *cp_format_duration(uint64_t ns, char buf[CP_TEXT_MAX]);
 

@@ -11,9 +11,17 @@
 #include <unistd.h>
 
 const struct cli_command *const cli_commands[] = {
-	&record_command, &report_command,    &flamegraph_command,
-	&export_command, &symbolize_command, &doctor_command,
-	&help_command,   &version_command,   NULL,
+	&record_command,
+	&report_command,
+	&flamegraph_command,
+	&export_command,
+	&symbolize_command,
+	&heap_run_command,
+	&heap_report_command,
+	&doctor_command,
+	&help_command,
+	&version_command,
+	NULL,
 };
 
 const struct cli_command *cli_find_command(const char *name)
@@ -21,7 +29,7 @@ const struct cli_command *cli_find_command(const char *name)
 	for (const struct cli_command *const *command = cli_commands; *command; command++)
 		if (strcmp((*command)->name, name) == 0)
 			return *command;
-	return NULL;
+	return strcmp(name, heap_command.name) == 0 ? &heap_command : NULL;
 }
 
 static void say(const char *before, const char *fmt, va_list ap)

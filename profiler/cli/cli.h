@@ -42,7 +42,11 @@ struct cli_command {
 };
 
 extern const struct cli_command record_command, report_command, flamegraph_command, export_command,
-	symbolize_command, doctor_command, help_command, version_command;
+	symbolize_command, heap_run_command, heap_report_command, doctor_command, help_command,
+	version_command;
+
+/* Two words are one command: "heap" alone is not in the table. */
+extern const struct cli_command heap_command;
 
 /** All commands in the order of the help; NULL-terminated. */
 extern const struct cli_command *const cli_commands[];

@@ -2,6 +2,7 @@
 #include "man_page.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { OPT_MAN };
 
@@ -28,7 +29,8 @@ static int help_run(const struct cli_command *self, int argc, char **argv)
 	int first = cli_parse(self, argc, argv, take_option, &man, &status);
 	if (first < 0)
 		return status;
-	if (argc - first > (man ? 0 : 1))
+	const bool two_words = first + 1 < argc && strcmp(argv[first], heap_command.name) == 0;
+	if (argc - first > (man ? 0 : two_words ? 2 : 1))
 		return cli_usage(self, "what is \"%s\"?", argv[argc - 1]);
 	if (man) {
 		man_page_write(stdout);
@@ -36,8 +38,11 @@ static int help_run(const struct cli_command *self, int argc, char **argv)
 	}
 	if (first == argc)
 		return cli_help(NULL);
-	const struct cli_command *command = cli_find_command(argv[first]);
-	return command ? cli_help(command) : cli_unknown_command(argv[first]);
+	char name[64];
+	snprintf(name, sizeof(name), "%s%s%s", argv[first], two_words ? " " : "",
+		 two_words ? argv[first + 1] : "");
+	const struct cli_command *command = cli_find_command(name);
+	return command ? cli_help(command) : cli_unknown_command(name);
 }
 
 static const char *const help_synopses[] = {"[COMMAND]", "--man", NULL};

@@ -49,8 +49,8 @@ static void option_entry(FILE *out, const struct cli_option *option, unsigned wi
 	char letter[8] = "    ", term[80];
 	if (option->letter)
 		snprintf(letter, sizeof(letter), "-%c, ", option->letter);
-	snprintf(term, sizeof(term), "%s--%s%s%s", letter, option->name, option->arg ? " " : "",
-		 option->arg ? option->arg : "");
+	snprintf(term, sizeof(term), "%s--%s%s%s", letter, option->name,
+		 option->arg && option->arg[0] != '[' ? " " : "", option->arg ? option->arg : "");
 	entry(out, term, option->help, 32, width);
 }
 

@@ -55,7 +55,7 @@ static void option_entry(FILE *out, const struct cli_option *option)
 	text(out, option->name);
 	fputs("\\fR", out);
 	if (option->arg) {
-		fputs(" \\fI", out);
+		fputs(option->arg[0] == '[' ? "\\fI" : " \\fI", out);
 		text(out, option->arg);
 		fputs("\\fR", out);
 	}

@@ -55,7 +55,9 @@ int options_create(const struct cli_command *command, int argc, char **argv, str
 		const struct cli_option *option = &command->options[i];
 		options->longs[i] = (struct option){
 			.name = option->name,
-			.has_arg = option->arg ? required_argument : no_argument,
+			.has_arg = !option->arg            ? no_argument
+				   : option->arg[0] == '[' ? optional_argument
+							   : required_argument,
 			.val = LONG_BASE + (int)i,
 		};
 		if (option->letter) {

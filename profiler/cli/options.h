@@ -22,7 +22,7 @@ struct cli_command;
 struct cli_option {
 	const char *name;  /* long name without dashes; NULL ends a table */
 	char letter;       /* short name, or 0 */
-	const char *arg;   /* name of its argument, or NULL when it takes none */
+	const char *arg;   /* name of its argument; "[=NAME]": may be left out; NULL: takes none */
 	const char *group; /* heading that it stands under; NULL = that of the one before */
 	const char *help;  /* without a full stop at the end */
 };

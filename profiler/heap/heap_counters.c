@@ -28,8 +28,8 @@ static void add_counter(struct sums *sums, uint32_t site, const struct heap_coun
 	/* as unsigned: a damaged file must not overflow anything */
 	const uint64_t blocks =
 		unchanged ? counter->allocs - counter->frees : (uint64_t)counter->peak_blocks;
-	const uint64_t bytes =
-		unchanged ? counter->alloc_bytes - counter->free_bytes : (uint64_t)counter->peak_bytes;
+	const uint64_t bytes = unchanged ? counter->alloc_bytes - counter->free_bytes
+					 : (uint64_t)counter->peak_bytes;
 	sum->peak_blocks = (int64_t)((uint64_t)sum->peak_blocks + blocks);
 	sum->peak_bytes = (int64_t)((uint64_t)sum->peak_bytes + bytes);
 }
@@ -111,8 +111,7 @@ static void scale(struct heap_snapshot *snapshot)
 		sum->frees = unit(sum->frees, sample_bytes);
 		sum->temporary = unit(sum->temporary, sample_bytes);
 		if (sum->peak_blocks > 0)
-			sum->peak_blocks =
-				(int64_t)unit((uint64_t)sum->peak_blocks, sample_bytes);
+			sum->peak_blocks = (int64_t)unit((uint64_t)sum->peak_blocks, sample_bytes);
 	}
 	for (size_t i = 0; i < HEAP_SIZE_CLASSES; i++)
 		snapshot->size_allocs[i] = unit(snapshot->size_allocs[i], sample_bytes);

@@ -37,8 +37,8 @@ void heap_births_add(struct heap_births *births, uint64_t born_ns, double bytes)
 	if (born_ns < births->from_ns || born_ns > births->to_ns ||
 	    births->to_ns <= births->from_ns)
 		return;
-	const double part = (double)(born_ns - births->from_ns) /
-			    (double)(births->to_ns - births->from_ns);
+	const double part =
+		(double)(born_ns - births->from_ns) / (double)(births->to_ns - births->from_ns);
 	const unsigned window = (unsigned)(part * HEAP_GROWTH_WINDOWS);
 	births->bytes[window < HEAP_GROWTH_WINDOWS ? window : HEAP_GROWTH_WINDOWS - 1] += bytes;
 }

@@ -7,8 +7,8 @@
  * that turns over is in the young ones, and its remains get less with age.
  *
  * The rate is the median of the windows and its interval a pair of order statistics, which holds
- * for any distribution (sign test). Where blocks are freed at all, the youngest quarter is left out:
- * what is in there is partly what has not been freed *yet*.
+ * for any distribution (sign test). Where blocks are freed at all, the youngest quarter is left
+ * out: what is in there is partly what has not been freed *yet*.
  *
  * Depends on: nothing. Threads: any.
  */

@@ -13,8 +13,7 @@ static int check_region(const struct heap_source *source, const struct heap_regi
 			const char *what, uint64_t count, uint64_t size)
 {
 	if (region->off < sizeof(struct heap_header) || region->off % 8 != 0 ||
-	    region->off > source->file.size ||
-	    region->max_bytes > source->file.size - region->off)
+	    region->off > source->file.size || region->max_bytes > source->file.size - region->off)
 		return heap_damaged(source, "its %s lie outside the file", what);
 	if (count > region->max_bytes / size)
 		return heap_damaged(source, "its %s do not fit into their part of the file", what);
@@ -81,8 +80,9 @@ static int check_numbers(const struct heap_source *source, const struct heap_hea
 		return heap_damaged(source, "a table holds more than its limit");
 	for (size_t i = 0; i < HEAP_SHARDS; i++)
 		if (header->entries_used[i] > header->max_blocks / HEAP_SHARDS)
-			return heap_damaged(source, "part %zu of its blocks holds more than its "
-						    "limit",
+			return heap_damaged(source,
+					    "part %zu of its blocks holds more than its "
+					    "limit",
 					    i);
 	return 0;
 }
@@ -168,8 +168,8 @@ static int read_nodes(const struct heap_source *source, struct heap_snapshot *sn
 static int read_modules(const struct heap_source *source, struct heap_snapshot *snapshot)
 {
 	const struct heap_header *header = &snapshot->header;
-	int rc = read_table(source, &header->modules, header->n_modules,
-			    sizeof(*snapshot->modules), &snapshot->modules);
+	int rc = read_table(source, &header->modules, header->n_modules, sizeof(*snapshot->modules),
+			    &snapshot->modules);
 	for (uint32_t i = 0; !rc && i < header->n_modules; i++) {
 		struct heap_module *module = &snapshot->modules[i];
 		module->path[sizeof(module->path) - 1] = '\0';

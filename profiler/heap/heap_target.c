@@ -8,12 +8,11 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <time.h>
 
 static const char *const state_names[HEAP_TARGET_STATES] = {
-	[HEAP_TARGET_RUNNING] = "running",   [HEAP_TARGET_COPY] = "copy",
-	[HEAP_TARGET_EXITED] = "exited",     [HEAP_TARGET_REPLACED] = "replaced",
+	[HEAP_TARGET_RUNNING] = "running", [HEAP_TARGET_COPY] = "copy",
+	[HEAP_TARGET_EXITED] = "exited",   [HEAP_TARGET_REPLACED] = "replaced",
 	[HEAP_TARGET_KILLED] = "killed",
 };
 
@@ -25,7 +24,6 @@ const char *heap_target_state_name(enum heap_target_state state)
 struct maps_entry {
 	uint64_t start, end;
 	uint64_t inode;
-	dev_t dev;
 	bool shared_writable;
 	char path[PATH_MAX]; /* with " (deleted)", if so */
 };
@@ -45,13 +43,10 @@ static int each_mapping(pid_t pid, int (*found)(void *ctx, const struct maps_ent
 	while (rc == 0 && getline(&line, &cap, maps) > 0) {
 		struct maps_entry entry = {0};
 		char modes[8] = "";
-		unsigned major, minor;
 		int path_at = 0;
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %*x %x:%x %" SCNu64 " %n",
-			   &entry.start, &entry.end, modes, &major, &minor, &entry.inode,
-			   &path_at) < 6)
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %*x %*x:%*x %" SCNu64 " %n",
+			   &entry.start, &entry.end, modes, &entry.inode, &path_at) < 4)
 			continue;
-		entry.dev = makedev(major, minor);
 		entry.shared_writable = modes[1] == 'w' && modes[3] == 's';
 		line[strcspn(line, "\n")] = '\0';
 		snprintf(entry.path, sizeof(entry.path), "%s", path_at ? line + path_at : "");
@@ -63,7 +58,8 @@ static int each_mapping(pid_t pid, int (*found)(void *ctx, const struct maps_ent
 static int is_same_file(void *ctx, const struct maps_entry *entry)
 {
 	const struct stat *st = ctx;
-	return entry->inode == st->st_ino && entry->dev == st->st_dev && entry->shared_writable;
+	/* no device: on btrfs and overlayfs the map has another one than stat() */
+	return entry->shared_writable && entry->inode == st->st_ino;
 }
 
 static bool maps_file(pid_t pid, int fd)
@@ -136,15 +132,15 @@ static void guess_now(const struct heap_file *file, const struct heap_header *he
 {
 	const uint64_t copied_ns = since((uint64_t)file->mtime_ns, header->start_realtime_ns);
 	const uint64_t until = since(clock_ns(CLOCK_REALTIME), header->start_realtime_ns);
-	const bool by_copy = target->state == HEAP_TARGET_COPY && copied_ns >= newest_ns &&
-			     copied_ns <= until;
+	const bool by_copy =
+		target->state == HEAP_TARGET_COPY && copied_ns >= newest_ns && copied_ns <= until;
 	const uint64_t peak_ns = since(header->peak_monotonic_ns, header->start_monotonic_ns);
 	target->now_ns = by_copy ? copied_ns : newest_ns > peak_ns ? newest_ns : peak_ns;
 	target->now_is_guess = !by_copy;
 }
 
-static void tell(const struct heap_file *file, const struct heap_header *header,
-		 uint64_t newest_ns, struct heap_target *out)
+static void tell(const struct heap_file *file, const struct heap_header *header, uint64_t newest_ns,
+		 struct heap_target *out)
 {
 	struct heap_target target = {.state = HEAP_TARGET_KILLED};
 	const uint64_t end_ns = header->end_monotonic_ns;
@@ -217,7 +213,6 @@ static int open_checked(const char *path, const struct maps_entry *entry)
 	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	/* inode alone: a device number of btrfs and overlayfs is not the one that stat() tells */
 	if (fstat(fd, &st) == 0 && st.st_ino == entry->inode && is_heap_file(fd))
 		return fd;
 	close(fd);

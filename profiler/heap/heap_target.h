@@ -32,7 +32,8 @@ struct heap_target {
 	enum heap_target_state state;
 	pid_t pid;       /* as seen from here, of a running one; else 0 */
 	uint64_t now_ns; /* of the numbers, since the file's start */
-	/* now_ns is the birth of the youngest live block: when the file was last right is unknown */
+	/* now_ns is the birth of the youngest live block: when the file was last right is unknown
+	 */
 	bool now_is_guess;
 };
 

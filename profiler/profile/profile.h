@@ -35,7 +35,7 @@ typedef struct {
 	uint32_t v;
 } thread_id;
 
-enum { PROFILE_MAX_VALUES = 4 };
+enum { PROFILE_MAX_VALUES = 6 };
 
 /* Paths that are no files. A module is of the kind its path says. */
 #define PROFILE_PATH_KERNEL "[kernel.kallsyms]" /* svma = kernel address */

@@ -145,9 +145,9 @@ static void test_pprof_damage__values_that_do_not_match_their_types(void **state
 	proto_message(&p, IN_SAMPLE, &sample);
 	refuse_both(&p, "a sample of 0 values, not 1");
 	put_sound(&p);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 6; i++)
 		put_value_type(&p, IN_SAMPLE_TYPE, 1, 2);
-	refuse_both(&p, "5 values per sample");
+	refuse_both(&p, "7 values per sample");
 	put_sound(&p);
 	for (int i = 0; i < 100; i++)
 		put_value_type(&p, IN_SAMPLE_TYPE, 1, 2);

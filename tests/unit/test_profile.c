@@ -28,7 +28,7 @@ static void test_profile__value_types_are_columns(void **state)
 	(void)state;
 	struct profile *profile;
 	assert_int_equal(profile_create(&profile), 0);
-	static const char *const names[] = {"a", "b", "c", "d"};
+	static const char *const names[] = {"a", "b", "c", "d", "f", "g"};
 	for (size_t i = 0; i < PROFILE_MAX_VALUES; i++)
 		assert_int_equal(profile_add_value_type(profile, names[i], "count"), 0);
 	assert_int_equal(profile_add_value_type(profile, "e", "count"), -ENOSPC);

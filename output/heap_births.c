@@ -1,0 +1,141 @@
+#include "heap_births.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static uint64_t hash_of(const struct heap_live *block)
+{
+	return cp_hash_mix(block->address, (uint64_t)block->born_ticks << 32 | block->site);
+}
+
+/* Addresses are used again; at one tick by one site for one size too, but not while it was live. */
+static bool is_block(const void *key, const void *owner, uint32_t id)
+{
+	const struct heap_live *block = key;
+	const struct heap_snapshot *since = owner;
+	const struct heap_live *other = &since->blocks[id];
+	return block->address == other->address && block->born_ticks == other->born_ticks &&
+	       block->site == other->site && block->size_bytes == other->size_bytes &&
+	       block->tid == other->tid;
+}
+
+static int note_earlier(struct heap_births_of *births)
+{
+	const struct heap_snapshot *since = births->since;
+	int rc = since->n_blocks < CP_INDEX_NONE ? 0 : -ENOMEM;
+	for (size_t i = 0; i < since->n_blocks && !rc; i++) {
+		const struct heap_live *block = &since->blocks[i];
+		births->bytes_before[block->site] +=
+			heap_weight_of(block->size_bytes, since->header.sample_bytes).bytes;
+		rc = cp_index_add(&births->earlier, hash_of(block), (uint32_t)i);
+	}
+	return rc;
+}
+
+int heap_births_of_init(struct heap_births_of *births, const struct heap_analysis *analysis)
+{
+	const struct heap_input *input = analysis->input;
+	const uint64_t now_ns = input->target->now_ns;
+	const uint64_t min_age_ns = analysis->options->min_age_ns;
+	uint32_t n_sites = analysis->n_sites;
+	if (input->since && input->since->header.n_sites > n_sites)
+		n_sites = input->since->header.n_sites;
+	*births = (struct heap_births_of){
+		.since = input->since,
+		.sites = calloc((size_t)n_sites + 1, sizeof(*births->sites)),
+		.bytes_before = calloc((size_t)n_sites + 1, sizeof(*births->bytes_before)),
+		.from_ns = input->since ? input->since_target->now_ns : 0,
+		.to_ns = now_ns > min_age_ns ? now_ns - min_age_ns : 0,
+	};
+	if (!births->sites || !births->bytes_before)
+		return -ENOMEM;
+	births->all.from_ns = births->from_ns;
+	births->all.to_ns = births->to_ns;
+	for (uint32_t i = 0; i < n_sites; i++)
+		births->sites[i] = births->all;
+	return input->since ? note_earlier(births) : 0;
+}
+
+void heap_births_of_deinit(struct heap_births_of *births)
+{
+	free(births->sites);
+	free(births->bytes_before);
+	cp_index_deinit(&births->earlier);
+}
+
+bool heap_births_before(const struct heap_births_of *births, const struct heap_live *block)
+{
+	return births->since && cp_index_find(&births->earlier, hash_of(block), is_block, block,
+					      births->since) != CP_INDEX_NONE;
+}
+
+void heap_births_count(struct heap_births_of *births, const struct heap_live *block, double bytes)
+{
+	const uint64_t born_ns = (uint64_t)block->born_ticks * HEAP_TICK_NS;
+	heap_births_add(&births->sites[block->site], born_ns, bytes);
+	heap_births_add(&births->all, born_ns, bytes);
+}
+
+/* A quarter of what was allocated was freed: then the young ones may only not be freed yet. */
+static bool turns_over(double allocs, double frees)
+{
+	return frees * 4 >= allocs;
+}
+
+/* Between two copies the growth is what they differ by. */
+static void replace_rate(const struct heap_births_of *births, double difference,
+			 struct heap_growth *growth)
+{
+	const uint64_t time_ns =
+		births->to_ns > births->from_ns ? births->to_ns - births->from_ns : 0;
+	growth->rate = growth->low = growth->high =
+		time_ns ? difference / ((double)time_ns / 1e9) : 0;
+	if (growth->rate <= 0 && growth->verdict == HEAP_GROWTH_GROWING)
+		growth->verdict = HEAP_GROWTH_BURSTY;
+}
+
+static void frees_since(const struct heap_births_of *births, uint32_t site, double *allocs,
+			double *frees)
+{
+	if (!births->since || site >= births->since->header.n_sites)
+		return;
+	*allocs -= (double)births->since->sites[site].allocs;
+	*frees -= (double)births->since->sites[site].frees;
+}
+
+static double net_of(const struct heap_births_of *births, const struct heap_analysis *analysis,
+		     uint32_t site)
+{
+	return analysis->sites[site].all_bytes - births->bytes_before[site];
+}
+
+void heap_births_judge(const struct heap_births_of *births, const struct heap_analysis *analysis,
+		       uint32_t site, struct heap_growth *out)
+{
+	const struct heap_row *row = &analysis->sites[site];
+	double allocs = row->allocs, frees = row->frees;
+	frees_since(births, site, &allocs, &frees);
+	heap_growth_judge(&births->sites[site], turns_over(allocs, frees), out);
+	if (births->since)
+		replace_rate(births, net_of(births, analysis, site), out);
+}
+
+void heap_births_judge_all(const struct heap_births_of *births,
+			   const struct heap_analysis *analysis, struct heap_growth *out)
+{
+	double allocs = 0, frees = 0, difference = 0;
+	for (uint32_t i = 0; i < analysis->n_sites; i++) {
+		const struct heap_row *row = &analysis->sites[i];
+		if (row->rule != HEAP_RULE_NONE)
+			continue;
+		double site_allocs = row->allocs, site_frees = row->frees;
+		frees_since(births, i, &site_allocs, &site_frees);
+		allocs += site_allocs;
+		frees += site_frees;
+		if (births->since)
+			difference += net_of(births, analysis, i);
+	}
+	heap_growth_judge(&births->all, turns_over(allocs, frees), out);
+	if (births->since)
+		replace_rate(births, difference, out);
+}

@@ -1,0 +1,339 @@
+#include "heap_parts.h"
+
+#include "base/text.h"
+#include "short_name.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHAIN_FRAMES = 5, CHAIN_NAME = 40 };
+
+enum heap_verdict heap_verdict_of(const struct heap_analysis *analysis)
+{
+	if (analysis->allocs <= 0)
+		return HEAP_VERDICT_UNKNOWN;
+	if (analysis->n_growing > 0 || analysis->growth.verdict == HEAP_GROWTH_GROWING)
+		return HEAP_VERDICT_GROWING;
+	const enum heap_target_state state = analysis->input->target->state;
+	if (state == HEAP_TARGET_RUNNING || state == HEAP_TARGET_COPY)
+		return HEAP_VERDICT_LIVE;
+	return analysis->kept.raw ? HEAP_VERDICT_UNFREED : HEAP_VERDICT_CLEAN;
+}
+
+const char *heap_verdict_name(enum heap_verdict verdict)
+{
+	static const char *const names[] = {"clean", "unfreed", "growing", "live", "unknown"};
+	return names[verdict];
+}
+
+void heap_add_bytes(struct strbuf *to, double bytes, double variance)
+{
+	char text[CP_TEXT_MAX];
+	strbuf_add(to, cp_format_bytes((uint64_t)llround(bytes > 0 ? bytes : 0), text));
+	if (variance > 0 && bytes > 0)
+		strbuf_addf(to, " +-%.0f %%", 100 * heap_half_width(variance) / bytes);
+}
+
+void heap_add_count(struct strbuf *to, double count)
+{
+	char text[CP_TEXT_MAX];
+	strbuf_add(to, cp_format_count((uint64_t)llround(count > 0 ? count : 0), text));
+}
+
+static void add_per_hour(struct strbuf *to, double per_second)
+{
+	char text[CP_TEXT_MAX];
+	const double per_hour = fabs(per_second) * 3600;
+	cp_format_bytes(per_hour < 9e18 ? (uint64_t)per_hour : UINT64_MAX / 2, text);
+	strbuf_addf(to, "%s%s", per_second < 0 ? "-" : "", text);
+}
+
+void heap_add_rate(struct strbuf *to, const struct heap_growth *growth)
+{
+	if (growth->rate >= 0)
+		strbuf_add(to, "+");
+	add_per_hour(to, growth->rate);
+	strbuf_add(to, "/h");
+	if (growth->low >= growth->high)
+		return;
+	strbuf_add(to, " [");
+	add_per_hour(to, growth->low);
+	strbuf_add(to, ", ");
+	add_per_hour(to, growth->high);
+	strbuf_add(to, "]");
+}
+
+static const char *plural(double n)
+{
+	return llround(n) == 1 ? "" : "s";
+}
+
+/* "1.2 MiB in 1,024 blocks from 3 places" */
+static void add_amount(const struct heap_analysis *analysis, struct strbuf *to)
+{
+	const struct heap_sum *kept = &analysis->kept;
+	heap_add_bytes(to, kept->bytes, kept->bytes_variance);
+	strbuf_add(to, " in ");
+	heap_add_count(to, kept->blocks);
+	strbuf_addf(to, " block%s from %zu place%s", plural(kept->blocks), analysis->n_kept_sites,
+		    plural((double)analysis->n_kept_sites));
+}
+
+static void add_growth(const struct heap_analysis *analysis, struct strbuf *to)
+{
+	const struct heap_growth *all = &analysis->growth;
+	if (analysis->n_growing) {
+		strbuf_addf(to, "%zu place%s pile%s up memory steadily: +", analysis->n_growing,
+			    plural((double)analysis->n_growing),
+			    analysis->n_growing == 1 ? "s" : "");
+		add_per_hour(to, analysis->growing_rate);
+		strbuf_add(to, "/h");
+	} else {
+		strbuf_add(to, "memory piles up steadily over many places: ");
+		heap_add_rate(to, all);
+	}
+	strbuf_add(to, analysis->growth_by_since ? " since the earlier copy. " : ". ");
+}
+
+static bool has_ended(const struct heap_analysis *analysis)
+{
+	const enum heap_target_state state = analysis->input->target->state;
+	return state != HEAP_TARGET_RUNNING && state != HEAP_TARGET_COPY;
+}
+
+/* Which live blocks are meant, where not all are. */
+static void add_selection(const struct heap_analysis *analysis, struct strbuf *to)
+{
+	char age[CP_TEXT_MAX];
+	if (analysis->growth_by_since)
+		strbuf_add(to, ", allocated since the earlier copy");
+	if (analysis->options->min_age_ns)
+		strbuf_addf(to, ", %s old or older",
+			    cp_format_duration(analysis->options->min_age_ns, age));
+}
+
+static void add_left(const struct heap_analysis *analysis, struct strbuf *to)
+{
+	const bool at_least = analysis->input->snapshot->header.frozen;
+	if (analysis->kept.raw == 0) {
+		strbuf_add(to, has_ended(analysis) ? "nothing is left that was not freed"
+						   : "nothing is live");
+	} else {
+		strbuf_add(to, has_ended(analysis) ? "not freed: " : "live: ");
+		if (at_least)
+			strbuf_add(to, "at least ");
+		add_amount(analysis, to);
+	}
+	add_selection(analysis, to);
+	strbuf_add(to, ".");
+}
+
+void heap_add_verdict(const struct heap_analysis *analysis, struct strbuf *to)
+{
+	switch (heap_verdict_of(analysis)) {
+	case HEAP_VERDICT_UNKNOWN:
+		strbuf_add(to,
+			   "no allocation was recorded: the program called no malloc that could "
+			   "be seen.");
+		return;
+	case HEAP_VERDICT_GROWING:
+		strbuf_add(to, "growing: ");
+		add_growth(analysis, to);
+		break;
+	case HEAP_VERDICT_LIVE:
+		if (analysis->growth.verdict == HEAP_GROWTH_UNKNOWN)
+			strbuf_add(to, "too early to see whether anything grows; ");
+		else
+			strbuf_add(to, "nothing grows steadily; ");
+		break;
+	case HEAP_VERDICT_CLEAN:
+	case HEAP_VERDICT_UNFREED:
+		break;
+	}
+	add_left(analysis, to);
+}
+
+const char *heap_verdict_caution(const struct heap_analysis *analysis)
+{
+	if (analysis->kept.raw == 0)
+		return "";
+	return has_ended(analysis) ? "\"Not freed\" is not yet \"leaked\": memory that is still "
+				     "pointed to at the "
+				     "end may be meant to live that long."
+				   : "What is live is not yet \"leaked\": the process may still "
+				     "use and free it.";
+}
+
+static bool comes_first(const struct heap_row *a, const struct heap_row *b)
+{
+	const bool grows_a = a->growth.verdict == HEAP_GROWTH_GROWING;
+	const bool grows_b = b->growth.verdict == HEAP_GROWTH_GROWING;
+	if (grows_a != grows_b)
+		return grows_a;
+	if (grows_a)
+		return a->growth.rate > b->growth.rate;
+	return a->live.bytes > b->live.bytes;
+}
+
+size_t heap_first_sites(const struct heap_analysis *analysis, uint32_t *sites, size_t max)
+{
+	size_t n = 0;
+	for (uint32_t i = 0; i < analysis->n_sites; i++) {
+		const struct heap_row *row = &analysis->sites[i];
+		if (row->live.raw == 0)
+			continue;
+		size_t at = n;
+		while (at > 0 && comes_first(row, &analysis->sites[sites[at - 1]]))
+			at--;
+		if (at >= max)
+			continue;
+		if (n < max)
+			n++;
+		memmove(&sites[at + 1], &sites[at], (n - 1 - at) * sizeof(*sites));
+		sites[at] = i;
+	}
+	return n;
+}
+
+void heap_add_target(const struct heap_report *report, struct strbuf *to)
+{
+	const struct heap_header *header = &report->input->snapshot->header;
+	const size_t n = sizeof(header->command);
+	const size_t start = to->n;
+	for (size_t at = 0; at < n && header->command[at] && to->n - start < 100;
+	     at += strnlen(header->command + at, n - at) + 1) {
+		if (at)
+			strbuf_add(to, " ");
+		strbuf_add_printable(to, header->command + at);
+	}
+	if (to->n == start)
+		strbuf_add_printable(to, header->exe);
+	strbuf_addf(to, " (pid %u)", header->pid);
+}
+
+void heap_add_method(const struct heap_report *report, struct strbuf *to)
+{
+	char text[CP_TEXT_MAX];
+	const struct heap_header *header = &report->input->snapshot->header;
+	const struct heap_target *target = report->input->target;
+	static const char *const states[HEAP_TARGET_STATES] = {
+		[HEAP_TARGET_RUNNING] = "running for",
+		[HEAP_TARGET_COPY] = "copied after",
+		[HEAP_TARGET_EXITED] = "exited after",
+		[HEAP_TARGET_REPLACED] = "replaced by exec after",
+		[HEAP_TARGET_KILLED] =
+			"ended without exit handlers (killed, crashed or _exit) after",
+	};
+	if (header->sample_bytes)
+		strbuf_addf(to, "sampled every %s, 95 %% intervals",
+			    cp_format_bytes(header->sample_bytes, text));
+	else
+		strbuf_add(to, "every block");
+	strbuf_addf(to, ", %s %s%s", states[target->state], target->now_is_guess ? "at least " : "",
+		    cp_format_duration(target->now_ns, text));
+}
+
+void heap_add_place(const struct heap_row *row, struct strbuf *to)
+{
+	if (row->file[0]) {
+		strbuf_add_printable(to, row->file);
+		if (row->line)
+			strbuf_addf(to, ":%u", row->line);
+	} else if (row->module[0] && row->name[0] != '[') {
+		const char *slash = strrchr(row->module, '/');
+		strbuf_add(to, "[");
+		strbuf_add_printable(to, slash ? slash + 1 : row->module);
+		strbuf_add(to, "]");
+	}
+}
+
+static void add_name(const struct heap_analysis *analysis, frame_id id, struct strbuf *to)
+{
+	struct strbuf clean = {0};
+	const struct frame *frame = frames_get(analysis->frames, id);
+	strbuf_add_printable(&clean, frames_text(analysis->frames, frame->name));
+	short_name_add(to, strbuf_text(&clean), CHAIN_NAME);
+	strbuf_deinit(&clean);
+}
+
+int heap_add_chain(struct heap_analysis *analysis, const struct heap_row *row, struct strbuf *to)
+{
+	const frame_id *stack;
+	const long n = heap_analysis_stack(analysis, row->site, &stack);
+	if (n < 0)
+		return (int)n;
+	size_t shown = 0;
+	const size_t depth = (size_t)n;
+	/* of the way down only the outermost: which function of the library was called */
+	if (row->in_charge > 0) {
+		strbuf_add(to, "by ");
+		add_name(analysis, stack[row->in_charge - 1], to);
+	}
+	for (size_t i = row->in_charge + 1; i < depth && shown < CHAIN_FRAMES; i++) {
+		if (heap_blame_passes_over(&analysis->blame, stack[i]))
+			continue;
+		const char *name =
+			frames_text(analysis->frames, frames_get(analysis->frames, stack[i])->name);
+		if (strcmp(name, "_start") == 0)
+			continue;
+		strbuf_add(to, shown ? " < " : row->in_charge ? "; called by " : "called by ");
+		add_name(analysis, stack[i], to);
+		shown++;
+	}
+	return 0;
+}
+
+static void count_end(unsigned flags, struct heap_coverage *coverage)
+{
+	if (flags & HEAP_STACK_TRUNCATED)
+		coverage->truncated++;
+	else if (flags & HEAP_STACK_NO_CFI)
+		coverage->no_cfi++;
+	else if (flags & HEAP_STACK_UNSUPPORTED)
+		coverage->unsupported++;
+	else if (flags & HEAP_STACK_BAD)
+		coverage->bad++;
+	else
+		coverage->complete++;
+}
+
+static bool has_fp(const struct heap_snapshot *snapshot, uint32_t node)
+{
+	for (; node; node = snapshot->nodes[node].parent)
+		if (snapshot->nodes[node].flags & HEAP_STACK_BY_FP)
+			return true;
+	return false;
+}
+
+/* Each address once, however many stacks it is in. */
+static void count_frames(const struct heap_analysis *analysis, struct heap_coverage *coverage)
+{
+	const struct profile *profile = analysis->input->profile;
+	for (size_t i = 0; i < profile->n_locations; i++) {
+		size_t n;
+		const frame_id *of =
+			frames_of_location(analysis->frames, (location_id){(uint32_t)i}, &n);
+		const struct frame *frame = frames_get(analysis->frames, of[0]);
+		coverage->frames++;
+		coverage->symbolized += frame->symbolized;
+		coverage->with_lines += frame->line > 0;
+	}
+}
+
+int heap_coverage_count(struct heap_analysis *analysis, struct heap_coverage *out)
+{
+	const struct heap_snapshot *snapshot = analysis->input->snapshot;
+	struct heap_coverage coverage = {0};
+	for (uint32_t i = 0; i < analysis->n_sites; i++) {
+		if (analysis->sites[i].allocs <= 0 || snapshot->sites[i].node == 0)
+			continue;
+		coverage.sites++;
+		coverage.by_fp += has_fp(snapshot, snapshot->sites[i].node);
+		count_end(heap_stack_end(snapshot, snapshot->sites[i].node), &coverage);
+	}
+	count_frames(analysis, &coverage);
+	*out = coverage;
+	return 0;
+}

@@ -1,0 +1,190 @@
+/*
+ * heap_remarks.c - what stands under the numbers of a heap report: what was taken out of them, how
+ * far the stacks and names go, and everything that was lost.
+ */
+#include "base/text.h"
+#include "heap_parts.h"
+#include "symbol_reasons.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct remarks {
+	const struct heap_report *report;
+	struct strbuf *to;
+	void (*remark)(void *ctx, const char *text);
+	void *ctx;
+};
+
+static void say(const struct remarks *remarks)
+{
+	remarks->remark(remarks->ctx, strbuf_text(remarks->to));
+	strbuf_clear(remarks->to);
+}
+
+static void add_sum(struct strbuf *to, const struct heap_sum *sum)
+{
+	heap_add_bytes(to, sum->bytes, sum->bytes_variance);
+	strbuf_add(to, " in ");
+	heap_add_count(to, sum->blocks);
+	strbuf_add(to, sum->blocks == 1 ? " block" : " blocks");
+}
+
+static void remark_taken_out(const struct remarks *remarks)
+{
+	const struct heap_analysis *analysis = remarks->report->analysis;
+	char age[CP_TEXT_MAX];
+	if (analysis->suppressed.raw) {
+		strbuf_add(remarks->to, "suppressed: ");
+		add_sum(remarks->to, &analysis->suppressed);
+		const char *before = ": ";
+		for (size_t i = 0; i < remarks->report->input->rules->n; i++) {
+			const struct heap_rule *rule = &remarks->report->input->rules->rules[i];
+			if (rule->blocks <= 0)
+				continue;
+			strbuf_add(remarks->to, before);
+			strbuf_add_printable(remarks->to, rule->pattern);
+			strbuf_add(remarks->to, " ");
+			heap_add_bytes(remarks->to, rule->bytes, 0);
+			before = ", ";
+		}
+		say(remarks);
+	}
+	if (analysis->before.raw) {
+		strbuf_add(remarks->to, "live already in the earlier copy, and left out: ");
+		add_sum(remarks->to, &analysis->before);
+		say(remarks);
+	}
+	if (analysis->too_young.raw) {
+		strbuf_addf(remarks->to, "younger than %s, and left out: ",
+			    cp_format_duration(analysis->options->min_age_ns, age));
+		add_sum(remarks->to, &analysis->too_young);
+		say(remarks);
+	}
+}
+
+static void add_share(struct strbuf *to, const char *what, size_t part, size_t whole)
+{
+	char text[CP_TEXT_MAX];
+	const double pct = whole ? 100.0 * (double)part / (double)whole : 0;
+	strbuf_addf(to, "%s %s", cp_format_pct(pct, text), what);
+}
+
+static void remark_quality(const struct remarks *remarks)
+{
+	struct heap_coverage coverage;
+	if (heap_coverage_count(remarks->report->analysis, &coverage) || coverage.sites == 0)
+		return;
+	add_share(remarks->to, "of the stacks complete, ", coverage.complete, coverage.sites);
+	add_share(remarks->to, "of the addresses have a function, ", coverage.symbolized,
+		  coverage.frames);
+	add_share(remarks->to, "a source line", coverage.with_lines, coverage.frames);
+	const struct {
+		const char *what;
+		size_t n;
+	} ends[] = {
+		{"longer than 512 frames", coverage.truncated},
+		{"cut at code without unwind information", coverage.no_cfi},
+		{"cut at unwind information of an unusual kind", coverage.unsupported},
+		{"cut at what is no code", coverage.bad},
+		{"partly by frame pointer", coverage.by_fp},
+	};
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (ends[i].n)
+			strbuf_addf(remarks->to, "; %zu %s", ends[i].n, ends[i].what);
+	say(remarks);
+}
+
+static const struct {
+	enum heap_loss loss;
+	const char *text;
+} losses[] = {
+	{HEAP_LOSS_TABLE_FULL,
+	 "blocks beyond the limit of live blocks were not recorded: raise CPROF_HEAP_MAX_BLOCKS"},
+	{HEAP_LOSS_NO_SPACE,
+	 "blocks were not recorded because the file could not grow: the file system was full"},
+	{HEAP_LOSS_SITES_FULL,
+	 "blocks are without their stack, since there were more stacks than the limit: raise "
+	 "CPROF_HEAP_MAX_SITES and CPROF_HEAP_MAX_NODES"},
+	{HEAP_LOSS_LOCK, "events were given up because another thread held a lock for too long"},
+	{HEAP_LOSS_REENTERED,
+	 "events of signal handlers that interrupted the recorder were not recorded"},
+	{HEAP_LOSS_MISSED_FREE,
+	 "blocks were freed without the recorder seeing it, and are counted as freed since their "
+	 "address was handed out again"},
+	{HEAP_LOSS_BOOTSTRAP, "blocks are from before the recorder was ready, and not recorded"},
+};
+
+static void remark_losses(const struct remarks *remarks)
+{
+	char text[CP_TEXT_MAX];
+	const struct heap_snapshot *snapshot = remarks->report->input->snapshot;
+	bool any = false;
+	for (size_t i = 0; i < sizeof(losses) / sizeof(losses[0]); i++) {
+		const uint64_t n = snapshot->header.losses[losses[i].loss];
+		if (n == 0)
+			continue;
+		any = true;
+		strbuf_addf(remarks->to, "lost: %s %s", cp_format_count(n, text), losses[i].text);
+		say(remarks);
+	}
+	if (snapshot->torn_blocks) {
+		any = true;
+		strbuf_addf(remarks->to,
+			    "lost: %" PRIu64 " blocks that came and went while they were read",
+			    snapshot->torn_blocks);
+		say(remarks);
+	}
+	if (snapshot->header.frozen)
+		strbuf_add(remarks->to,
+			   "a table was full: everything here is \"at least\", from then on frees "
+			   "are still counted, further blocks are not");
+	else if (!any)
+		strbuf_add(remarks->to, "lost: nothing");
+	if (remarks->to->n)
+		say(remarks);
+}
+
+static void remark_symbols(void *ctx, const char *module, const char *reason)
+{
+	const struct remarks *remarks = ctx;
+	strbuf_add(remarks->to, "names: ");
+	strbuf_add_printable(remarks->to, module);
+	strbuf_add(remarks->to, ": ");
+	strbuf_add_printable(remarks->to, reason);
+	say(remarks);
+}
+
+static void remark_gates(const struct remarks *remarks)
+{
+	for (size_t i = 0; i < remarks->report->n_gates; i++) {
+		const struct heap_gate *gate = &remarks->report->gates[i];
+		const bool growth = strcmp(gate->name, "growth") == 0;
+		strbuf_addf(remarks->to, "gate --fail-on-%s: %s: ", gate->name,
+			    gate->result == HEAP_GATE_FAIL   ? "FAILED"
+			    : gate->result == HEAP_GATE_PASS ? "passed"
+							     : "COULD NOT JUDGE");
+		if (gate->reason) {
+			strbuf_add(remarks->to, gate->reason);
+		} else {
+			heap_add_bytes(remarks->to, gate->value, 0);
+			strbuf_add(remarks->to, growth ? "/h against " : " against ");
+			heap_add_bytes(remarks->to, gate->limit, 0);
+			strbuf_add(remarks->to, growth ? "/h" : "");
+		}
+		say(remarks);
+	}
+}
+
+void heap_each_remark(const struct heap_report *report, struct strbuf *scratch,
+		      void (*remark)(void *ctx, const char *text), void *ctx)
+{
+	const struct remarks remarks = {
+		.report = report, .to = scratch, .remark = remark, .ctx = ctx};
+	remark_taken_out(&remarks);
+	remark_quality(&remarks);
+	if (!report->options->summary)
+		symbol_reasons_each(report->input->profile, remark_symbols, (void *)&remarks);
+	remark_losses(&remarks);
+	remark_gates(&remarks);
+}

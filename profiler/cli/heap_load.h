@@ -1,0 +1,43 @@
+/*
+ * heap_load.h - a heap file as the commands want it: read, with its stacks symbolized.
+ *
+ * Depends on: heap, profile, load.h. Threads: the main one.
+ */
+#ifndef CPROF_CLI_HEAP_LOAD_H
+#define CPROF_CLI_HEAP_LOAD_H
+
+#include "heap/heap_profile.h"
+#include "heap/heap_target.h"
+#include "profile/profile.h"
+
+#include <stdbool.h>
+
+struct heap_loaded {
+	struct heap_file file;
+	struct heap_snapshot *snapshot;
+	struct heap_target target;
+	struct profile *profile; /* stacks, no samples */
+	stack_id *stacks;        /* by site */
+};
+
+/** True when the file at @path begins as a heap file does. */
+bool heap_load_is_one(const char *path);
+
+/**
+ * Read an open file and look its names up.
+ *
+ * @file:    now the loaded one's, also on failure
+ * @symbols: false: only the numbers are wanted
+ * Return: 0 or -errno with a message; nothing to release then.
+ */
+int heap_load(struct heap_file *file, bool symbols, struct heap_loaded *out, struct cp_err *err);
+void heap_loaded_deinit(struct heap_loaded *loaded);
+
+/**
+ * A heap file as a profile with samples, for the views of profiles.
+ *
+ * Return: the profile, the caller's; NULL on failure, message printed.
+ */
+struct profile *heap_load_profile(const char *path, enum heap_value value);
+
+#endif

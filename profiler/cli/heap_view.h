@@ -1,0 +1,32 @@
+/*
+ * heap_view.h - a heap report printed: what `heap report` and the end of `heap run` have in common.
+ *
+ * Depends on: heap_load.h, output. Threads: the main one.
+ */
+#ifndef CPROF_CLI_HEAP_VIEW_H
+#define CPROF_CLI_HEAP_VIEW_H
+
+#include "heap_load.h"
+#include "output/heap_report.h"
+
+struct heap_view {
+	struct heap_report_options report;
+	const char *suppressions; /* path of a file; NULL = built-in rules only */
+	const char *since;        /* path of an earlier copy; NULL = none */
+};
+
+/** "[BYTES]" of --fail-on-unfreed into the options. Return: false when it is no number of bytes. */
+bool heap_view_unfreed(struct heap_view *view, const char *value);
+
+/**
+ * Report on a file.
+ *
+ * @file: taken over
+ * @out:  what goes out in the end; nothing on failure
+ * @gate: as heap_report_write()
+ * Return: 0 or -errno with a message.
+ */
+int heap_view_write(struct heap_file *file, const struct heap_view *view, FILE *out,
+		    enum heap_gate_result *gate, struct cp_err *err);
+
+#endif
