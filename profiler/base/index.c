@@ -12,11 +12,14 @@ uint64_t cp_hash_secret[2];
 /* Before main(), so that no hash is made without it and no thread sees it change. */
 __attribute__((constructor)) static void choose_secret(void)
 {
-	/* Early in boot there may be no random numbers yet: the address of the stack must do then.
-	 */
-	if (getrandom(cp_hash_secret, sizeof(cp_hash_secret), GRND_NONBLOCK) !=
+	if (getrandom(cp_hash_secret, sizeof(cp_hash_secret), GRND_NONBLOCK) ==
 	    (ssize_t)sizeof(cp_hash_secret))
-		cp_hash_secret[0] = (uint64_t)(uintptr_t) & (char){0} * 0x9e3779b97f4a7c15ULL;
+		return;
+	/* Early in boot there may be no random numbers yet: the stack's address must do then. */
+	const char on_stack = 0;
+	const uint64_t address = (uint64_t)(uintptr_t)&on_stack;
+	cp_hash_secret[0] = address * 0x9e3779b97f4a7c15ULL;
+	cp_hash_secret[1] = address * 0xff51afd7ed558ccdULL;
 }
 
 void cp_index_init(struct cp_index *index)

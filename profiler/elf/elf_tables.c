@@ -93,7 +93,7 @@ static int read_by_section(const struct finder *finder, struct elf_tables *out)
 	return ret;
 }
 
-/* Where an FDE ends; 0 when that cannot be told. @read: the field in the file's bytes */
+/* Where an FDE ends; 0 when that cannot be told. */
 static int read_fde_end(const struct finder *finder, uint64_t fde_svma, uint64_t *out)
 {
 	uint32_t length;

@@ -28,7 +28,7 @@ void image_store_destroy(struct image_store *store);
 /** Memory held by all images: their unwind tables, and the rows compiled of them. */
 size_t image_store_size_bytes(struct image_store *store);
 
-/** Binaries whose tables were not compiled for want of memory. */
+/** Binaries whose tables could not be compiled: beyond the limit on memory, or gone by then. */
 size_t image_store_skipped(const struct image_store *store);
 
 enum mapping_kind {

@@ -5,7 +5,7 @@
  * file rewritten in place is another one. What turned out not to be ELF is remembered as well.
  *
  * Memory is bounded: a binary without users may be forgotten, and read again should it come back;
- * beyond the limit nothing more is compiled, which is counted.
+ * beyond the limit no more tables are kept and nothing is compiled, which is counted.
  *
  * Depends on: base, elf, address_space.h. Threads: one at a time.
  */
@@ -32,7 +32,7 @@ void image_store_release(struct image_store *store, const struct elf_image *imag
  * The compiled unwind rows of a mapping's binary, which is held; compiled at the first call.
  *
  * Return: borrowed, lives as long as the image; empty when the binary has no usable tables; NULL
- *         when out of memory, or beyond the limit.
+ *         when out of memory, beyond the limit, or the file is gone that would be read again.
  */
 const struct cfi_table *image_store_rows(struct image_store *store, pid_t pid,
 					 const struct mapping *mapping);

@@ -2,8 +2,8 @@
  * unwind.h - from the registers and the stack bytes of a sample to its frames.
  *
  * Nothing is read from the running target: a walk sees the copied stack and the files behind the
- * mappings, so it may run long after the sample was taken. Every walk ends with a reason; frames
- * found before it are right.
+ * mappings, so it may run long after the sample was taken. Every walk ends with a reason; the
+ * frames before it are what unwind information says, but for n_fp_frames of them.
  *
  * Depends on: base, address_space.h, libunwind. Threads: one at a time per unwinder.
  */

@@ -2,10 +2,11 @@
  * stepper.h - one step of a walk by unwind information: libunwind on copied bytes.
  *
  * libunwind parses the tables and applies the rule; finding the tables, memory and the cache are
- * ours. unw_step() is not used: it takes a lock and changes the signal mask twice a step, its cache
- * does not tell a return address from an interrupted pc, and it guesses where there is no
- * information. Instead the rules of each function are taken once (unw_reg_states_iterate), kept,
- * and applied (unw_apply_reg_state).
+ * ours. unw_step() (of 1.6.2) is not used: it takes a lock and changes the signal mask twice a
+ * step, its cache does not tell a return address from an interrupted pc and has 256 chains whatever
+ * its size, it guesses where there is no information, and takes a lost rbp for the end of the
+ * stack. Instead the rules of each function are taken once (unw_reg_states_iterate), kept, and
+ * applied (unw_apply_reg_state).
  *
  * Depends on: base, elf, address_space.h, unwind.h, libunwind. Threads: one at a time.
  */

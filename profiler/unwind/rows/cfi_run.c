@@ -111,6 +111,37 @@ static void restore_state(struct machine *m)
 		m->now = m->remembered[--m->n_remembered];
 }
 
+/* Return: false when @op does not define the CFA. */
+static bool define_cfa(struct machine *m, uint8_t op, struct cfi_cursor *c)
+{
+	uint64_t reg;
+	switch (op) {
+	case 0x0c: /* DW_CFA_def_cfa */
+		reg = cfi_read_uleb(c);
+		set_cfa(m, reg, (int64_t)cfi_read_uleb(c));
+		break;
+	case 0x0d: /* DW_CFA_def_cfa_register */
+		set_cfa_register(m, cfi_read_uleb(c));
+		break;
+	case 0x0e: /* DW_CFA_def_cfa_offset */
+		set_cfa_offset(m, (int64_t)cfi_read_uleb(c));
+		break;
+	case 0x0f: /* DW_CFA_def_cfa_expression */
+		set_cfa_expression(m, cfi_take(c, cfi_read_uleb(c)));
+		break;
+	case 0x12: /* DW_CFA_def_cfa_sf */
+		reg = cfi_read_uleb(c);
+		set_cfa(m, reg, scaled(m, (uint64_t)cfi_read_sleb(c)));
+		break;
+	case 0x13: /* DW_CFA_def_cfa_offset_sf */
+		set_cfa_offset(m, scaled(m, (uint64_t)cfi_read_sleb(c)));
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
 /* The opcodes without an operand in the opcode byte, other than advances. */
 static void run_extended(struct machine *m, uint8_t op, struct cfi_cursor *c)
 {
@@ -141,19 +172,6 @@ static void run_extended(struct machine *m, uint8_t op, struct cfi_cursor *c)
 	case 0x0b: /* DW_CFA_restore_state */
 		restore_state(m);
 		break;
-	case 0x0c: /* DW_CFA_def_cfa */
-		reg = cfi_read_uleb(c);
-		set_cfa(m, reg, (int64_t)cfi_read_uleb(c));
-		break;
-	case 0x0d: /* DW_CFA_def_cfa_register */
-		set_cfa_register(m, cfi_read_uleb(c));
-		break;
-	case 0x0e: /* DW_CFA_def_cfa_offset */
-		set_cfa_offset(m, (int64_t)cfi_read_uleb(c));
-		break;
-	case 0x0f: /* DW_CFA_def_cfa_expression */
-		set_cfa_expression(m, cfi_take(c, cfi_read_uleb(c)));
-		break;
 	case 0x10: { /* DW_CFA_expression */
 		reg = cfi_read_uleb(c);
 		struct cfi_reg_rule rule = cfi_state_reg_expression(cfi_take(c, cfi_read_uleb(c)));
@@ -163,13 +181,6 @@ static void run_extended(struct machine *m, uint8_t op, struct cfi_cursor *c)
 	case 0x11: /* DW_CFA_offset_extended_sf */
 		reg = cfi_read_uleb(c);
 		set_reg(m, reg, CFI_REG_OFFSET, scaled(m, (uint64_t)cfi_read_sleb(c)));
-		break;
-	case 0x12: /* DW_CFA_def_cfa_sf */
-		reg = cfi_read_uleb(c);
-		set_cfa(m, reg, scaled(m, (uint64_t)cfi_read_sleb(c)));
-		break;
-	case 0x13: /* DW_CFA_def_cfa_offset_sf */
-		set_cfa_offset(m, scaled(m, (uint64_t)cfi_read_sleb(c)));
 		break;
 	case 0x14:   /* DW_CFA_val_offset */
 	case 0x15: { /* DW_CFA_val_offset_sf: the LEBs' length and whether it is 0 matter */
@@ -190,7 +201,7 @@ static void run_extended(struct machine *m, uint8_t op, struct cfi_cursor *c)
 		set_reg(m, reg, CFI_REG_OFFSET, scaled(m, -cfi_read_uleb(c)));
 		break;
 	default:
-		m->bad = true;
+		m->bad |= !define_cfa(m, op, c);
 	}
 }
 
