@@ -33,8 +33,8 @@ static void put_number(struct text *text, unsigned long number)
 	while (number / power >= 10)
 		power *= 10;
 	for (; power; power /= 10) {
-		const char digit = (char)('0' + number / power % 10);
-		put(text, &digit, 1);
+		const char digit[1] = {(char)('0' + number / power % 10)};
+		put(text, digit, 1);
 	}
 }
 
@@ -99,7 +99,7 @@ static bool has_room(const char *folder)
 
 static bool open_default(struct place *place, const char *folder, const char *exe)
 {
-	char stem[HEAP_PATH_BYTES];
+	char stem[HEAP_PATH_BYTES] = "";
 	struct text text = {.at = stem, .max = sizeof(stem)};
 	put_default(&text, folder, exe);
 	return open_numbered(place, stem, HEAP_FILE_SUFFIX);
@@ -108,7 +108,7 @@ static bool open_default(struct place *place, const char *folder, const char *ex
 bool place_open(struct place *place, const char *output, const char *exe, unsigned attempt)
 {
 	if (output && *output) {
-		char stem[HEAP_PATH_BYTES];
+		char stem[HEAP_PATH_BYTES] = "";
 		struct text text = {.at = stem, .max = sizeof(stem)};
 		put_pattern(&text, output);
 		return attempt == 0 && open_numbered(place, stem, "");

@@ -145,11 +145,9 @@ void record_alloc(const void *block, uint64_t size, const struct cfi_regs *calle
 	threads_leave(slot);
 }
 
-void record_free(const void *block)
+void record_free_of(const void *block)
 {
 	const uint64_t address = (uint64_t)(uintptr_t)block;
-	if (shim.sample_bytes && !sample_filter_maybe(&shim.private->filter, address))
-		return;
 	struct thread_slot *slot = threads_enter();
 	if (SHIM_UNLIKELY(!slot)) {
 		shim_count_loss(HEAP_LOSS_LOCK);

@@ -43,8 +43,17 @@ static inline bool record_sampled(uint64_t size)
 /** A new block, in exact mode or sampled. */
 void record_alloc(const void *block, uint64_t size, const struct cfi_regs *caller);
 
+/** The slow part of record_free(). */
+void record_free_of(const void *block);
+
 /** A block is about to be freed. */
-void record_free(const void *block);
+static inline void record_free(const void *block)
+{
+	if (shim.sample_bytes &&
+	    !sample_filter_maybe(&shim.private->filter, (uint64_t)(uintptr_t)block))
+		return;
+	record_free_of(block);
+}
 
 /* What record_realloc_begin() took out. */
 struct record_moved {
