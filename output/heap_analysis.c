@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "heap_births.h"
+#include "heap_places.h"
 #include "heap_rows.h"
 
 #include <errno.h>
@@ -168,18 +169,27 @@ static int count_blocks(struct heap_analysis *analysis, struct heap_births_of *b
 	return 0;
 }
 
-static void judge(struct heap_analysis *analysis, struct heap_births_of *births)
+static int judge(struct heap_analysis *analysis, const struct heap_births_of *births)
 {
+	struct heap_births_sum sum, all;
+	heap_births_begin(births, &all);
 	for (uint32_t i = 0; i < analysis->n_sites; i++) {
-		struct heap_row *row = &analysis->sites[i];
-		heap_births_judge(births, analysis, i, &row->growth);
-		if (row->growth.verdict != HEAP_GROWTH_GROWING)
+		heap_births_begin(births, &sum);
+		heap_births_collect(births, analysis, i, &sum);
+		heap_births_judge(births, &sum, &analysis->sites[i].growth);
+		if (analysis->sites[i].rule == HEAP_RULE_NONE)
+			heap_births_collect(births, analysis, i, &all);
+	}
+	heap_births_judge(births, &all, &analysis->growth);
+	analysis->growth_by_since = analysis->input->since != NULL;
+	const int rc = heap_places_make(analysis, births);
+	for (size_t i = 0; i < analysis->n_places; i++) {
+		if (analysis->places[i].growth.verdict != HEAP_GROWTH_GROWING)
 			continue;
 		analysis->n_growing++;
-		analysis->growing_rate += row->growth.rate;
+		analysis->growing_rate += analysis->places[i].growth.rate;
 	}
-	heap_births_judge_all(births, analysis, &analysis->growth);
-	analysis->growth_by_since = analysis->input->since != NULL;
+	return rc;
 }
 
 static int analyse(struct heap_analysis *analysis)
@@ -199,8 +209,8 @@ static int analyse(struct heap_analysis *analysis)
 		rc = count_blocks(analysis, &births, &threads);
 	if (rc)
 		return rc;
-	judge(analysis, &births);
-	return heap_rows_make(analysis, &threads);
+	rc = judge(analysis, &births);
+	return rc ? rc : heap_rows_make(analysis, &threads);
 }
 
 static bool same_process(const struct heap_header *a, const struct heap_header *b)
@@ -245,6 +255,7 @@ void heap_analysis_destroy(struct heap_analysis *analysis)
 	frames_destroy(analysis->frames);
 	free(analysis->sites);
 	free(analysis->rows);
+	free(analysis->places);
 	free(analysis->stack);
 	free(analysis);
 }

@@ -38,7 +38,8 @@ struct heap_row {
 	uint32_t in_charge;        /* by site: index in its frames */
 	uint32_t rule;             /* that takes its live blocks out; HEAP_RULE_NONE */
 	bool complete;             /* by site */
-	struct heap_growth growth; /* by site */
+	struct heap_growth growth; /* by site, and of places */
+	uint32_t n_stacks;         /* of places: that have live blocks */
 };
 
 struct heap_analysis {
@@ -48,6 +49,10 @@ struct heap_analysis {
 	struct heap_blame blame;
 	struct heap_row *sites; /* by site; [n_sites] */
 	uint32_t n_sites;
+	/* sites with live blocks by the source line in charge: first those that grow, by rate, then
+	 * the others by live bytes */
+	struct heap_row *places;
+	size_t n_places, cap_places;
 	struct heap_row *rows; /* as asked for, sorted; only such as have something to show */
 	size_t n_rows, cap_rows;
 	char **made_names; /* owned, of rows */
@@ -64,7 +69,7 @@ struct heap_analysis {
 	uint64_t oldest_ns;        /* of all live blocks */
 	size_t n_used_sites;       /* that allocated */
 	size_t n_kept_sites;       /* that have live blocks after the filters */
-	size_t n_growing;          /* of these */
+	size_t n_growing;          /* places */
 	double growing_rate;       /* their sum, bytes per second */
 	struct heap_growth growth; /* of everything that is live after the filters */
 	bool growth_by_since;

@@ -49,10 +49,9 @@ int heap_births_of_init(struct heap_births_of *births, const struct heap_analysi
 	};
 	if (!births->sites || !births->bytes_before)
 		return -ENOMEM;
-	births->all.from_ns = births->from_ns;
-	births->all.to_ns = births->to_ns;
 	for (uint32_t i = 0; i < n_sites; i++)
-		births->sites[i] = births->all;
+		births->sites[i] =
+			(struct heap_births){.from_ns = births->from_ns, .to_ns = births->to_ns};
 	return input->since ? note_earlier(births) : 0;
 }
 
@@ -73,7 +72,6 @@ void heap_births_count(struct heap_births_of *births, const struct heap_live *bl
 {
 	const uint64_t born_ns = (uint64_t)block->born_ticks * HEAP_TICK_NS;
 	heap_births_add(&births->sites[block->site], born_ns, bytes);
-	heap_births_add(&births->all, born_ns, bytes);
 }
 
 /* A quarter of what was allocated was freed: then the young ones may only not be freed yet. */
@@ -94,48 +92,32 @@ static void replace_rate(const struct heap_births_of *births, double difference,
 		growth->verdict = HEAP_GROWTH_BURSTY;
 }
 
-static void frees_since(const struct heap_births_of *births, uint32_t site, double *allocs,
-			double *frees)
+void heap_births_begin(const struct heap_births_of *births, struct heap_births_sum *sum)
 {
-	if (!births->since || site >= births->since->header.n_sites)
-		return;
-	*allocs -= (double)births->since->sites[site].allocs;
-	*frees -= (double)births->since->sites[site].frees;
+	*sum = (struct heap_births_sum){
+		.births = {.from_ns = births->from_ns, .to_ns = births->to_ns}};
 }
 
-static double net_of(const struct heap_births_of *births, const struct heap_analysis *analysis,
-		     uint32_t site)
-{
-	return analysis->sites[site].all_bytes - births->bytes_before[site];
-}
-
-void heap_births_judge(const struct heap_births_of *births, const struct heap_analysis *analysis,
-		       uint32_t site, struct heap_growth *out)
+void heap_births_collect(const struct heap_births_of *births, const struct heap_analysis *analysis,
+			 uint32_t site, struct heap_births_sum *sum)
 {
 	const struct heap_row *row = &analysis->sites[site];
-	double allocs = row->allocs, frees = row->frees;
-	frees_since(births, site, &allocs, &frees);
-	heap_growth_judge(&births->sites[site], turns_over(allocs, frees), out);
-	if (births->since)
-		replace_rate(births, net_of(births, analysis, site), out);
+	for (unsigned i = 0; i < HEAP_GROWTH_WINDOWS; i++)
+		sum->births.bytes[i] += births->sites[site].bytes[i];
+	sum->allocs += row->allocs;
+	sum->frees += row->frees;
+	/* all that is live there now, filtered or not: the same was live then */
+	sum->difference += row->all_bytes - births->bytes_before[site];
+	if (!births->since || site >= births->since->header.n_sites)
+		return;
+	sum->allocs -= (double)births->since->sites[site].allocs;
+	sum->frees -= (double)births->since->sites[site].frees;
 }
 
-void heap_births_judge_all(const struct heap_births_of *births,
-			   const struct heap_analysis *analysis, struct heap_growth *out)
+void heap_births_judge(const struct heap_births_of *births, const struct heap_births_sum *sum,
+		       struct heap_growth *out)
 {
-	double allocs = 0, frees = 0, difference = 0;
-	for (uint32_t i = 0; i < analysis->n_sites; i++) {
-		const struct heap_row *row = &analysis->sites[i];
-		if (row->rule != HEAP_RULE_NONE)
-			continue;
-		double site_allocs = row->allocs, site_frees = row->frees;
-		frees_since(births, i, &site_allocs, &site_frees);
-		allocs += site_allocs;
-		frees += site_frees;
-		if (births->since)
-			difference += net_of(births, analysis, i);
-	}
-	heap_growth_judge(&births->all, turns_over(allocs, frees), out);
+	heap_growth_judge(&sum->births, turns_over(sum->allocs, sum->frees), out);
 	if (births->since)
-		replace_rate(births, difference, out);
+		replace_rate(births, sum->difference, out);
 }

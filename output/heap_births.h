@@ -11,8 +11,7 @@
 #include "heap_analysis.h"
 
 struct heap_births_of {
-	struct heap_births *sites; /* by site */
-	struct heap_births all;
+	struct heap_births *sites;         /* by site */
 	const struct heap_snapshot *since; /* or NULL */
 	struct cp_index earlier;           /* its blocks */
 	double *bytes_before;              /* live there by site */
@@ -28,10 +27,18 @@ bool heap_births_before(const struct heap_births_of *births, const struct heap_l
 
 void heap_births_count(struct heap_births_of *births, const struct heap_live *block, double bytes);
 
-/** The growth of one site, of all that is kept. */
-void heap_births_judge(const struct heap_births_of *births, const struct heap_analysis *analysis,
-		       uint32_t site, struct heap_growth *out);
-void heap_births_judge_all(const struct heap_births_of *births,
-			   const struct heap_analysis *analysis, struct heap_growth *out);
+/* What is known of one site, or of several together. */
+struct heap_births_sum {
+	struct heap_births births;
+	double allocs, frees; /* in the time looked at */
+	double difference;    /* of the live bytes to those of the earlier copy */
+};
+
+/** Start with nothing. */
+void heap_births_begin(const struct heap_births_of *births, struct heap_births_sum *sum);
+void heap_births_collect(const struct heap_births_of *births, const struct heap_analysis *analysis,
+			 uint32_t site, struct heap_births_sum *sum);
+void heap_births_judge(const struct heap_births_of *births, const struct heap_births_sum *sum,
+		       struct heap_growth *out);
 
 #endif

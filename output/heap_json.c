@@ -243,6 +243,30 @@ static json_t *make_growth(struct maker *maker, const struct heap_growth *growth
 	return object;
 }
 
+static json_t *make_place(struct maker *maker, const struct heap_row *row)
+{
+	json_t *object = json_object();
+	put_text(maker, object, "name", row->name);
+	put_text(maker, object, "file", row->file);
+	put(maker, object, "line", row->line ? json_integer(row->line) : json_null());
+	put_text(maker, object, "module", row->module);
+	put_count(maker, object, "blocks", row->live.blocks);
+	put_count(maker, object, "bytes", row->live.bytes);
+	put_age(maker, object, &row->live, row->oldest_ns);
+	put_u64(maker, object, "stacks", row->n_stacks);
+	put(maker, object, "growth", make_growth(maker, &row->growth));
+	return object;
+}
+
+static json_t *make_places(struct maker *maker)
+{
+	const struct heap_analysis *analysis = maker->report->analysis;
+	json_t *array = json_array();
+	for (size_t i = 0; array && i < analysis->n_places; i++)
+		append(maker, array, make_place(maker, &analysis->places[i]));
+	return array;
+}
+
 static json_t *make_verdict(struct maker *maker)
 {
 	const struct heap_analysis *analysis = maker->report->analysis;
@@ -254,8 +278,10 @@ static json_t *make_verdict(struct maker *maker)
 	put_count(maker, verdict, "blocks", analysis->kept.blocks);
 	put_count(maker, verdict, "bytes", analysis->kept.bytes);
 	put_u64(maker, verdict, "sites", analysis->n_kept_sites);
-	put_u64(maker, verdict, "growing_sites", analysis->n_growing);
+	put_u64(maker, verdict, "growing_places", analysis->n_growing);
+	put(maker, verdict, "growing_bytes_per_hour", json_real(analysis->growing_rate * 3600));
 	put_rate(maker, verdict, &analysis->growth, analysis->growth_by_since);
+	put(maker, verdict, "places", make_places(maker));
 	put_bool(maker, verdict, "at_least", maker->report->input->snapshot->header.frozen != 0);
 	maker->failed |= strbuf_failed(&text);
 	strbuf_deinit(&text);

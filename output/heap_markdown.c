@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { FIRST_SITES = 5 };
+enum { FIRST_PLACES = 5 };
 
 /* A cell: "|" would end it, "`" the code in it. */
 static void put_code(const struct heap_report *report, const char *text)
@@ -58,10 +58,8 @@ static void put_rows(const struct heap_report *report, struct strbuf *text)
 
 static void put_first(const struct heap_report *report, struct strbuf *text)
 {
-	uint32_t first[FIRST_SITES + 1];
-	const size_t n = heap_first_sites(report->analysis, first, FIRST_SITES);
-	for (size_t i = 0; i < n; i++) {
-		const struct heap_row *row = &report->analysis->sites[first[i]];
+	for (size_t i = 0; i < report->analysis->n_places && i < FIRST_PLACES; i++) {
+		const struct heap_row *row = &report->analysis->places[i];
 		if (row->growth.verdict != HEAP_GROWTH_GROWING)
 			break;
 		fputs("- growing ", report->out);

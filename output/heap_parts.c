@@ -42,26 +42,34 @@ void heap_add_count(struct strbuf *to, double count)
 	strbuf_add(to, cp_format_count((uint64_t)llround(count > 0 ? count : 0), text));
 }
 
-static void add_per_hour(struct strbuf *to, double per_second)
+/* Of a short run a rate per hour is what nobody has seen. */
+static bool is_short(const struct heap_growth *growth)
+{
+	return growth->window_ns < UINT64_C(600000000000) / HEAP_GROWTH_WINDOWS;
+}
+
+/* Without the unit of time. */
+static void add_amount_per(struct strbuf *to, double per_second, bool seconds)
 {
 	char text[CP_TEXT_MAX];
-	const double per_hour = fabs(per_second) * 3600;
-	cp_format_bytes(per_hour < 9e18 ? (uint64_t)per_hour : UINT64_MAX / 2, text);
+	const double amount = fabs(per_second) * (seconds ? 1 : 3600);
+	cp_format_bytes(amount < 9e18 ? (uint64_t)amount : UINT64_MAX / 2, text);
 	strbuf_addf(to, "%s%s", per_second < 0 ? "-" : "", text);
 }
 
 void heap_add_rate(struct strbuf *to, const struct heap_growth *growth)
 {
+	const bool seconds = is_short(growth);
 	if (growth->rate >= 0)
 		strbuf_add(to, "+");
-	add_per_hour(to, growth->rate);
-	strbuf_add(to, "/h");
+	add_amount_per(to, growth->rate, seconds);
+	strbuf_add(to, seconds ? "/s" : "/h");
 	if (growth->low >= growth->high)
 		return;
 	strbuf_add(to, " [");
-	add_per_hour(to, growth->low);
+	add_amount_per(to, growth->low, seconds);
 	strbuf_add(to, ", ");
-	add_per_hour(to, growth->high);
+	add_amount_per(to, growth->high, seconds);
 	strbuf_add(to, "]");
 }
 
@@ -77,8 +85,8 @@ static void add_amount(const struct heap_analysis *analysis, struct strbuf *to)
 	heap_add_bytes(to, kept->bytes, kept->bytes_variance);
 	strbuf_add(to, " in ");
 	heap_add_count(to, kept->blocks);
-	strbuf_addf(to, " block%s from %zu place%s", plural(kept->blocks), analysis->n_kept_sites,
-		    plural((double)analysis->n_kept_sites));
+	strbuf_addf(to, " block%s from %zu place%s", plural(kept->blocks), analysis->n_places,
+		    plural((double)analysis->n_places));
 }
 
 static void add_growth(const struct heap_analysis *analysis, struct strbuf *to)
@@ -88,8 +96,8 @@ static void add_growth(const struct heap_analysis *analysis, struct strbuf *to)
 		strbuf_addf(to, "%zu place%s pile%s up memory steadily: +", analysis->n_growing,
 			    plural((double)analysis->n_growing),
 			    analysis->n_growing == 1 ? "s" : "");
-		add_per_hour(to, analysis->growing_rate);
-		strbuf_add(to, "/h");
+		add_amount_per(to, analysis->growing_rate, is_short(all));
+		strbuf_add(to, is_short(all) ? "/s" : "/h");
 	} else {
 		strbuf_add(to, "memory piles up steadily over many places: ");
 		heap_add_rate(to, all);
@@ -114,14 +122,16 @@ static void add_selection(const struct heap_analysis *analysis, struct strbuf *t
 			    cp_format_duration(analysis->options->min_age_ns, age));
 }
 
-static void add_left(const struct heap_analysis *analysis, struct strbuf *to)
+static void add_left(const struct heap_analysis *analysis, struct strbuf *to, bool begins)
 {
 	const bool at_least = analysis->input->snapshot->header.frozen;
 	if (analysis->kept.raw == 0) {
 		strbuf_add(to, has_ended(analysis) ? "nothing is left that was not freed"
 						   : "nothing is live");
 	} else {
-		strbuf_add(to, has_ended(analysis) ? "not freed: " : "live: ");
+		strbuf_add(to, has_ended(analysis) ? begins ? "Not freed: " : "not freed: "
+			       : begins            ? "Live: "
+						   : "live: ");
 		if (at_least)
 			strbuf_add(to, "at least ");
 		add_amount(analysis, to);
@@ -141,7 +151,8 @@ void heap_add_verdict(const struct heap_analysis *analysis, struct strbuf *to)
 	case HEAP_VERDICT_GROWING:
 		strbuf_add(to, "growing: ");
 		add_growth(analysis, to);
-		break;
+		add_left(analysis, to, true);
+		return;
 	case HEAP_VERDICT_LIVE:
 		if (analysis->growth.verdict == HEAP_GROWTH_UNKNOWN)
 			strbuf_add(to, "too early to see whether anything grows; ");
@@ -152,7 +163,7 @@ void heap_add_verdict(const struct heap_analysis *analysis, struct strbuf *to)
 	case HEAP_VERDICT_UNFREED:
 		break;
 	}
-	add_left(analysis, to);
+	add_left(analysis, to, false);
 }
 
 const char *heap_verdict_caution(const struct heap_analysis *analysis)
@@ -164,37 +175,6 @@ const char *heap_verdict_caution(const struct heap_analysis *analysis)
 				     "end may be meant to live that long."
 				   : "What is live is not yet \"leaked\": the process may still "
 				     "use and free it.";
-}
-
-static bool comes_first(const struct heap_row *a, const struct heap_row *b)
-{
-	const bool grows_a = a->growth.verdict == HEAP_GROWTH_GROWING;
-	const bool grows_b = b->growth.verdict == HEAP_GROWTH_GROWING;
-	if (grows_a != grows_b)
-		return grows_a;
-	if (grows_a)
-		return a->growth.rate > b->growth.rate;
-	return a->live.bytes > b->live.bytes;
-}
-
-size_t heap_first_sites(const struct heap_analysis *analysis, uint32_t *sites, size_t max)
-{
-	size_t n = 0;
-	for (uint32_t i = 0; i < analysis->n_sites; i++) {
-		const struct heap_row *row = &analysis->sites[i];
-		if (row->live.raw == 0)
-			continue;
-		size_t at = n;
-		while (at > 0 && comes_first(row, &analysis->sites[sites[at - 1]]))
-			at--;
-		if (at >= max)
-			continue;
-		if (n < max)
-			n++;
-		memmove(&sites[at + 1], &sites[at], (n - 1 - at) * sizeof(*sites));
-		sites[at] = i;
-	}
-	return n;
 }
 
 void heap_add_target(const struct heap_report *report, struct strbuf *to)
@@ -268,7 +248,7 @@ int heap_add_chain(struct heap_analysis *analysis, const struct heap_row *row, s
 	const size_t depth = (size_t)n;
 	/* of the way down only the outermost: which function of the library was called */
 	if (row->in_charge > 0) {
-		strbuf_add(to, "by ");
+		strbuf_add(to, "; by ");
 		add_name(analysis, stack[row->in_charge - 1], to);
 	}
 	for (size_t i = row->in_charge + 1; i < depth && shown < CHAIN_FRAMES; i++) {
@@ -278,7 +258,7 @@ int heap_add_chain(struct heap_analysis *analysis, const struct heap_row *row, s
 			frames_text(analysis->frames, frames_get(analysis->frames, stack[i])->name);
 		if (strcmp(name, "_start") == 0)
 			continue;
-		strbuf_add(to, shown ? " < " : row->in_charge ? "; called by " : "called by ");
+		strbuf_add(to, shown ? " < " : "; called by ");
 		add_name(analysis, stack[i], to);
 		shown++;
 	}

@@ -43,10 +43,6 @@ void heap_add_verdict(const struct heap_analysis *analysis, struct strbuf *to);
 /* What "not freed" does and does not say; "" where it needs no saying. */
 const char *heap_verdict_caution(const struct heap_analysis *analysis);
 
-/* The sites to name first: growing ones by rate, then the others by live bytes. Return: how many.
- */
-size_t heap_first_sites(const struct heap_analysis *analysis, uint32_t *sites, size_t max);
-
 /* "1.2 MiB"; in sampled mode "1.2 MiB +-5 %". */
 void heap_add_bytes(struct strbuf *to, double bytes, double variance);
 void heap_add_count(struct strbuf *to, double count);
@@ -58,7 +54,7 @@ void heap_add_target(const struct heap_report *report, struct strbuf *to);
 void heap_add_method(const struct heap_report *report, struct strbuf *to);
 /* "src/a.c:12", "[libfoo.so]"; "" when unknown. Not shortened. */
 void heap_add_place(const struct heap_row *row, struct strbuf *to);
-/* "by xmalloc < parse_line < main": how memory gets to the one in charge, and who calls that. */
+/* "; by xmalloc; called by parse_line < main": what the one in charge calls, and who calls that. */
 int heap_add_chain(struct heap_analysis *analysis, const struct heap_row *row, struct strbuf *to);
 
 /* Sentences under the numbers: what was taken out, how complete, what was lost. */

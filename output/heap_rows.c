@@ -61,7 +61,7 @@ static void merge_sum(struct heap_sum *to, const struct heap_sum *from)
 	to->raw += from->raw;
 }
 
-static void merge(struct heap_row *to, const struct heap_row *from)
+void heap_row_merge(struct heap_row *to, const struct heap_row *from)
 {
 	merge_sum(&to->live, &from->live);
 	to->peak_blocks += from->peak_blocks;
@@ -77,6 +77,7 @@ static void merge(struct heap_row *to, const struct heap_row *from)
 		to->oldest_ns = from->oldest_ns;
 	if (to->line != from->line)
 		to->line = 0;
+	to->all_bytes += from->all_bytes;
 }
 
 /* What makes two sites one row. */
@@ -122,7 +123,7 @@ static int add_to_group(struct grouping *grouping, const struct heap_row *site)
 					  cp_hash_bytes(row.file, strlen(row.file)));
 	const uint32_t id = cp_index_find(&grouping->index, hash, same_row, &row, grouping);
 	if (id != CP_INDEX_NONE) {
-		merge(&analysis->rows[id], &row);
+		heap_row_merge(&analysis->rows[id], &row);
 		return 0;
 	}
 	if (cp_index_add(&grouping->index, hash, (uint32_t)analysis->n_rows))

@@ -32,6 +32,9 @@ int heap_threads_add(struct heap_threads *threads, const struct heap_live *block
 /** Fill analysis->rows, sorted. Return: 0 or -ENOMEM. */
 int heap_rows_make(struct heap_analysis *analysis, const struct heap_threads *threads);
 
+/** Add what @from counts to @to; name and place stay. */
+void heap_row_merge(struct heap_row *to, const struct heap_row *from);
+
 void heap_sum_add(struct heap_sum *sum, const struct heap_weight *weight);
 
 #endif

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_SITES = 3, SUMMARY_SITES = 5, NARROW = 60, WIDE = 120, TEMPORARY_SITES = 3 };
+enum { FIRST_PLACES = 3, SUMMARY_PLACES = 5, NARROW = 60, WIDE = 120, TEMPORARY_SITES = 3 };
 
 struct printer {
 	const struct heap_report *report;
@@ -105,8 +105,9 @@ static void who(struct printer *printer, const struct heap_row *row, size_t used
 {
 	struct strbuf place = {0}, name = {0};
 	const size_t room = printer->width > used + 30 ? printer->width - used : 30;
-	heap_add_place(row, &place);
 	strbuf_add_printable(&name, row->name);
+	if (printer->report->options->by <= HEAP_BY_FUNCTION)
+		heap_add_place(row, &place);
 	const size_t place_columns = strbuf_columns(strbuf_text(&place));
 	const size_t name_columns = strbuf_columns(strbuf_text(&name));
 	const size_t for_place = place_columns < room / 2      ? place_columns
@@ -142,7 +143,7 @@ static void print_head(struct printer *printer)
 	}
 }
 
-/* One line for a site of the verdict, and one for its callers. */
+/* One line for a place of the verdict, and one for its callers. */
 static int print_first(struct printer *printer, const struct heap_row *row)
 {
 	char text[CP_TEXT_MAX];
@@ -164,10 +165,13 @@ static int print_first(struct printer *printer, const struct heap_row *row)
 		heap_add_rate(&printer->line, &row->growth);
 		strbuf_add(&printer->line, "; ");
 	}
-	strbuf_addf(&printer->line, "oldest %s; ", cp_format_duration(row->oldest_ns, text));
+	strbuf_addf(&printer->line, "oldest %s", cp_format_duration(row->oldest_ns, text));
 	if (sampled)
-		strbuf_addf(&printer->line, "%s sampled; ", cp_format_count(row->live.raw, text));
+		strbuf_addf(&printer->line, "; %s sampled", cp_format_count(row->live.raw, text));
 	const int rc = heap_add_chain(printer->report->analysis, row, &printer->line);
+	if (row->n_stacks > 1)
+		strbuf_addf(&printer->line, "; and %u more stack%s", row->n_stacks - 1,
+			    row->n_stacks == 2 ? "" : "s");
 	flush_wrapped(printer, sampled ? 23 : 15);
 	return rc;
 }
@@ -175,9 +179,9 @@ static int print_first(struct printer *printer, const struct heap_row *row)
 static int print_verdict(struct printer *printer)
 {
 	struct heap_analysis *analysis = printer->report->analysis;
-	uint32_t first[SUMMARY_SITES + 1];
-	const size_t n = heap_first_sites(
-		analysis, first, printer->report->options->summary ? SUMMARY_SITES : FIRST_SITES);
+	size_t n = printer->report->options->summary ? SUMMARY_PLACES : FIRST_PLACES;
+	if (n > analysis->n_places)
+		n = analysis->n_places;
 	fputc('\n', printer->out);
 	heap_add_verdict(analysis, &printer->scratch);
 	bold(printer, true);
@@ -189,16 +193,16 @@ static int print_verdict(struct printer *printer)
 	flush_wrapped(printer, 8);
 	int rc = 0;
 	for (size_t i = 0; i < n && !rc; i++)
-		rc = print_first(printer, &analysis->sites[first[i]]);
-	if (analysis->n_kept_sites > n) {
+		rc = print_first(printer, &analysis->places[i]);
+	if (analysis->n_places > n) {
 		double rest = analysis->kept.bytes;
 		for (size_t i = 0; i < n; i++)
-			rest -= analysis->sites[first[i]].live.bytes;
+			rest -= analysis->places[i].live.bytes;
 		strbuf_add(&printer->line, "  ");
 		bytes_column(printer, rest, 0,
 			     analysis->input->snapshot->header.sample_bytes ? 17 : 9);
-		strbuf_addf(&printer->line, " from %zu more place%s", analysis->n_kept_sites - n,
-			    analysis->n_kept_sites - n == 1 ? "" : "s");
+		strbuf_addf(&printer->line, " from %zu more place%s", analysis->n_places - n,
+			    analysis->n_places - n == 1 ? "" : "s");
 		flush(printer);
 	}
 	strbuf_add(&printer->line, heap_verdict_caution(analysis));
@@ -227,11 +231,13 @@ static int print_row(struct printer *printer, const struct heap_row *row)
 	flush(printer);
 	if (printer->report->options->by != HEAP_BY_SITE)
 		return 0;
-	strbuf_addf(&printer->line, "%*s", 70, "");
-	const int rc = heap_add_chain(printer->report->analysis, row, &printer->line);
-	if (printer->line.n > 70)
-		flush_wrapped(printer, 70);
-	strbuf_clear(&printer->line);
+	const int rc = heap_add_chain(printer->report->analysis, row, &printer->scratch);
+	if (printer->scratch.n) {
+		/* without the "; " that it begins with */
+		strbuf_addf(&printer->line, "%*s%s", 32, "", strbuf_text(&printer->scratch) + 2);
+		flush_wrapped(printer, 32);
+	}
+	strbuf_clear(&printer->scratch);
 	return rc;
 }
 

@@ -1,4 +1,5 @@
 #include "cli.h"
+#include "heap_load.h"
 #include "load.h"
 #include "out_file.h"
 #include "output/folded.h"
@@ -7,16 +8,20 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPT_FORMAT, OPT_LINES, OPT_OUTPUT };
+enum { OPT_FORMAT, OPT_LINES, OPT_OUTPUT, OPT_VALUE };
 enum export_format { EXPORT_NONE = -1, EXPORT_FOLDED, EXPORT_PPROF };
 
 static const char formats[] = "folded|pprof";
+static const char values[] = HEAP_LOAD_VALUES;
 
 static const struct cli_option export_options[] = {
 	[OPT_FORMAT] = {"format", 0, formats, NULL, "what to write (must be given)"},
 	[OPT_LINES] = {"lines", 0, NULL, NULL,
 		       "folded: every frame as 'function (file:line)' where the line is known"},
 	[OPT_OUTPUT] = {"output", 'o', "OUT", NULL, "write here instead of to standard output"},
+	[OPT_VALUE] = {"value", 0, values, NULL,
+		       "folded, of a heap file: live bytes, live at the peak, bytes allocated in "
+		       "all, number of allocations (default: live); pprof has them all"},
 	{0},
 };
 
@@ -24,6 +29,7 @@ struct export_arguments {
 	enum export_format format;
 	struct folded_options folded;
 	const char *input, *output;
+	int value; /* enum heap_value; -1 = not given */
 };
 
 static int take_option(const struct cli_command *self, int option, const char *value,
@@ -37,6 +43,9 @@ static int take_option(const struct cli_command *self, int option, const char *v
 	case OPT_LINES:
 		out->folded.lines = true;
 		return CLI_OK;
+	case OPT_VALUE:
+		out->value = options_choice(values, value);
+		return out->value < 0 ? cli_bad_choice(self, option, value) : CLI_OK;
 	default:
 		out->output = value;
 		return CLI_OK;
@@ -71,7 +80,7 @@ static int write_pprof(const struct profile *profile, const char *path)
 
 static int export_run(const struct cli_command *self, int argc, char **argv)
 {
-	struct export_arguments arguments = {.format = EXPORT_NONE};
+	struct export_arguments arguments = {.format = EXPORT_NONE, .value = -1};
 	int status;
 	int first = cli_parse(self, argc, argv, take_option, &arguments, &status);
 	if (first < 0)
@@ -83,8 +92,11 @@ static int export_run(const struct cli_command *self, int argc, char **argv)
 	if (arguments.folded.lines && arguments.format != EXPORT_FOLDED)
 		return cli_usage(self,
 				 "--lines is for --format folded: pprof always has the lines");
-	struct pprof_load_info info;
-	struct profile *profile = load_with_names(arguments.input, &info);
+	if (arguments.value >= 0 && arguments.format != EXPORT_FOLDED)
+		return cli_usage(self, "--value is for --format folded: pprof always has them all");
+	const bool all = arguments.format == EXPORT_PPROF && heap_load_is_one(arguments.input);
+	struct profile *profile =
+		heap_load_any(arguments.input, all ? HEAP_VALUE_ALL : arguments.value);
 	if (!profile)
 		return CLI_FAILED;
 	status = arguments.format == EXPORT_FOLDED ? write_folded(profile, &arguments)
@@ -100,6 +112,9 @@ static const struct cli_example export_examples[] = {
 	 "one line per stack, for flamegraph.pl, inferno, grep and sort"},
 	{"cprof export --format pprof -o out.pb.gz && go tool pprof -http=: out.pb.gz",
 	 "the same profile in Go's browser interface"},
+	{"cprof export --format pprof -o heap.pb.gz server.4711.cprof-heap && go tool pprof "
+	 "-sample_index=inuse_space -top heap.pb.gz",
+	 "a heap file as Go's tools expect heaps"},
 	{NULL, NULL},
 };
 
@@ -108,8 +123,9 @@ const struct cli_command export_command = {
 	.summary = "write a profile in a format that other tools read",
 	.synopses = export_synopses,
 	.description =
-		"Writes a profile (cprof.pb.gz, or FILE; \"-\" = standard input) in another "
-		"format. "
+		"Writes a profile (cprof.pb.gz, or FILE; \"-\" = standard input), or a heap file, "
+		"in "
+		"another format. "
 		"A profile is a pprof file already; exporting it as pprof adds names where they "
 		"were "
 		"missing and makes one compressed stream of it."

@@ -1,15 +1,17 @@
 #include "output/flamegraph.h"
 
 #include "cli.h"
+#include "heap_load.h"
 #include "load.h"
 #include "out_file.h"
 
 #include <string.h>
 #include <unistd.h>
 
-enum { OPT_OUTPUT, OPT_ICICLE, OPT_TITLE, OPT_THREAD };
+enum { OPT_OUTPUT, OPT_ICICLE, OPT_TITLE, OPT_THREAD, OPT_VALUE };
 
 static const char default_output[] = "cprof.svg";
+static const char values[] = HEAP_LOAD_VALUES;
 
 static const struct cli_option flamegraph_options_table[] = {
 	[OPT_OUTPUT] =
@@ -21,12 +23,16 @@ static const struct cli_option flamegraph_options_table[] = {
 	[OPT_THREAD] = {"thread", 0, "RE", NULL,
 			"only threads whose own or whose process' name matches this extended "
 			"regular expression"},
+	[OPT_VALUE] = {"value", 0, values, NULL,
+		       "of a heap file: live bytes, live at the peak, bytes allocated in all, "
+		       "number of allocations (default: live)"},
 	{0},
 };
 
 struct flamegraph_arguments {
 	struct flamegraph_options flamegraph;
 	const char *input, *output;
+	int value; /* enum heap_value; -1 = not given */
 };
 
 static int take_option(const struct cli_command *self, int option, const char *value,
@@ -48,6 +54,9 @@ static int take_option(const struct cli_command *self, int option, const char *v
 	case OPT_TITLE:
 		out->flamegraph.title = value;
 		break;
+	case OPT_VALUE:
+		out->value = options_choice(values, value);
+		return out->value < 0 ? cli_bad_choice(self, option, value) : CLI_OK;
 	default:
 		out->flamegraph.thread_re = value;
 		break;
@@ -57,8 +66,7 @@ static int take_option(const struct cli_command *self, int option, const char *v
 
 static int draw(const struct flamegraph_arguments *arguments)
 {
-	struct pprof_load_info info;
-	struct profile *profile = load_with_names(arguments->input, &info);
+	struct profile *profile = heap_load_any(arguments->input, arguments->value);
 	if (!profile)
 		return CLI_FAILED;
 	struct out_file out;
@@ -75,7 +83,7 @@ static int draw(const struct flamegraph_arguments *arguments)
 
 static int flamegraph_run(const struct cli_command *self, int argc, char **argv)
 {
-	struct flamegraph_arguments arguments = {0};
+	struct flamegraph_arguments arguments = {.value = -1};
 	int status;
 	int first = cli_parse(self, argc, argv, take_option, &arguments, &status);
 	if (first < 0)
@@ -97,6 +105,8 @@ static const struct cli_example flamegraph_examples[] = {
 	{"cprof flamegraph -o flame.svg", "then open flame.svg in a browser"},
 	{"cprof flamegraph --thread '^worker' -o workers.svg",
 	 "only the threads whose names start with worker"},
+	{"cprof flamegraph --value peak -o peak.svg server.4711.cprof-heap",
+	 "whose memory was live when most was"},
 	{NULL, NULL},
 };
 
@@ -105,8 +115,9 @@ const struct cli_command flamegraph_command = {
 	.summary = "draw a profile as an interactive SVG flame graph",
 	.synopses = flamegraph_synopses,
 	.description =
-		"Draws a profile (cprof.pb.gz, or FILE; \"-\" = standard input) as one SVG file "
-		"that "
+		"Draws a profile (cprof.pb.gz, or FILE; \"-\" = standard input), or a heap file, "
+		"as "
+		"one SVG file that "
 		"needs nothing else: click a frame to zoom, search with Ctrl-F, hover for samples, "
 		"share and place in the source. The width of a frame is its share of the time; the "
 		"order from left to right means nothing.",

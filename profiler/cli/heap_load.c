@@ -96,3 +96,15 @@ struct profile *heap_load_profile(const char *path, enum heap_value value)
 	heap_loaded_deinit(&loaded);
 	return profile;
 }
+
+struct profile *heap_load_any(const char *path, int value)
+{
+	struct pprof_load_info info;
+	if (heap_load_is_one(path))
+		return heap_load_profile(path,
+					 value < 0 ? HEAP_VALUE_LIVE : (enum heap_value)value);
+	if (value < 0)
+		return load_with_names(path, &info);
+	cli_fail("%s is no heap file: --value chooses among the values of one", path);
+	return NULL;
+}

@@ -20,6 +20,9 @@ struct heap_loaded {
 	stack_id *stacks;        /* by site */
 };
 
+/* In the order of enum heap_value. */
+#define HEAP_LOAD_VALUES "live|peak|bytes|calls"
+
 /** True when the file at @path begins as a heap file does. */
 bool heap_load_is_one(const char *path);
 
@@ -39,5 +42,12 @@ void heap_loaded_deinit(struct heap_loaded *loaded);
  * Return: the profile, the caller's; NULL on failure, message printed.
  */
 struct profile *heap_load_profile(const char *path, enum heap_value value);
+
+/**
+ * load_with_names(), or heap_load_profile() when the file is a heap file.
+ *
+ * @value: enum heap_value; -1 = not given: HEAP_VALUE_LIVE. Other files have none to choose from
+ */
+struct profile *heap_load_any(const char *path, int value);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "cli.h"
+#include "heap_load.h"
 #include "profile/header_keys.h"
 #include "symbolizer/symbolizer.h"
 #include "terminal.h"
@@ -39,6 +40,10 @@ struct profile *load_profile(const char *path, struct pprof_load_info *info)
 	bool is_stdin = strcmp(path, "-") == 0;
 	if (is_stdin && isatty(STDIN_FILENO)) {
 		cli_fail("a profile is expected on standard input, which is a terminal");
+		return NULL;
+	}
+	if (!is_stdin && heap_load_is_one(path)) {
+		cli_fail("%s is a heap file: 'cprof heap report %s' reports on it", path, path);
 		return NULL;
 	}
 	struct profile *profile;

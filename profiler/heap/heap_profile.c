@@ -70,10 +70,15 @@ static int add_modules(struct maker *maker)
 {
 	const uint32_t n = maker->snapshot->header.n_modules;
 	maker->modules = calloc((size_t)n + 1, sizeof(*maker->modules));
-	int rc = maker->modules ? add_unknown(maker, &maker->modules[0]) : -ENOMEM;
+	const char *exe = maker->snapshot->header.exe;
+	int rc = maker->modules ? 0 : -ENOMEM;
+	/* pprof takes the first one for the program */
+	for (uint32_t i = 1; i < n && !rc; i++)
+		if (strcmp(maker->snapshot->modules[i].path, exe) == 0)
+			rc = add_module(maker, &maker->snapshot->modules[i], &maker->modules[i]);
 	for (uint32_t i = 1; i < n && !rc; i++)
 		rc = add_module(maker, &maker->snapshot->modules[i], &maker->modules[i]);
-	return rc;
+	return rc ? rc : add_unknown(maker, &maker->modules[0]);
 }
 
 static int location_of(struct maker *maker, uint32_t node, location_id *out)
