@@ -10,7 +10,7 @@
 
 enum {
 	LINK_BYTES_MAX = 4096 + 8, /* PATH_MAX, padding, the CRC */
-	/* Matching by CRC reads all of the file, while samples wait: 60 ms for as much as this. */
+	/* Matching by CRC reads all of the file, while samples wait: 45 ms for as much as this. */
 	CRC_BYTES_MAX = 64 << 20,
 };
 

@@ -244,7 +244,9 @@ static void test_cfi_rows__roots_signals_and_large_frames(void **state)
 	put_fde(&s, 0x2020, 16, PROGRAM("\x0e\x80\x80\x80\x04")); /* 8 MiB: does not fit */
 	put_fde(&s, 0x2030, 16, PROGRAM("\x0c\x0a\x00"));         /* CFA = r10 */
 	put_cie(&s, true);
-	put_fde(&s, 0x2040, 16, PROGRAM(""));
+	put_fde(&s, 0x2040, 16, PROGRAM("\x0f\x04\x77\xa0\x01\x06")); /* CFA = *(rsp + 160) */
+	put_fde(&s, 0x2050, 16, PROGRAM("\x0f\x04\x77\xa8\x01\x06")); /* not the kernel's */
+	put_fde(&s, 0x2060, 16, PROGRAM(""));
 	struct compiled c;
 	compile(&c, &s);
 	assert_int_equal(cfi_rule_kind(cfi_table_find(&c.table, 0x2000)), CFI_END);
@@ -252,6 +254,8 @@ static void test_cfi_rows__roots_signals_and_large_frames(void **state)
 	assert_int_equal(cfi_rule_kind(cfi_table_find(&c.table, 0x2020)), CFI_UNSUPPORTED);
 	assert_int_equal(cfi_rule_kind(cfi_table_find(&c.table, 0x2030)), CFI_UNSUPPORTED);
 	assert_int_equal(cfi_rule_kind(cfi_table_find(&c.table, 0x2040)), CFI_SIGNAL);
+	assert_int_equal(cfi_rule_kind(cfi_table_find(&c.table, 0x2050)), CFI_UNSUPPORTED);
+	assert_int_equal(cfi_rule_kind(cfi_table_find(&c.table, 0x2060)), CFI_UNSUPPORTED);
 	release(&c);
 }
 

@@ -4,6 +4,13 @@
 
 #include "cfi_rows.h"
 
+/*
+ * Offsets from rsp at the first instruction of the restorer, where rsp points at the ucontext: the
+ * kernel's rt_sigframe after its return address was popped (arch/x86/include/asm/sigframe.h);
+ * uc_flags, uc_link and uc_stack are 40 bytes, gregs follow in the order of <sys/ucontext.h>.
+ */
+enum { CFI_UCONTEXT_RBP = 120, CFI_UCONTEXT_RSP = 160, CFI_UCONTEXT_RIP = 168 };
+
 /* A position in untrusted bytes; reading past the end sets @bad and gives 0. */
 struct cfi_cursor {
 	const uint8_t *at, *end;

@@ -25,7 +25,7 @@ enum cfi_kind {
 	CFI_DEREF_RBP,   /* CFA = *(rbp + offset) + add: a realigned stack */
 	CFI_DEREF_RSP,   /* CFA = *(rsp + offset) + add */
 	CFI_END,         /* the return address is undefined: the thread's root */
-	CFI_SIGNAL,      /* a signal trampoline: the registers are in the ucontext at rsp */
+	CFI_SIGNAL,      /* the C library's trampoline: registers are in the ucontext at rsp */
 	CFI_UNSUPPORTED, /* CFI that does not fit in a row */
 };
 

@@ -19,7 +19,13 @@ struct machine {
 
 static cfi_rule rule_now(const struct machine *m)
 {
-	return m->cie->signal ? CFI_SIGNAL : cfi_state_rule(&m->now);
+	const struct cfi_cfa_rule *cfa = &m->now.cfa;
+	if (!m->cie->signal)
+		return cfi_state_rule(&m->now);
+	/* the frame that the kernel makes; others that call themselves so may be anything */
+	return cfa->kind == CFI_DEREF_RSP && cfa->offset == CFI_UCONTEXT_RSP && cfa->add == 0
+		       ? CFI_SIGNAL
+		       : CFI_UNSUPPORTED;
 }
 
 /* Rules of registers that nobody asks for are read past. */
