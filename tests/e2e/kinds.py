@@ -258,9 +258,9 @@ LANGUAGES = (
         "go",
         ("go", "kind.go"),
         chain=("runtime.goexit.*", "main.main.func1", "main.kindMiddle", "main.kindLeaf"),
-        # before the first goroutine, and where runtime.mcall has changed stacks
-        stops=("bad_ra", "no_map"),
-        end=0.985,
+        # before the first goroutine, and where the runtime has changed stacks
+        stops=("bad_ra", "truncated"),
+        end=0.995,
     ),
     Kind(
         "node",

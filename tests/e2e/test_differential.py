@@ -19,10 +19,10 @@ SAMPLES = 20_000 if harness.FULL else 1_500
 FULL_TOTAL = 200_000
 UNEXPLAINED_MAX = 0.001
 COMPLETE_MIN = 0.995
-# Go's runtime works on another stack of the thread, below which nothing of the goroutine's is: its
-# stacks end there, in what an earlier call has left.
+# Go's runtime works on another stack of the thread, of which its caller's is no part: stacks end
+# there, as truncated. Of this program they are 15 %, and all others have to be whole.
 SWITCHES_STACKS = {"go"}
-COMPLETE_MIN_SWITCHING = 0.75
+COMPLETE_MIN_SWITCHING = 0.8
 # Of user stack; the compilers' recursion is deeper than what is usually copied.
 DUMP_BYTES = {name: 65528 if name in programs.DEEP else 32768 for name in programs.NAMES}
 
@@ -93,6 +93,9 @@ def test_stacks_reach_their_root(counts_of, name):
     c = counts_of(name)
     least = COMPLETE_MIN_SWITCHING if name in SWITCHES_STACKS else COMPLETE_MIN
     assert c["complete"] / c["samples"] >= least, c["stops"]
+    if name in SWITCHES_STACKS:
+        whole = c["complete"] + c["stops"]["truncated"]
+        assert whole / c["samples"] >= COMPLETE_MIN, c["stops"]
 
 
 @pytest.mark.parametrize("name", sorted(programs.DEEP))

@@ -1,5 +1,9 @@
 #include "causes.h"
 
+#include "elf/elf_image.h"
+#include "unwind/no_cfi.h"
+#include "unwind/stack_switch.h"
+
 #include <string.h>
 #include <unistd.h>
 
@@ -43,6 +47,66 @@ static bool guess_without_cfi(const struct difference *d)
 static bool no_guess_without_cfi(const struct difference *d)
 {
 	return !d->libdw_has_cfi && cfi_rule_kind(d->rule) == CFI_NONE && libdw_ends_there(d);
+}
+
+/* Go's tables describe the frame as it was before its runtime has changed stacks. */
+static bool behind_a_stack_switch(const struct difference *d)
+{
+	const enum stack_switch kind = stack_switch_at(d->ways->space, d->at);
+	return kind == STACK_SWITCH_MAYBE || (kind != STACK_SWITCH_NONE && rows_end_there(d));
+}
+
+/*
+ * lld sorts the index of .eh_frame by offsets from the index, without their signs: code below it
+ * comes last, where the search of libdw finds neither that nor the last function above. It steps by
+ * rbp then, and has lost the registers of all callers, if not more. cprof sees the disorder.
+ */
+static bool is_in_disorder(const struct difference *d, uint64_t avma)
+{
+	const struct mapping *mapping = address_space_find(d->ways->space, avma);
+	const uint64_t index = libdw_walker_index(d->ways->libdw, avma);
+	bool below = false, above = false;
+	size_t n;
+	if (!mapping || !mapping->image || !mapping->rows ||
+	    cfi_rule_kind(cfi_table_find(mapping->rows, avma - mapping->bias)) == CFI_NONE ||
+	    libdw_walker_has_cfi(d->ways->libdw, avma))
+		return false;
+	const struct elf_segment *segments = elf_image_segments(mapping->image, &n);
+	for (size_t i = 0; i < n; i++) {
+		below |= segments[i].exec && segments[i].svma + mapping->bias < index;
+		above |= segments[i].exec && segments[i].svma + mapping->bias > index;
+	}
+	return below && above;
+}
+
+static bool index_in_disorder(const struct difference *d)
+{
+	for (size_t i = 0; i < d->common; i++)
+		if (is_in_disorder(d, d->answers->rows.pcs[i]))
+			return true;
+	return false;
+}
+
+/* A coroutine's first function returns to the first byte of its root, which nothing has called. */
+static bool before_a_coroutines_root(const struct difference *d)
+{
+	const struct three_answers *a = d->answers;
+	return a->rows.stop == CP_STOP_END && a->rows.n == d->common + 1 && !libdw_ends_there(d) &&
+	       a->libdw.pcs[d->common] + 1 == a->rows.pcs[d->common] &&
+	       no_cfi_is_coroutine_root(d->ways->space, a->rows.pcs[d->common]);
+}
+
+/*
+ * glibc's __longjmp describes the frame that it goes to, by the registers that hold it: further in,
+ * or out, than its own, and not its caller's. libdw follows.
+ */
+static bool target_of_longjmp(const struct difference *d)
+{
+	uint64_t off;
+	const char *name = libdw_walker_symbol(d->ways->libdw, d->at, &off);
+	return d->common == 1 && rows_end_there(d) &&
+	       d->answers->rows.stop == CP_STOP_SP_BACKWARDS &&
+	       cfi_rule_kind(d->rule) == CFI_UNSUPPORTED && name && strcmp(name, "__longjmp") == 0;
 }
 
 /*
@@ -89,6 +153,10 @@ const struct cause causes[] = {
 	{"libdw loses rbp in an epilogue", popped_register},
 	{"libdw guesses by rbp where no table covers the code", guess_without_cfi},
 	{"libdw has no frame pointer step where no table covers the code", no_guess_without_cfi},
+	{"libdw takes what is left where Go has changed stacks", behind_a_stack_switch},
+	{"libdw searches an index of lld's that is in disorder", index_in_disorder},
+	{"libdw looks before the beginning of a coroutine's root", before_a_coroutines_root},
+	{"libdw follows longjmp to where it goes", target_of_longjmp},
 	{"libdw looks before the beginning of a signal's trampoline", before_a_trampoline},
 	{"libdw goes on past the thread's root", past_the_root},
 	{"libdw lists an address in no code as a frame", address_in_no_code},

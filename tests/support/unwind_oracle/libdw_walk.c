@@ -147,6 +147,18 @@ bool libdw_walker_has_cfi(struct libdw_walker *w, uint64_t avma)
 	return covers(cfi, avma - bias);
 }
 
+uint64_t libdw_walker_index(struct libdw_walker *w, uint64_t avma)
+{
+	Dwfl_Module *module = dwfl_addrmodule(w->dwfl, avma);
+	GElf_Addr bias;
+	Elf *elf = module ? dwfl_module_getelf(module, &bias) : NULL;
+	GElf_Phdr phdr;
+	for (int i = 0; elf && gelf_getphdr(elf, i, &phdr); i++)
+		if (phdr.p_type == PT_GNU_EH_FRAME)
+			return phdr.p_vaddr + bias;
+	return 0;
+}
+
 const char *libdw_walker_symbol(struct libdw_walker *w, uint64_t avma, uint64_t *off)
 {
 	Dwfl_Module *module = dwfl_addrmodule(w->dwfl, avma);

@@ -37,6 +37,9 @@ void libdw_walker_walk(struct libdw_walker *walker, const struct unwind_regs *re
 /** Has libdw call frame information for an address? */
 bool libdw_walker_has_cfi(struct libdw_walker *walker, uint64_t avma);
 
+/** The avma of the index (PT_GNU_EH_FRAME) that the binary of an address has. Return: 0 = none. */
+uint64_t libdw_walker_index(struct libdw_walker *walker, uint64_t avma);
+
 /** The symbol of an address, for people; *off is set. Return: NULL when there is none. */
 const char *libdw_walker_symbol(struct libdw_walker *walker, uint64_t avma, uint64_t *off);
 
