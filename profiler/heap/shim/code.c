@@ -15,6 +15,12 @@ enum {
 int _dl_find_object(void *address, struct dl_find_object *out) __attribute__((weak));
 #endif
 
+/*
+ * The executable. Of one that is not position independent _dl_find_object() knows the segments one
+ * by one, since there can be gaps between them.
+ */
+static struct code_object executable;
+
 static struct code_object snapshot[MAX_OBJECTS];
 static uint32_t n_snapshot;
 
@@ -24,8 +30,13 @@ static int add_to_snapshot(struct dl_phdr_info *info, size_t size, void *ctx)
 	uint32_t *n = ctx;
 	if (*n >= MAX_OBJECTS)
 		return 1;
-	struct code_object object = {.start = UINT64_MAX, .bias = info->dlpi_addr};
-	object.name = info->dlpi_name;
+	struct code_object object = {
+		.start = UINT64_MAX,
+		.bias = info->dlpi_addr,
+		.name = info->dlpi_name,
+		.segments = info->dlpi_phdr,
+		.n_segments = info->dlpi_phnum,
+	};
 	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
 		const uint64_t start = info->dlpi_addr + segment->p_vaddr;
@@ -40,6 +51,16 @@ static int add_to_snapshot(struct dl_phdr_info *info, size_t size, void *ctx)
 	return 0;
 }
 
+static int look_at_first(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+	(void)size;
+	(void)ctx;
+	uint32_t none = 0;
+	add_to_snapshot(info, 0, &none);
+	executable = snapshot[0];
+	return 1;
+}
+
 static bool has_find_object(void)
 {
 #ifdef DLFO_STRUCT_HAS_EH_DBASE
@@ -51,9 +72,11 @@ static bool has_find_object(void)
 
 void code_refresh(void)
 {
+	uint32_t n = 0;
+	if (!executable.end)
+		dl_iterate_phdr(look_at_first, NULL);
 	if (has_find_object())
 		return;
-	uint32_t n = 0;
 	__atomic_store_n(&n_snapshot, 0, __ATOMIC_RELEASE);
 	dl_iterate_phdr(add_to_snapshot, &n);
 	__atomic_store_n(&n_snapshot, n, __ATOMIC_RELEASE);
@@ -73,6 +96,10 @@ static bool find_in_snapshot(uint64_t address, struct code_object *out)
 
 bool code_find(uint64_t address, struct code_object *out)
 {
+	if (address >= executable.start && address < executable.end) {
+		*out = executable;
+		return true;
+	}
 #ifdef DLFO_STRUCT_HAS_EH_DBASE
 	if (has_find_object()) {
 		struct dl_find_object found;
@@ -103,12 +130,10 @@ static const uint8_t *search(const struct code_object *object, uint64_t address)
 {
 	const uint8_t *hdr = object->eh_frame_hdr;
 	const uint64_t at = (uint64_t)(uintptr_t)hdr;
-	/* version 1; a pointer of 4 bytes, udata4, and pairs of datarel | sdata4 */
-	if (!hdr || hdr[0] != 1 || (hdr[1] & 0x0f) != 0x0b || hdr[2] != 0x03 || hdr[3] != 0x3b)
+	/* version 1; pcrel | sdata4, udata4, and pairs of datarel | sdata4 */
+	if (!hdr || hdr[0] != 1 || hdr[1] != 0x1b || hdr[2] != 0x03 || hdr[3] != 0x3b)
 		return NULL;
 	const uint32_t n = read_u32(hdr + 8);
-	if (n == 0 || object->end < at || (object->end - at) / 8 <= n)
-		return NULL;
 	const uint8_t *table = hdr + 12;
 	uint32_t low = 0, high = n;
 	while (low < high) {
@@ -132,16 +157,28 @@ static void *no_room(void *ctx, void *block, size_t old_bytes, size_t new_bytes)
 	return NULL;
 }
 
+/*
+ * .eh_frame, from where the header says it begins to where the entry's FDE ends: its CIE lies
+ * before. That it is all mapped is the loader's word, on which exceptions rely as well.
+ */
+static struct cfi_section section_of(const uint8_t *hdr, const uint8_t *entry)
+{
+	const uint8_t *start = hdr + 4 + (int32_t)read_u32(hdr + 4);
+	const uint8_t *fde = hdr + (int32_t)read_u32(entry + 4);
+	const uint32_t length = read_u32(fde);
+	const uint8_t *end = fde + 4 + (length < UINT32_MAX - 16 ? length : 0);
+	return (struct cfi_section){
+		.bytes = start,
+		.n = end > start ? (size_t)(end - start) : 0,
+		.svma = (uint64_t)(uintptr_t)start,
+	};
+}
+
 /* Run the program of one entry. Return: false when it has more than @n_rows rows. */
 static bool compile(const struct code_object *object, const uint8_t *entry, uint64_t address,
 		    struct cfi_row *rows, size_t n_rows, cfi_rule *rule)
 {
-	const struct cfi_section section = {
-		.bytes =
-			(const uint8_t *)(uintptr_t)object->start, // NOLINT: what the loader mapped
-		.n = object->end - object->start,
-		.svma = object->start,
-	};
+	const struct cfi_section section = section_of(object->eh_frame_hdr, entry);
 	struct cfi_span span = {0};
 	struct cfi_build build = {
 		.resize = no_room,

@@ -10,6 +10,7 @@
 #ifndef CPROF_HEAP_SHIM_CODE_H
 #define CPROF_HEAP_SHIM_CODE_H
 
+#include <elf.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,7 +20,9 @@ struct code_object {
 	uint64_t start, end; /* avma of its mappings */
 	uint64_t bias;
 	const uint8_t *eh_frame_hdr; /* NULL = none */
-	const char *name;            /* the loader's; "" = the executable */
+	const Elf64_Phdr *segments;  /* NULL: behind the ELF header at @start */
+	uint32_t n_segments;
+	const char *name; /* the loader's; "" = the executable */
 };
 
 /** Look at what is loaded. Takes the loader's lock: from the constructor and from dlclose only. */

@@ -52,26 +52,37 @@ static bool read_notes(const uint8_t *at, uint64_t n, struct heap_module *module
 	return false;
 }
 
-/* From the headers in memory: linkers put them at the start of the first segment. */
-static void read_build_id(const struct code_object *object, struct heap_module *module)
+/* Of an object whose headers are not known: linkers put them at the start of the first segment. */
+static bool find_segments(const struct code_object *object, const Elf64_Phdr **segments,
+			  uint32_t *n_segments)
 {
 	const uint8_t *image = (const uint8_t *)(uintptr_t)object->start; // NOLINT
 	const uint64_t size = object->end - object->start;
 	Elf64_Ehdr header;
 	if (size < sizeof(header))
-		return;
+		return false;
 	__builtin_memcpy(&header, image, sizeof(header));
 	if (__builtin_memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
 	    header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phoff > size ||
 	    (size - header.e_phoff) / sizeof(Elf64_Phdr) < header.e_phnum)
+		return false;
+	*segments = (const Elf64_Phdr *)(const void *)(image + header.e_phoff);
+	*n_segments = header.e_phnum;
+	return true;
+}
+
+static void read_build_id(const struct code_object *object, struct heap_module *module)
+{
+	const Elf64_Phdr *segments = object->segments;
+	uint32_t n = object->n_segments;
+	if (!segments && !find_segments(object, &segments, &n))
 		return;
-	for (unsigned i = 0; i < header.e_phnum; i++) {
-		Elf64_Phdr segment;
-		__builtin_memcpy(&segment, image + header.e_phoff + i * sizeof(segment),
-				 sizeof(segment));
-		const uint64_t off = object->bias + segment.p_vaddr - object->start;
-		if (segment.p_type == PT_NOTE && off < size && size - off >= segment.p_memsz &&
-		    read_notes(image + off, segment.p_memsz, module))
+	for (uint32_t i = 0; i < n; i++) {
+		const Elf64_Phdr *segment = &segments[i];
+		const uint64_t at = object->bias + segment->p_vaddr;
+		if (segment->p_type == PT_NOTE && at >= object->start && at < object->end &&
+		    object->end - at >= segment->p_memsz &&
+		    read_notes((const uint8_t *)(uintptr_t)at, segment->p_memsz, module)) // NOLINT
 			return;
 	}
 }

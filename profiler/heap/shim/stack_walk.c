@@ -67,11 +67,14 @@ static bool step_by_frame_pointer(struct walk *walk, struct walk_frame *frame)
 	    !stack_bounds_extend(&walk->walker->stack, &walk->range, fp + 8))
 		return false;
 	const uint64_t ra = last_stack_load(fp + 8);
-	/* code of no object is called by code of no object, or else the pc is in one */
-	if (!ra || ra >> 47 || (!code_find(ra - 1, &object) && code_find(regs->rip - 1, &object)))
+	if (!ra || ra >> 47)
+		return false;
+	/* a caller in no object is JIT code, whose frames are a chain; else rbp may be anything */
+	const uint64_t next = last_stack_load(fp);
+	if (!code_find(ra - 1, &object) && (next % 8 || next <= fp || next >= walk->range.hi))
 		return false;
 	frame->rbp_slot = fp;
-	walk->regs = (struct cfi_regs){.rip = ra, .rsp = fp + 16, .rbp = last_stack_load(fp)};
+	walk->regs = (struct cfi_regs){.rip = ra, .rsp = fp + 16, .rbp = next};
 	walk->interrupted = 0;
 	return true;
 }

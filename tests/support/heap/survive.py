@@ -108,6 +108,20 @@ def case_family(folder):
         assert not any("!" in frame for frame in frames), frames
 
 
+def case_gaps(folder):
+    """An executable whose segments are apart is one module, with unwind information."""
+    heap = single([program("survive_gaps"), "family"], folder)
+    heap.lossless()
+    assert heap.marked() == FAMILY, heap.marked()
+    for size in FAMILY:
+        frames = heap.frames(size)
+        assert frames[0].startswith("survive_gaps+") and frames[-1].startswith("survive_gaps+")
+        assert not any("!" in frame for frame in frames), frames
+    inside = os.path.join(folder, "without")
+    os.mkdir(inside)
+    assert heap["modules"] == single(survive("family"), inside)["modules"]
+
+
 CXX = [*range(700001, 700009), *range(701000, 701050), *range(702000, 702050),
        *range(703000, 703050)]
 
