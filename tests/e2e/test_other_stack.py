@@ -1,10 +1,17 @@
-"""Handlers of signals on another stack (sigaltstack): what they have interrupted is read from memory
-while they still run, and believed where it does not change."""
+"""Stacks that go on on another one. Handlers of signals (sigaltstack): what they have interrupted is
+read from memory while they still run, and believed where it does not change. Go's runtime: nothing
+that is left on a thread's own stack is taken for the caller of what runs there."""
 
 import subprocess
+import sys
+import time
 
 import harness
 import pytest
+
+sys.path.insert(0, str(harness.REPOSITORY / "tests" / "support" / "unwind_oracle"))
+
+import programs  # noqa: E402
 
 SOURCE = harness.REPOSITORY / "tests" / "support" / "kinds" / "alternate.c"
 OUTER = ["_start", "__libc_start_main_impl", "__libc_start_call_main", "main"]
@@ -29,7 +36,7 @@ def record(program, how, spins):
     found = []
     for frames, count in profile.folded():
         frames = [frame for frame in frames[1:] if not frame.endswith("_[k]")]
-        marker = frames.pop(0) if frames[0].startswith("[") else None
+        marker = frames.pop(0) if frames and frames[0].startswith("[") else None
         if frames and frames[-1] in ("leaf_even", "leaf_odd"):
             found.append((marker, frames[-1].removeprefix("leaf_"), frames, count))
     n = sum(count for *_, count in found)
@@ -43,6 +50,42 @@ def assert_true_frames(found):
         assert marker in ("[joined]", "[truncated]"), frames
         outer = OUTER + [function] if marker == "[joined]" else []
         assert frames == outer + INNER + [f"leaf_{function}"], marker
+
+
+# Where a thread of Go's begins, or a goroutine, and what has changed stacks: none has a caller.
+GO_ROOTS = {"runtime.goexit", "runtime.clone", "runtime.mstart", "runtime.rt0_go"}
+GO_SWITCHES = {
+    "runtime.systemstack": "[truncated]",
+    "runtime.mcall": None,
+    "runtime.morestack": "[truncated]",
+}
+
+
+def test_what_go_left_on_the_threads_stack_is_no_caller(tmp_path):
+    path = tmp_path / "go.pb.gz"
+    with programs.running("go", tmp_path) as process:
+        with harness.Recorder("-o", path, "-p", process.pid) as recorder:
+            recorder.wait_attached()
+            begin = programs.cpu_ticks(process.pid)
+            while programs.cpu_ticks(process.pid) < begin + CPU_MS // 10:
+                time.sleep(0.05)
+            recorder.interrupt()
+            done = recorder.finish(timeout=60, status=None)
+    assert done.returncode == 0, done.stderr
+    switched, n = dict.fromkeys(GO_SWITCHES, 0), 0
+    for frames, count in harness.Profile(path).folded():
+        frames = [f.removesuffix(".abi0") for f in frames[1:] if not f.endswith("_[k]")]
+        marker = frames.pop(0) if frames and frames[0].startswith("[") else None
+        n += count
+        # as the leaf, one of them may not have left its caller's stack yet, or be back on it
+        for frame in GO_SWITCHES.keys() & set(frames[:-1]):
+            assert frames[0] == frame and marker == GO_SWITCHES[frame], frames
+            switched[frame] += count
+        if frames and marker is None and len(frames) > 1:
+            assert frames[0] in GO_ROOTS | GO_SWITCHES.keys(), frames
+    assert n > 0.5 * CPU_MS / 10
+    assert switched["runtime.systemstack"] > 0.02 * n, switched
+    assert switched["runtime.mcall"] > 0, switched
 
 
 def test_what_a_long_handler_has_interrupted_is_there(program):
