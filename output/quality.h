@@ -55,7 +55,7 @@ struct quality {
 	uint64_t sampled_cpu_ns; /* the profile's sum; 0 = not a CPU profile */
 	/* CPU time of the targets that could not be sampled, as kernel time was hidden; else 0 */
 	uint64_t invisible_cpu_ns;
-	double fp_frames_pct; /* of the user frames: found by frame pointer, for want of CFI */
+	double fp_frames_pct; /* of the user frames: found without CFI: by frame pointer or code */
 	/* samples that are complete *and* symbolized, of written + lost + untracked: --min-quality
 	 */
 	double score_pct;

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Below this share of frames found by frame pointer, nobody needs to know. */
+/* Below this share of frames found without unwind information, nobody needs to know. */
 static const double notable_fp_pct = 1;
 /* From this share on, where the kernel's samples fall matters. */
 static const double notable_kernel_pct = 5;
@@ -220,8 +220,8 @@ static void remark_stops(struct remarks *remarks)
 	}
 	if (quality->fp_frames_pct >= notable_fp_pct) {
 		report_add_pct(remarks->text, quality->fp_frames_pct);
-		strbuf_add(remarks->text, " of the frames were found by frame pointer, as their "
-					  "code has no unwind information");
+		strbuf_add(remarks->text, " of the frames were found by frame pointer or by the "
+					  "code around, as it has no unwind information");
 		give(remarks);
 	}
 }
