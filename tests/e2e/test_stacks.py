@@ -42,13 +42,16 @@ def test_a_stack_that_was_cut_says_so_in_folded_output(recordings):
 
 
 def test_a_stack_that_fits_is_complete(recordings):
-    profile = recordings("deep_recursion", "--depth", 50, "--cpu-seconds", 5.4)
+    # 20 frames are less than 4 KB: half of what is copied to begin with, so that they also fit
+    # when a recorder that a busy machine keeps waiting has halved it, to lose no sample.
+    profile = recordings("deep_recursion", "--depth", 20, "--cpu-seconds", 5.4)
     n = profile.samples
+    assert profile.report()["recording"]["dump_bytes_min"] >= 4096
     assert profile.report()["quality"]["complete_pct"] > 99.5
     deep = stacks_of(profile, "burn_leaf")
     assert sum(c for _, c in deep) / n > 0.7
     for frames, _ in deep:
-        assert frames.count("descend") == 50
+        assert frames.count("descend") == 20
         assert "main" in frames
     rows = {row["function"]: row for row in profile.hotspots()}
     # A recursive function counts once in its total.

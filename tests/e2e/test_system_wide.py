@@ -52,10 +52,7 @@ def record_swarm(directory, *options, perf=False):
     beside = Perf(directory / "perf.data") if perf else None
     command = [harness.SAMPLES / "swarm", "--rounds", ROUNDS, "--seconds", 600, *options]
     with Recorder("-a", "-o", path, "--", *command) as recorder:
-        # a recorder that waits for its turn behind others makes its dumps smaller: cut stacks
-        # are then the price of no lost samples, and not what is asked here
-        os.setpriority(os.PRIO_PROCESS, recorder.process.pid, -15)
-        done = recorder.finish(timeout=600)
+        done = recorder.first_in_line().finish(timeout=600)
     if beside:
         beside.finish()
     profile = Profile(path, harness.find_truth(done.stdout), done)
