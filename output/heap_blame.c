@@ -198,10 +198,14 @@ bool heap_blame_is_library(const char *module)
 	return false;
 }
 
-/* Templates of the standard library are compiled into the program: their source tells. */
+/*
+ * Templates of the standard library are compiled into the program, and so are inline functions of
+ * libc's headers (getline in <bits/stdio.h>): their source tells.
+ */
 static bool is_standard_source(const char *file)
 {
-	return strstr(file, "/include/c++/") || strncmp(file, "/rustc/", 7) == 0 ||
+	const bool is_header = strncmp(file, "/usr/include/", 13) == 0 && strstr(file, "/bits/");
+	return is_header || strstr(file, "/include/c++/") || strncmp(file, "/rustc/", 7) == 0 ||
 	       strstr(file, "/lib/rustlib/src/");
 }
 

@@ -84,7 +84,7 @@ def program_command(program, *args):
 
 def run_program(directory, program, *args, status=0, timeout=120, **environment):
     """Run a program of samples/heap to its end, recorded."""
-    path = Path(directory) / f"{Path(program).name}-{'-'.join(map(str, args[:1]))}.cprof-heap"
+    path = Path(directory) / f"{Path(program).name}-{'-'.join(map(str, args))}.cprof-heap"
     path.unlink(missing_ok=True)
     # the root is told apart from the programs it starts by its number, which is not known yet:
     # a shell becomes it
@@ -249,7 +249,7 @@ def own_line(row, skip=()):
 
 def sums_by_report(path, skip=()):
     """The same by `cprof heap report`."""
-    told = report(path, "--no-suppressions")
+    told = report(path)
     sums, peaks = {}, {}
     for row in told["sites"]:
         line = own_line(row, skip)

@@ -34,7 +34,7 @@ CASES = [
     case("heap_time", "mixture"),
     case("heap_time", "live"),
     case("heap_stacks", "deep"),
-    case("heap_stacks", "many"),
+    case("heap_stacks", "many", args=(1000,)),
     case("heap_stacks", "alloca"),
     case("heap_stacks", "inlined"),
     case("heap_stacks", "coroutine"),
@@ -65,10 +65,14 @@ def run(tmp_path_factory):
     directory = tmp_path_factory.mktemp("heap")
 
     def get(wanted):
-        key = (wanted.program, wanted.mode)
+        key = (wanted.program, wanted.mode, wanted.options.get("args"))
         if key not in made:
             made[key] = heap.run_program(
-                directory, wanted.program, wanted.mode, status=wanted.options.get("status", 0)
+                directory,
+                wanted.program,
+                wanted.mode,
+                *wanted.options.get("args", ()),
+                status=wanted.options.get("status", 0),
             )
             assert made[key].truth.ends >= 1, made[key].output
         return made[key]
@@ -87,10 +91,76 @@ def assert_truth(run, wanted, sums_of):
     return told
 
 
-@pytest.mark.parametrize("wanted", CASES)
+@pytest.mark.parametrize("wanted", [*CASES, case("heap_stacks", "many")])
 def test_file_holds_the_truth(run, wanted):
     checked = assert_truth(run(wanted), wanted, heap.sums_by_check)
     assert not checked.losses
     assert checked["site_peak_bytes"] == checked["peak_bytes"] or not wanted.options.get(
         "peak", True
     )
+
+
+@pytest.mark.parametrize("wanted", CASES)
+def test_report_tells_the_truth(run, wanted):
+    told = assert_truth(run(wanted), wanted, heap.sums_by_report)
+    checked = heap.Checked(run(wanted).path)
+    totals = told["totals"]
+    assert (totals["blocks"], totals["bytes"]) == (checked["live_blocks"], checked["live_bytes"])
+    assert (totals["alloc_calls"], totals["alloc_bytes"]) == (
+        checked["allocs"],
+        checked["alloc_bytes"],
+    )
+    assert totals["peak_bytes"] == checked["peak_bytes"]
+    rows = heap.add_up(
+        heap.Sums(r["blocks"], r["bytes"], r["alloc_calls"], r["alloc_bytes"])
+        for r in told["sites"]
+    )
+    gone = told["suppressed"]
+    assert rows.blocks + gone["blocks"] == totals["blocks"]
+    assert rows.bytes + gone["bytes"] == totals["bytes"]
+    if not gone["blocks"]:
+        assert rows[2:] == (totals["alloc_calls"], totals["alloc_bytes"])
+    # the frame in charge is the one that the truth names, also behind wrappers
+    for row in told["sites"]:
+        line = heap.own_line(row, wanted.options.get("skip", ()))
+        if line in run(wanted).truth.sites:
+            charge = row["in_charge"]
+            assert heap.plain_name(charge["function"]) == line.function
+            assert charge["line"] == line.line
+
+
+def test_report_names_what_was_live_at_the_peak(run):
+    wanted = Case("heap_time", "peak", {})
+    truth = run(wanted).truth
+    _, peaks, _ = heap.sums_by_report(run(wanted).path)
+    at_peak = {line.function: size for line, size in peaks.items()}
+    assert at_peak["peak_small"] == truth.facts["peak_small"]
+    assert at_peak["peak_large"] == truth.facts["peak_large"]
+
+
+def test_report_counts_temporary_blocks(run):
+    wanted = Case("heap_time", "temporaries", {})
+    told = heap.report(run(wanted).path)
+    assert told["totals"]["temporary"] == run(wanted).truth.facts["temporary"]
+
+
+def test_report_says_how_the_process_ended(run):
+    for mode, status, state in (("segv", -11, "killed"), ("kill", -9, "killed")):
+        wanted = Case("heap_processes", mode, {"status": status})
+        assert heap.report(run(wanted).path)["target"]["state"] == state
+    assert heap.report(run(Case("heap_basic", "plain", {})).path)["target"]["state"] == "exited"
+
+
+def test_stacks_are_told_apart(run):
+    """100,000 stacks give as many rows, each of one block."""
+    wanted = Case("heap_stacks", "many", {})
+    told = heap.report(run(wanted).path, "--limit", 1000)
+    assert told["n_rows"] == run(wanted).truth.facts["stacks"]
+    assert {row["blocks"] for row in told["sites"]} == {1}
+    by_function = {
+        row["name"]: row["blocks"]
+        for row in heap.report(run(wanted).path, "--by", "function")["rows"]
+    }
+    assert by_function == {
+        line.function: sums.blocks for line, sums in run(wanted).truth.sites.items()
+    }
