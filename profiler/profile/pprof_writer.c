@@ -221,6 +221,7 @@ static int adopt(struct pprof_writer *writer, struct cp_err *err)
 	int rc = safe_file_commit(file, err);
 	if (file->temporary)
 		return rc;
+	/* in place; where the directory could not be synced, a crash may bring the old file back */
 	int fd = writer->fd;
 	writer->fd = file->fd;
 	file->fd = fd;
@@ -230,7 +231,7 @@ static int adopt(struct pprof_writer *writer, struct cp_err *err)
 	writer->size_bytes = (uint64_t)size;
 	writer->samples = compaction->samples;
 	writer->tail = false;
-	return rc;
+	return 0;
 }
 
 int pprof_writer_compact_begin(struct pprof_writer *writer, const struct profile *profile,
