@@ -107,7 +107,7 @@ static bool open_default(struct place *place, const char *folder, const char *ex
 
 bool place_open(struct place *place, const char *output, const char *exe, unsigned attempt)
 {
-	if (output && *output) {
+	if (*output) {
 		char stem[HEAP_PATH_BYTES] = "";
 		struct text text = {.at = stem, .max = sizeof(stem)};
 		put_pattern(&text, output);

@@ -23,7 +23,7 @@ struct place {
 /**
  * Make the empty file.
  *
- * @output:  pattern of its name, with %p for the pid; NULL = the default places
+ * @output:  pattern of its name, with %p for the pid; "" = the default places
  * @exe:     path of the running program
  * @attempt: 0, 1, ...: the places in order of preference
  * Return: false when there is none left.

@@ -7,8 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "heap/heap_file.h"
-
 enum {
 	DEFAULT_BLOCKS = 16 << 20,
 	DEFAULT_NODES = 4 << 20,
@@ -81,10 +79,13 @@ void settings_read(struct settings *settings, const char *exe)
 		.wanted = is_wanted(exe),
 		.follow_forks = follow && strcmp(follow, "all") == 0,
 		.populate = populate,
-		.output = secure_getenv("CPROF_HEAP_OUTPUT"),
 		.sample_bytes = number("CPROF_HEAP_SAMPLE_BYTES", 0, 0, UINT64_C(1) << 40),
 		.seed = number("CPROF_HEAP_SEED", random_seed(), 0, UINT64_MAX),
 	};
+	/* a copy: programs that change their title write over their environment */
+	const char *output = secure_getenv("CPROF_HEAP_OUTPUT");
+	if (output)
+		strncpy(settings->output, output, sizeof(settings->output) - 1);
 	settings->max_blocks = (uint32_t)number("CPROF_HEAP_MAX_BLOCKS",
 						populate ? POPULATED_BLOCKS : DEFAULT_BLOCKS, 4096,
 						UINT32_C(1) << 30);

@@ -12,14 +12,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "heap/heap_file.h"
+
 struct settings {
 	uint64_t sample_bytes; /* 0 = every block */
 	uint64_t seed;
 	uint32_t max_blocks, max_nodes, max_sites, max_modules, n_replicas;
-	bool wanted;        /* this process is to be recorded */
-	bool follow_forks;  /* and those it forks */
-	bool populate;      /* make the whole file at the start */
-	const char *output; /* pattern of the file's name; NULL = the default place */
+	bool wanted;                  /* this process is to be recorded */
+	bool follow_forks;            /* and those it forks */
+	bool populate;                /* make the whole file at the start */
+	char output[HEAP_PATH_BYTES]; /* pattern of the file's name; "" = the default place */
 };
 
 /** @exe: path of the running program */

@@ -131,11 +131,19 @@ static void wait_for(pid_t pid)
 	require(waitpid(pid, &status, 0) == pid && status == 0, "child");
 }
 
+/* As programs that set their title do: all of the environment's memory is something else now. */
+static void wipe_environment(void)
+{
+	for (char **at = environ; *at; at++)
+		memset(*at, 'x', strlen(*at));
+}
+
 /* Fork while other threads are inside of malloc; glibc keeps its own locks right. */
 static void fork_threaded(void)
 {
 	pthread_t threads[3];
 	void *inherited = keep(malloc(700001));
+	wipe_environment();
 	for (uintptr_t i = 0; i < 3; i++)
 		pthread_create(&threads[i], NULL, churn, (void *)i);
 	for (int i = 0; i < 20; i++) {
