@@ -46,6 +46,7 @@ int heap_births_of_init(struct heap_births_of *births, const struct heap_analysi
 		.bytes_before = calloc((size_t)n_sites + 1, sizeof(*births->bytes_before)),
 		.from_ns = input->since ? input->since_target->now_ns : 0,
 		.to_ns = now_ns > min_age_ns ? now_ns - min_age_ns : 0,
+		.now_ns = now_ns,
 	};
 	if (!births->sites || !births->bytes_before)
 		return -ENOMEM;
@@ -85,7 +86,7 @@ static void replace_rate(const struct heap_births_of *births, double difference,
 			 struct heap_growth *growth)
 {
 	const uint64_t time_ns =
-		births->to_ns > births->from_ns ? births->to_ns - births->from_ns : 0;
+		births->now_ns > births->from_ns ? births->now_ns - births->from_ns : 0;
 	growth->rate = growth->low = growth->high =
 		time_ns ? difference / ((double)time_ns / 1e9) : 0;
 	if (growth->rate <= 0 && growth->verdict == HEAP_GROWTH_GROWING)

@@ -15,7 +15,8 @@ struct heap_births_of {
 	const struct heap_snapshot *since; /* or NULL */
 	struct cp_index earlier;           /* its blocks */
 	double *bytes_before;              /* live there by site */
-	uint64_t from_ns, to_ns;
+	uint64_t from_ns, to_ns;           /* births that are looked at */
+	uint64_t now_ns;
 };
 
 /** Prepare for the sites of an analysis. Return: 0 or -ENOMEM. */

@@ -25,6 +25,10 @@ static const char *const endings[] = {
 
 /* Names that no rule makes, of allocators that are much met with. */
 static const char *const known[] = {
+	"__libc_malloc",
+	"__libc_calloc",
+	"__libc_realloc",
+	"__libc_memalign",
 	"ztrymalloc_usable_internal",
 	"ztrycalloc_usable_internal",
 	"ztryrealloc_usable_internal",

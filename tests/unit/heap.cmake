@@ -1,0 +1,7 @@
+cprof_unit_test(heap_reader USES base elf profile heap)
+target_link_libraries(test_heap_reader PRIVATE Threads::Threads m)
+cprof_unit_test(heap_growth USES base heap)
+target_link_libraries(test_heap_growth PRIVATE m)
+cprof_unit_test(heap_rss USES base heap)
+cprof_unit_test(heap_profile USES base profile heap)
+cprof_unit_test(heap_target USES base heap)

@@ -1,0 +1,125 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../support/heap_builder.h"
+#include "heap/heap_profile.h"
+
+static struct heap_snapshot *read_built(struct heap_build *build)
+{
+	struct heap_snapshot *snapshot = NULL;
+	assert_int_equal(heap_snapshot_read_bytes(build->bytes, build->n, &snapshot, NULL), 0);
+	return snapshot;
+}
+
+static struct heap_build sample(void)
+{
+	struct heap_build build = build_heap(0);
+	const uint16_t lib = build_heap_module(&build, "/lib/libx.so", 0x7f0000000000);
+	const uint16_t exe = build_heap_module(&build, "/usr/bin/built", 0x400000);
+	const uint32_t main_node = build_heap_node(&build, 0, 0x401234, exe, 0);
+	const uint32_t leaf = build_heap_node(&build, main_node, 0x7f0000002222, lib, 0);
+	const uint32_t cut = build_heap_node(&build, 0, 0x9999, 0, HEAP_STACK_NO_CFI);
+	build_heap_site(&build, leaf);
+	build_heap_site(&build, cut);
+	build_heap_alloc(&build, 1, 100, 1, 1);
+	build_heap_alloc(&build, 1, 50, 1, 1);
+	build_heap_churn(&build, 1, 10, 8);
+	build_heap_churn(&build, 2, 4, 16);
+	return build;
+}
+
+static int64_t value(const struct profile *profile, size_t sample_index, const char *type)
+{
+	const int column = profile_value_column(profile, type);
+	assert_true(column >= 0);
+	return profile->values[sample_index * profile->n_value_types + (size_t)column];
+}
+
+static void test_heap_profile__columns_are_those_of_go(void **state)
+{
+	(void)state;
+	struct heap_build build = sample();
+	struct heap_snapshot *snapshot = read_built(&build);
+	struct profile *profile;
+	stack_id *stacks;
+	assert_int_equal(heap_profile_create(snapshot, &profile, &stacks, NULL), 0);
+	assert_int_equal(heap_profile_add_samples(profile, snapshot, stacks, HEAP_VALUE_ALL, NULL),
+			 0);
+	assert_int_equal(profile->n_value_types, 6);
+	assert_string_equal(profile_text(profile, profile->value_types[5].type), "inuse_space");
+	assert_int_equal(profile->n_samples, 2);
+	assert_int_equal(value(profile, 0, "alloc_objects"), 12);
+	assert_int_equal(value(profile, 0, "alloc_space"), 230);
+	assert_int_equal(value(profile, 0, "inuse_objects"), 2);
+	assert_int_equal(value(profile, 0, "inuse_space"), 150);
+	assert_int_equal(value(profile, 1, "alloc_objects"), 4);
+	assert_int_equal(value(profile, 1, "inuse_space"), 0);
+	assert_int_equal(profile->samples[0].stop, CP_STOP_END);
+	assert_int_equal(profile->samples[1].stop, CP_STOP_NO_CFI);
+	profile_destroy(profile);
+	free(stacks);
+	heap_snapshot_destroy(snapshot);
+	build_heap_free(&build);
+}
+
+static void test_heap_profile__one_value_leaves_out_who_has_none(void **state)
+{
+	(void)state;
+	struct heap_build build = sample();
+	struct heap_snapshot *snapshot = read_built(&build);
+	struct profile *profile;
+	stack_id *stacks;
+	assert_int_equal(heap_profile_create(snapshot, &profile, &stacks, NULL), 0);
+	assert_int_equal(heap_profile_add_samples(profile, snapshot, stacks, HEAP_VALUE_LIVE, NULL),
+			 0);
+	assert_int_equal(profile->n_value_types, 1);
+	assert_int_equal(profile->n_samples, 1);
+	assert_int_equal(value(profile, 0, "inuse_space"), 150);
+	profile_destroy(profile);
+	free(stacks);
+	heap_snapshot_destroy(snapshot);
+	build_heap_free(&build);
+}
+
+/* Addresses are stated as in the file, the program is the first module, unknown code is itself. */
+static void test_heap_profile__stacks_are_module_and_svma(void **state)
+{
+	(void)state;
+	struct heap_build build = sample();
+	struct heap_snapshot *snapshot = read_built(&build);
+	struct profile *profile;
+	stack_id *stacks;
+	assert_int_equal(heap_profile_create(snapshot, &profile, &stacks, NULL), 0);
+	assert_string_equal(profile_text(profile, profile->modules[0].path), "/usr/bin/built");
+	assert_string_equal(profile_text(profile, profile->modules[0].build_id), "ab02");
+	assert_int_equal(stack_store_depth(&profile->stacks, stacks[1]), 2);
+	const struct profile_location *leaf =
+		&profile->locations[stack_store_leaf(&profile->stacks, stacks[1]).v];
+	assert_int_equal(leaf->svma, 0x2222);
+	assert_string_equal(profile_text(profile, profile->modules[leaf->module.v].path),
+			    "/lib/libx.so");
+	const struct profile_location *cut =
+		&profile->locations[stack_store_leaf(&profile->stacks, stacks[2]).v];
+	assert_int_equal(cut->svma, 0x9999);
+	assert_string_equal(profile_text(profile, profile->modules[cut->module.v].path),
+			    PROFILE_PATH_UNKNOWN);
+	assert_int_equal(stacks[0].v, 0);
+	profile_destroy(profile);
+	free(stacks);
+	heap_snapshot_destroy(snapshot);
+	build_heap_free(&build);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_heap_profile__columns_are_those_of_go),
+		cmocka_unit_test(test_heap_profile__one_value_leaves_out_who_has_none),
+		cmocka_unit_test(test_heap_profile__stacks_are_module_and_svma),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

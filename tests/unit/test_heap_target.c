@@ -1,0 +1,196 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../support/heap_builder.h"
+#include "../support/temp_dir.h"
+#include "heap/heap_move.h"
+#include "heap/heap_program.h"
+#include "heap/heap_target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static uint64_t own_start_ticks(void)
+{
+	char text[1024];
+	FILE *file = fopen("/proc/self/stat", "re");
+	assert_non_null(file);
+	assert_non_null(fgets(text, sizeof(text), file));
+	fclose(file);
+	char *at = strrchr(text, ')');
+	for (int field = 2; field < 22; field++)
+		at = strchr(at + 1, ' ');
+	return strtoull(at, NULL, 10);
+}
+
+/* A file of this very process. */
+static struct heap_build own_file(const char *path)
+{
+	struct heap_build build = build_heap(0);
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	build.header->state = HEAP_STATE_ACTIVE;
+	build.header->end_monotonic_ns = 0;
+	build.header->pid = (uint32_t)getpid();
+	build.header->start_boot_ticks = own_start_ticks();
+	build.header->start_monotonic_ns = (uint64_t)now.tv_sec * 1000000000 - 60000000000;
+	const ssize_t n = readlink("/proc/self/exe", build.header->exe, HEAP_PATH_BYTES - 1);
+	assert_true(n > 0);
+	build.header->exe[n] = '\0';
+	temp_dir_write(path, build.bytes, build.n);
+	return build;
+}
+
+static struct heap_target look(const char *path)
+{
+	struct heap_file file;
+	struct heap_header header;
+	struct heap_target target;
+	assert_int_equal(heap_file_open(path, &file, NULL), 0);
+	assert_int_equal(heap_file_peek(&file, &header, &target, NULL), 0);
+	heap_file_close(&file);
+	return target;
+}
+
+static void test_heap_target__who_maps_it_is_running(void **state)
+{
+	const char *path = temp_dir_file(*state, "x.cprof-heap");
+	struct heap_build build = own_file(path);
+	assert_int_equal(look(path).state, HEAP_TARGET_COPY);
+	const int fd = open(path, O_RDWR | O_CLOEXEC);
+	void *mapped = mmap(NULL, build.n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(mapped, MAP_FAILED);
+	close(fd);
+	struct heap_target target = look(path);
+	assert_int_equal(target.state, HEAP_TARGET_RUNNING);
+	assert_int_equal(target.pid, getpid());
+	assert_in_range(target.now_ns, 59000000000, 200000000000);
+	assert_false(target.now_is_guess);
+
+	/* found again by the pid, also when its name is gone */
+	struct heap_file file;
+	assert_int_equal(heap_file_find(getpid(), &file, NULL), 0);
+	assert_string_equal(file.path, path);
+	heap_file_close(&file);
+	assert_int_equal(unlink(path), 0);
+	struct heap_snapshot *snapshot;
+	assert_int_equal(heap_file_find(getpid(), &file, NULL), 0);
+	assert_int_equal(heap_file_read(&file, &snapshot, &target, NULL), 0);
+	assert_int_equal(target.state, HEAP_TARGET_RUNNING);
+	heap_snapshot_destroy(snapshot);
+	heap_file_close(&file);
+	munmap(mapped, build.n);
+	struct cp_err err;
+	assert_int_equal(heap_file_find(getpid(), &file, &err), -ENOENT);
+	assert_non_null(strstr(err.message, "not recorded"));
+	build_heap_free(&build);
+}
+
+static void test_heap_target__states_of_the_dead(void **state)
+{
+	const char *path = temp_dir_file(*state, "x.cprof-heap");
+	struct heap_build build = own_file(path);
+	build.header->start_boot_ticks++; /* another process had our pid */
+	build_heap_site(&build, 0);
+	build_heap_alloc(&build, 1, 8, 700, 1);
+	temp_dir_write(path, build.bytes, build.n);
+	struct heap_file file;
+	struct heap_snapshot *snapshot;
+	struct heap_target target;
+	assert_int_equal(heap_file_open(path, &file, NULL), 0);
+	assert_int_equal(heap_file_read(&file, &snapshot, &target, NULL), 0);
+	assert_int_equal(target.state, HEAP_TARGET_KILLED);
+	assert_int_equal(target.now_ns, 7000000000);
+	assert_true(target.now_is_guess);
+	heap_snapshot_destroy(snapshot);
+	heap_file_close(&file);
+
+	build.header->state = HEAP_STATE_EXITED;
+	build.header->end_monotonic_ns = build.header->start_monotonic_ns + 9000000000;
+	temp_dir_write(path, build.bytes, build.n);
+	target = look(path);
+	assert_int_equal(target.state, HEAP_TARGET_EXITED);
+	assert_int_equal(target.now_ns, 9000000000);
+
+	build.header->state = HEAP_STATE_ACTIVE;
+	build.header->end_monotonic_ns = 0;
+	build.header->start_boot_ticks--;
+	strcpy(build.header->exe, "/usr/bin/another");
+	temp_dir_write(path, build.bytes, build.n);
+	assert_int_equal(look(path).state, HEAP_TARGET_REPLACED);
+	build_heap_free(&build);
+}
+
+static void test_heap_target__moving_keeps_holes_and_times(void **state)
+{
+	struct temp_dir *dir = *state;
+	char from[PATH_MAX], to[PATH_MAX];
+	struct stat before, after;
+	snprintf(to, sizeof(to), "%s", temp_dir_file(dir, "moved"));
+	/* another file system, where there is one */
+	snprintf(from, sizeof(from), "/dev/shm/cprof-test-move.%ld", (long)getpid());
+	const int fd = open(from, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 1 << 30), 0);
+	assert_int_equal(pwrite(fd, "begin", 5, 0), 5);
+	assert_int_equal(pwrite(fd, "middle", 6, 500 << 20), 6);
+	assert_int_equal(fstat(fd, &before), 0);
+	assert_int_equal(heap_move(from, to, NULL), 0);
+	assert_int_equal(access(from, F_OK), -1);
+	assert_int_equal(stat(to, &after), 0);
+	assert_int_equal(after.st_size, 1 << 30);
+	assert_true(after.st_blocks * 512 < 1 << 20);
+	assert_int_equal(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
+	char text[7] = "";
+	const int moved = open(to, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(pread(moved, text, 6, 500 << 20), 6);
+	assert_string_equal(text, "middle");
+	close(moved);
+	close(fd);
+	struct cp_err err;
+	assert_int_equal(heap_move(from, to, &err), -ENOENT);
+}
+
+static void test_heap_target__programs_that_cannot_be_recorded(void **state)
+{
+	struct temp_dir *dir = *state;
+	struct heap_program program;
+	char reason[PATH_MAX + 512];
+	const char *path = temp_dir_file(dir, "script");
+	temp_dir_write(path, "#! /usr/bin/env sh\n", 19);
+	assert_int_equal(chmod(path, 0755), 0);
+	heap_program_check(path, &program);
+	assert_int_equal(program.state, HEAP_PROGRAM_FINE);
+	assert_non_null(strstr(program.path, "/sh"));
+	assert_string_equal(heap_program_reason(&program, reason, sizeof(reason)), "");
+	path = temp_dir_file(dir, "nonsense");
+	temp_dir_write(path, "MZ is no ELF file", 17);
+	assert_int_equal(chmod(path, 0755), 0);
+	heap_program_check(path, &program);
+	assert_int_equal(program.state, HEAP_PROGRAM_FOREIGN);
+	assert_non_null(strstr(heap_program_reason(&program, reason, sizeof(reason)), "64-bit"));
+	heap_program_check("/nonexistent/program", &program);
+	assert_int_equal(program.state, HEAP_PROGRAM_UNKNOWN);
+	heap_program_check("sh", &program);
+	assert_int_equal(program.state, HEAP_PROGRAM_FINE);
+}
+
+int main(void)
+{
+#define IN_DIR(test) cmocka_unit_test_setup_teardown(test, temp_dir_setup, temp_dir_teardown)
+	const struct CMUnitTest tests[] = {
+		IN_DIR(test_heap_target__who_maps_it_is_running),
+		IN_DIR(test_heap_target__states_of_the_dead),
+		IN_DIR(test_heap_target__moving_keeps_holes_and_times),
+		IN_DIR(test_heap_target__programs_that_cannot_be_recorded),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
