@@ -18,9 +18,12 @@ static const char *const allocators[] = {
 
 /* What may follow. No other endings: malloc_users() may be anybody's. */
 static const char *const endings[] = {
-	"",        "0",        "_n",    "0_n",      "_usable", "_internal", "_usable_internal",
-	"_array",  "_aligned", "_impl", "_wrapper", "_wrap",   "_default",  "_safe",
-	"_or_die", "_zero",    "@plt",  "2",        "_hook",   "_bytes",
+	"",       "0",        "_num",      "_n",
+	"0_n",    "_usable",  "_internal", "_usable_internal",
+	"_array", "_aligned", "_impl",     "_wrapper",
+	"_wrap",  "_default", "_safe",     "_or_die",
+	"_zero",  "@plt",     "2",         "_hook",
+	"_bytes",
 };
 
 /* Names that no rule makes, of allocators that are much met with. */

@@ -245,6 +245,7 @@ int heap_add_chain(struct heap_analysis *analysis, const struct heap_row *row, s
 	if (n < 0)
 		return (int)n;
 	size_t shown = 0;
+	const char *last = "";
 	const size_t depth = (size_t)n;
 	/* of the way down only the outermost: which function of the library was called */
 	if (row->in_charge > 0) {
@@ -256,8 +257,10 @@ int heap_add_chain(struct heap_analysis *analysis, const struct heap_row *row, s
 			continue;
 		const char *name =
 			frames_text(analysis->frames, frames_get(analysis->frames, stack[i])->name);
-		if (strcmp(name, "_start") == 0)
+		/* of code without names one frame says as much as ten */
+		if (strcmp(name, "_start") == 0 || (name[0] == '[' && strcmp(name, last) == 0))
 			continue;
+		last = name;
 		strbuf_add(to, shown ? " < " : "; called by ");
 		add_name(analysis, stack[i], to);
 		shown++;

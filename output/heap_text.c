@@ -211,7 +211,7 @@ static int print_verdict(struct printer *printer)
 	return rc;
 }
 
-static const char *const row_names[] = {"place in charge", "function", "file", "module", "thread"};
+static const char *const row_names[] = {"stack", "function", "file", "module", "thread"};
 static const char *const sort_names[] = {"live", "live at the peak", "allocated bytes",
 					 "allocations"};
 
@@ -251,7 +251,9 @@ static int print_rows(struct printer *printer)
 	strbuf_add(&printer->line, "     live     blocks     oldest");
 	if (report->options->by != HEAP_BY_THREAD)
 		strbuf_add(&printer->line, "    at peak  allocated        calls");
-	strbuf_addf(&printer->line, "  %s", row_names[report->options->by]);
+	strbuf_addf(&printer->line, "  %s",
+		    report->options->by == HEAP_BY_SITE ? "in charge"
+							: row_names[report->options->by]);
 	flush(printer);
 	int rc = 0;
 	for (size_t i = 0; i < report->n_shown && !rc; i++)
@@ -301,8 +303,7 @@ static int print_activity(struct printer *printer)
 	heap_add_count(&printer->line, analysis->allocs);
 	strbuf_add(&printer->line, " allocations of ");
 	heap_add_bytes(&printer->line, analysis->alloc_bytes, analysis->alloc_bytes_variance);
-	strbuf_addf(&printer->line, " so far from %zu places; at the peak ",
-		    analysis->n_used_sites);
+	strbuf_addf(&printer->line, " so far by %zu stacks; at the peak ", analysis->n_used_sites);
 	heap_add_bytes(&printer->line, (double)header->peak_bytes, 0);
 	const uint64_t peak_ns = header->peak_monotonic_ns > header->start_monotonic_ns
 					 ? header->peak_monotonic_ns - header->start_monotonic_ns

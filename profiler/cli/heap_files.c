@@ -146,16 +146,17 @@ static void free_name(const char *stem, const char *suffix, char out[PATH_MAX])
 		snprintf(out, PATH_MAX, "%s.%u%s", stem, i, suffix);
 }
 
-static void choose(const struct heap_made *made, pid_t root, size_t n_of_root, const char *output,
-		   char out[PATH_MAX])
+static void choose(const struct heap_made *made, bool is_last_of_root, const char *command,
+		   const char *output, char out[PATH_MAX])
 {
 	char stem[PATH_MAX - 64];
 	if (!output) {
-		snprintf(stem, sizeof(stem), "%s.%u", base_name(made->exe), made->pid);
+		snprintf(stem, sizeof(stem), "%s.%u",
+			 base_name(is_last_of_root ? command : made->exe), made->pid);
 		free_name(stem, HEAP_FILE_SUFFIX, out);
 	} else if (expand(output, made->pid, stem, sizeof(stem))) {
 		free_name(stem, "", out);
-	} else if (made->pid == (uint32_t)root && n_of_root == 0) {
+	} else if (is_last_of_root) {
 		snprintf(out, PATH_MAX, "%s", output);
 	} else {
 		snprintf(stem, sizeof(stem), "%.*s.%u", (int)(PATH_MAX - 128), output, made->pid);
@@ -163,7 +164,8 @@ static void choose(const struct heap_made *made, pid_t root, size_t n_of_root, c
 	}
 }
 
-int heap_files_move(struct heap_files *files, pid_t root, const char *output, struct cp_err *err)
+int heap_files_move(struct heap_files *files, pid_t root, const char *command, const char *output,
+		    struct cp_err *err)
 {
 	size_t n_of_root = 0;
 	/* the last one of the command is its program; those before it were replaced by exec */
@@ -172,11 +174,12 @@ int heap_files_move(struct heap_files *files, pid_t root, const char *output, st
 	for (size_t i = 0; i < files->n; i++) {
 		struct heap_made *made = &files->made[i];
 		char to[PATH_MAX];
-		if (made->pid == (uint32_t)root)
+		const bool is_root = made->pid == (uint32_t)root;
+		if (is_root)
 			n_of_root--;
 		if (made->state == HEAP_TARGET_RUNNING)
 			continue;
-		choose(made, root, n_of_root, output, to);
+		choose(made, is_root && n_of_root == 0, command, output, to);
 		const int rc = heap_move(made->path, to, err);
 		if (rc)
 			return rc;

@@ -47,10 +47,13 @@ int heap_files_find(struct heap_files *files, struct cp_err *err);
 /**
  * Move those of ended processes away.
  *
- * @root:   the command's pid: its file gets the name @output, those of others one made from theirs
- * @output: NULL: EXE.PID.cprof-heap for all; may hold %p
+ * @root:    the command's pid: the file of its last program gets the name @output, those of others
+ *           one made from theirs
+ * @command: its name
+ * @output:  NULL: COMMAND.PID.cprof-heap, and EXE.PID.cprof-heap for others; may hold %p
  * Return: 0 or -errno with a message: the first that could not be moved stays, and its successors.
  */
-int heap_files_move(struct heap_files *files, pid_t root, const char *output, struct cp_err *err);
+int heap_files_move(struct heap_files *files, pid_t root, const char *command, const char *output,
+		    struct cp_err *err);
 
 #endif

@@ -16,7 +16,7 @@
 enum { OPT_SAMPLED, OPT_FOLLOW, OPT_OUTPUT, OPT_QUIET, OPT_UNFREED, OPT_MIN_AGE, OPT_SUPPRESSIONS };
 
 /* As Go's and tcmalloc's heap samplers have it. */
-enum { DEFAULT_SAMPLE_BYTES = 512 * 1024, PATIENCE_TICKS = 20, NOTES_MAX = 8 };
+enum { DEFAULT_SAMPLE_BYTES = 512 * 1024, PATIENCE_TICKS = 50, NOTES_MAX = 3 };
 
 static const struct cli_option heap_run_options[] = {
 	[OPT_SAMPLED] = {"sampled", 0, "[=BYTES]", NULL,
@@ -51,6 +51,7 @@ struct heap_run_arguments {
 /* A run in progress. */
 struct heap_run {
 	const struct heap_run_arguments *arguments;
+	const char *command;
 	struct heap_files files;
 	struct heap_child child;
 	struct heap_program program;
@@ -147,10 +148,10 @@ static int find_library(char out[PATH_MAX], struct cp_err *err)
 static void warn_unrecorded(struct heap_run *run)
 {
 	char reason[PATH_MAX + 512];
-	heap_program_reason(&run->program, reason, sizeof(reason));
+	const char *why = heap_program_reason(&run->program, reason, sizeof(reason));
 	run->warned = true;
-	if (reason[0] && run->program.state != HEAP_PROGRAM_UNKNOWN)
-		cli_warn("nothing is recorded. %s", reason);
+	if (why[0] && run->program.state != HEAP_PROGRAM_UNKNOWN)
+		cli_warn("nothing is recorded. %s", why);
 	else
 		cli_warn("nothing is recorded: libcprof_heap.so was not loaded into %s, or could "
 			 "make no file at %s",
@@ -240,30 +241,64 @@ static bool counts(const struct heap_run *run, const struct heap_made *made, siz
 	return true;
 }
 
-static enum heap_gate_result judge_all(struct heap_run *run)
+/* The command itself: its last program, where one was replaced by another. */
+static bool is_root(const struct heap_run *run, const struct heap_made *made)
 {
-	enum heap_gate_result together = HEAP_GATE_NONE;
+	return made->pid == (uint32_t)run->child.pid;
+}
+
+/* Of all others a line, unless a gate fails on them. */
+static enum heap_gate_result judge_others(struct heap_run *run, bool root_counts, size_t *n_others)
+{
 	const bool gate = run->arguments->view.report.fail_on_unfreed;
-	size_t n_told = 0, n_counted = 0;
+	enum heap_gate_result together = HEAP_GATE_NONE;
+	size_t n_told = 0;
 	for (size_t i = 0; i < run->files.n; i++) {
 		const struct heap_made *made = &run->files.made[i];
-		if (!counts(run, made, i))
+		if (!counts(run, made, i) || (root_counts && is_root(run, made)))
 			continue;
-		n_counted++;
-		const bool root = made->pid == (uint32_t)run->child.pid;
-		if (!gate && (run->arguments->quiet || (!root && n_told >= NOTES_MAX)))
+		++*n_others;
+		if (!gate && (root_counts || n_told))
 			continue;
-		const enum heap_gate_result result =
-			judge(run, made, !run->arguments->quiet && n_told < NOTES_MAX);
+		const enum heap_gate_result result = judge(run, made, false);
 		together = worse(together, result);
-		if (!run->arguments->quiet || result == HEAP_GATE_FAIL)
-			say_where(made);
-		n_told++;
+		if (n_told++ >= NOTES_MAX || (gate && result != HEAP_GATE_FAIL))
+			continue;
+		if (!run->arguments->quiet)
+			judge(run, made, true);
+		say_where(made);
 	}
-	if (n_counted > n_told && !run->arguments->quiet)
-		cli_note("%zu more processes were recorded: 'cprof heap report' lists their files",
-			 n_counted - n_told);
-	return n_counted ? together : HEAP_GATE_UNKNOWN;
+	return together;
+}
+
+static void say_others(const struct heap_run *run, size_t n)
+{
+	if (n == 0 || run->arguments->quiet)
+		return;
+	cli_note("%zu other process%s recorded: 'cprof heap report' lists the files%s", n,
+		 n == 1 ? " was" : "es were",
+		 run->arguments->follow ? "" : "; --follow no records the command alone");
+}
+
+static enum heap_gate_result judge_all(struct heap_run *run)
+{
+	const bool gate = run->arguments->view.report.fail_on_unfreed;
+	enum heap_gate_result together = HEAP_GATE_NONE;
+	bool root_counts = false;
+	size_t n_others = 0;
+	for (size_t i = 0; i < run->files.n; i++) {
+		const struct heap_made *made = &run->files.made[i];
+		if (!counts(run, made, i) || !is_root(run, made))
+			continue;
+		root_counts = true;
+		if (gate || !run->arguments->quiet)
+			together = judge(run, made, !run->arguments->quiet);
+		if (!run->arguments->quiet || together == HEAP_GATE_FAIL)
+			say_where(made);
+	}
+	together = worse(together, judge_others(run, root_counts, &n_others));
+	say_others(run, root_counts ? n_others : 0);
+	return root_counts || n_others ? together : HEAP_GATE_UNKNOWN;
 }
 
 /* That the command was recorded, or why not. Return: false when it was not. */
@@ -293,7 +328,8 @@ static int finish(struct heap_run *run)
 		cli_fail("%s", err.message);
 	select_files(run);
 	const bool recorded = check_recorded(run);
-	failed = heap_files_move(&run->files, run->child.pid, run->arguments->output, &err);
+	failed = heap_files_move(&run->files, run->child.pid, run->command, run->arguments->output,
+				 &err);
 	if (failed)
 		cli_fail("%s; the heap file stays where it is", err.message);
 	const enum heap_gate_result gate = judge_all(run);
@@ -310,7 +346,7 @@ static int finish(struct heap_run *run)
 static int run_command(const struct heap_run_arguments *arguments, const char *library,
 		       char **command)
 {
-	struct heap_run run = {.arguments = arguments};
+	struct heap_run run = {.arguments = arguments, .command = command[0]};
 	struct cp_err err = {""};
 	if (heap_files_init(&run.files, command[0], &err))
 		return cli_fail("%s", err.message);
