@@ -99,6 +99,7 @@ void help_page_usage(FILE *out)
 	      "       cprof record -- CMD ARG...       start a command and record it\n"
 	      "       cprof report                     where did the time go?\n"
 	      "       cprof flamegraph -o flame.svg    the same as a picture\n"
+	      "       cprof heap run -- CMD ARG...     what memory is not freed, what grows?\n"
 	      "       cprof doctor [-p PID]            can I record here? if not, why?\n"
 	      "       cprof help [COMMAND]             everything else\n",
 	      out);
