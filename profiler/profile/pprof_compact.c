@@ -81,13 +81,22 @@ static int compact(struct pprof_compaction *compaction, const char *path,
 	return rc;
 }
 
-/* Only what is needed: events that the child holds would outlive a parent that is killed. */
+/*
+ * Only what is needed: events that the child holds would outlive a parent that is killed. Standard
+ * streams stay; where the recorder was started without, what is kept may have their numbers.
+ */
 static void close_others(int keep_a, int keep_b)
 {
-	int low = keep_a < keep_b ? keep_a : keep_b, high = keep_a < keep_b ? keep_b : keep_a;
-	close_range(3, (unsigned)low - 1, 0);
-	close_range((unsigned)low + 1, (unsigned)high - 1, 0);
-	close_range((unsigned)high + 1, UINT_MAX, 0);
+	const unsigned keep[] = {(unsigned)(keep_a < keep_b ? keep_a : keep_b),
+				 (unsigned)(keep_a < keep_b ? keep_b : keep_a)};
+	unsigned from = STDERR_FILENO + 1;
+	for (size_t i = 0; i < 2; i++) {
+		if (keep[i] > from)
+			close_range(from, keep[i] - 1, 0);
+		if (keep[i] >= from)
+			from = keep[i] + 1;
+	}
+	close_range(from, UINT_MAX, 0);
 }
 
 static _Noreturn void run_child(struct pprof_compaction *compaction, int fd, pid_t parent,

@@ -465,6 +465,42 @@ static void test_pprof_writer__the_profile_grows_while_the_file_is_compacted(voi
 	profile_destroy(again);
 }
 
+/* A recorder that was started without standard streams: what it opens gets their numbers. */
+static void test_pprof_writer__compacting_without_standard_streams(void **state)
+{
+	struct temp_dir *dir = *state;
+	char path[PATH_MAX];
+	strcpy(path, temp_dir_file(dir, "a"));
+	struct profile *profile = full_tables();
+	build_thread(profile, 1, 1, "app", "one");
+	build_thread(profile, 1, 2, "app", "two");
+	struct pprof_writer *writer = create(path);
+	int64_t sum = record_second(profile, 0);
+	flush(writer, profile);
+	pid_t child = fork();
+	if (child == 0) {
+		struct cp_err err = {""};
+		/* the new file has number 0, then its pipe a small one too */
+		for (int fd = 0; fd < 3; fd++) {
+			close(fd);
+			if (pprof_writer_compact(writer, profile, 1000000000, &err))
+				_exit(1);
+		}
+		_exit(0);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	pprof_writer_destroy(writer);
+	struct profile *again = load(path, NULL);
+	int64_t have = 0;
+	for (size_t i = 0; i < again->n_samples; i++)
+		have += again->values[2 * i];
+	assert_int_equal(have, sum);
+	profile_destroy(profile);
+	profile_destroy(again);
+}
+
 static void test_pprof_writer__a_failed_compaction_changes_nothing(void **state)
 {
 	struct temp_dir *dir = *state;
@@ -521,6 +557,7 @@ int main(void)
 		TEST_IN_DIR(test_pprof_writer__a_kill_inside_the_write_loses_one_member),
 		TEST_IN_DIR(test_pprof_writer__compacting_keeps_sums_and_later_flushes),
 		TEST_IN_DIR(test_pprof_writer__the_profile_grows_while_the_file_is_compacted),
+		TEST_IN_DIR(test_pprof_writer__compacting_without_standard_streams),
 		TEST_IN_DIR(test_pprof_writer__a_failed_compaction_changes_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
