@@ -117,9 +117,10 @@ static void begin_lasting(struct dump_size *size, uint64_t now_ns)
 
 static bool move_to(struct dump_size *size, unsigned rung, uint64_t now_ns)
 {
-	if (rung == size->rung)
+	if (rung == size->rung || size->refused[rung])
 		return false;
 	size->rung = rung;
+	size->by_pressure = false;
 	size->n_changes++;
 	if (rung < size->smallest)
 		size->smallest = rung;
@@ -137,6 +138,21 @@ static uint64_t doubled(uint64_t ns, uint64_t max_ns)
 	return ns > max_ns / 2 ? max_ns : 2 * ns;
 }
 
+/* The next size below that can be had, from @down rungs on; where there is none, one in between. */
+static unsigned lower_rung(const struct dump_size *size, unsigned down)
+{
+	const unsigned wanted = size->rung > down ? size->rung - down : 0;
+	for (unsigned rung = wanted + 1; rung-- > 0;) {
+		if (!size->refused[rung])
+			return rung;
+	}
+	for (unsigned rung = wanted + 1; rung < size->rung; rung++) {
+		if (!size->refused[rung])
+			return rung;
+	}
+	return size->rung;
+}
+
 /* The reader is late: smaller dumps make the rings last longer. */
 static bool press(struct dump_size *size, const struct dump_look *look)
 {
@@ -149,8 +165,9 @@ static bool press(struct dump_size *size, const struct dump_look *look)
 		size->press_hold_ns = doubled(size->press_hold_ns, PRESS_HOLD_MAX_NS);
 	}
 	size->climbing = false;
-	if (!move_to(size, size->rung > down ? size->rung - down : 0, look->now_ns))
+	if (!move_to(size, lower_rung(size, down), look->now_ns))
 		return false;
+	size->by_pressure = true;
 	size->n_pressed++;
 	return true;
 }
@@ -248,12 +265,18 @@ bool dump_size_look(struct dump_size *size, const struct dump_look *look)
 
 void dump_size_refuse(struct dump_size *size, unsigned rung)
 {
-	if (rung < size->rung)
+	const unsigned refused = size->rung;
+	size->refused[refused] = true;
+	if (rung < refused)
 		size->limits.most = rung;
-	if (size->largest == size->rung)
+	if (size->largest == refused)
 		size->largest = rung;
+	if (size->smallest == refused)
+		size->smallest = rung;
 	size->rung = rung;
 	size->n_changes--;
+	size->n_pressed -= size->by_pressure;
+	size->by_pressure = false;
 	size->climbing = false;
 	size->settling = false;
 }

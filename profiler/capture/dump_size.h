@@ -66,7 +66,9 @@ struct dump_size {
 	/* what was seen since the size changed, or since it was last judged */
 	struct dump_use seen, recent, lasting;
 	uint64_t recent_since_ns, lasting_since_ns;
-	bool settling; /* records of the size before are still on their way */
+	bool settling;            /* records of the size before are still on their way */
+	bool by_pressure;         /* the last change */
+	bool refused[DUMP_RUNGS]; /* sizes that could not be had, and are not asked for again */
 	/* the way up: where it began, and the share of cut stacks there */
 	bool climbing;
 	unsigned climb_from;
@@ -91,7 +93,8 @@ void dump_size_init(struct dump_size *size, struct dump_limits limits);
 /** Take a look into account. Return: true when size->rung has changed. */
 bool dump_size_look(struct dump_size *size, const struct dump_look *look);
 
-/** The change that dump_size_look() asked for failed: back to @rung, and never beyond it again. */
+/** The change that dump_size_look() asked for failed: back to @rung, and that size is not asked for
+ * again, nor is any above it when it was larger. */
 void dump_size_refuse(struct dump_size *size, unsigned rung);
 
 #endif

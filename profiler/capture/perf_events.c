@@ -207,15 +207,16 @@ static int open_event(struct perf_events *events, const struct perf_event_attr *
 	return 0;
 }
 
-/* Ids of closed events stay in the index and are never asked for: the kernel does not use a number
- * twice. */
+/*
+ * Take back the last events that were opened. Their ids stay in the index, for another handle's
+ * place: they are never asked for, as the kernel does not use a number twice, and where one is
+ * looked at, the handle says whose id it is.
+ */
 static void close_from(struct perf_events *events, size_t first)
 {
-	for (size_t i = first; i < events->n_handles; i++) {
+	for (size_t i = first; i < events->n_handles; i++)
 		close(events->handles[i].fd);
-		events->handles[i].fd = -1;
-		events->handles[i].dump_bytes = 0;
-	}
+	events->n_handles = first;
 }
 
 /* Events of one size on each CPU. */

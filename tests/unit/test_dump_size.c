@@ -256,6 +256,35 @@ static void test_dump_size__does_not_ask_again_for_what_was_refused(void **state
 	assert_int_equal(run.size.largest, KB_8);
 }
 
+static void test_dump_size__a_smaller_one_that_was_refused_is_left_out(void **state)
+{
+	(void)state;
+	struct run run;
+	begin(&run, 999, RING_BYTES);
+	const unsigned start = run.size.rung;
+	assert_true(start >= 3);
+	assert_true(look(&run, 5)); /* two down */
+	assert_int_equal(run.size.rung, start - 2);
+	dump_size_refuse(&run.size, start);
+	assert_int_equal(run.size.rung, start);
+	assert_int_equal(run.size.smallest, start);
+	assert_true(look(&run, 5)); /* the next that may be had */
+	assert_int_equal(run.size.rung, start - 3);
+	dump_size_refuse(&run.size, start);
+	for (unsigned i = 1; i <= start; i++)
+		run.size.refused[start - i] = true;
+	const uint64_t n_changes = run.size.n_changes;
+	for (unsigned i = 0; i < 100; i++)
+		assert_false(look(&run, 5));
+	assert_int_equal(run.size.rung, start);
+	assert_int_equal(run.size.n_changes, n_changes);
+	assert_int_equal(run.size.n_pressed, 0);
+	/* what lies between is better than nothing */
+	run.size.refused[start - 1] = false;
+	assert_true(look(&run, 5));
+	assert_int_equal(run.size.rung, start - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_dump_size__shrinks_when_a_ring_runs_full),
 		cmocka_unit_test(test_dump_size__grows_only_where_there_is_room),
 		cmocka_unit_test(test_dump_size__does_not_ask_again_for_what_was_refused),
+		cmocka_unit_test(test_dump_size__a_smaller_one_that_was_refused_is_left_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -258,6 +258,7 @@ static void test_perf_events__a_size_that_cannot_be_opened_changes_nothing(void 
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	assert_int_equal(code, -EMFILE);
 	assert_int_equal(events.setup.dump_bytes, bytes);
+	assert_int_equal(events.n_handles, n_handles);
 	assert_int_equal(perf_events_set_dump(&events, 2 * bytes), 0);
 	assert_int_equal(events.setup.dump_bytes, 2 * bytes);
 	assert_int_equal(events.n_handles, 2 * n_handles);
