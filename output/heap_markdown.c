@@ -24,8 +24,7 @@ static void put_row(const struct heap_report *report, const struct heap_row *row
 	heap_add_bytes(text, row->live.bytes, row->live.bytes_variance);
 	strbuf_add(text, " | ");
 	heap_add_count(text, row->live.blocks);
-	strbuf_addf(text, " | %s | ",
-		    row->live.raw ? cp_format_duration(row->oldest_ns, age) : "-");
+	strbuf_addf(text, " | %s | ", row->live.raw ? heap_format_age(row->oldest_ns, age) : "-");
 	if (report->options->by != HEAP_BY_THREAD) {
 		heap_add_bytes(text, row->peak_bytes, 0);
 		strbuf_add(text, " | ");

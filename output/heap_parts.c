@@ -177,6 +177,14 @@ const char *heap_verdict_caution(const struct heap_analysis *analysis)
 				     "use and free it.";
 }
 
+const char *heap_format_age(uint64_t ns, char text[CP_TEXT_MAX])
+{
+	if (ns >= HEAP_TICK_NS)
+		return cp_format_duration(ns, text);
+	snprintf(text, CP_TEXT_MAX, "<%d ms", HEAP_TICK_NS / 1000000);
+	return text;
+}
+
 void heap_add_target(const struct heap_report *report, struct strbuf *to)
 {
 	const struct heap_header *header = &report->input->snapshot->header;
@@ -211,8 +219,12 @@ void heap_add_method(const struct heap_report *report, struct strbuf *to)
 			    cp_format_bytes(header->sample_bytes, text));
 	else
 		strbuf_add(to, "every block");
-	strbuf_addf(to, ", %s %s%s", states[target->state], target->now_is_guess ? "at least " : "",
-		    cp_format_duration(target->now_ns, text));
+	if (target->now_is_guess && target->now_ns < HEAP_TICK_NS)
+		strbuf_addf(to, ", %s an unknown time", states[target->state]);
+	else
+		strbuf_addf(to, ", %s %s%s", states[target->state],
+			    target->now_is_guess ? "at least " : "",
+			    heap_format_age(target->now_ns, text));
 }
 
 void heap_add_place(const struct heap_row *row, struct strbuf *to)

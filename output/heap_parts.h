@@ -6,6 +6,7 @@
 #ifndef CPROF_OUTPUT_HEAP_PARTS_H
 #define CPROF_OUTPUT_HEAP_PARTS_H
 
+#include "base/text.h"
 #include "heap_analysis.h"
 #include "heap_gates.h"
 #include "strbuf.h"
@@ -48,6 +49,8 @@ void heap_add_bytes(struct strbuf *to, double bytes, double variance);
 void heap_add_count(struct strbuf *to, double count);
 /* "+1.2 MiB/h [1.1, 1.3]" */
 void heap_add_rate(struct strbuf *to, const struct heap_growth *growth);
+/* As cp_format_duration(), but no finer than the recorder's clock. */
+const char *heap_format_age(uint64_t ns, char text[CP_TEXT_MAX]);
 /* "redis-server *:6379 (pid 4711)" */
 void heap_add_target(const struct heap_report *report, struct strbuf *to);
 /* "exact, running for 2 m 3 s" */

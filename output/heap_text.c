@@ -95,8 +95,7 @@ static void count_column(struct printer *printer, double count, int width)
 static void age_column(struct printer *printer, const struct heap_row *row, int width)
 {
 	char text[CP_TEXT_MAX];
-	strbuf_add(&printer->scratch,
-		   row->live.raw ? cp_format_duration(row->oldest_ns, text) : "-");
+	strbuf_add(&printer->scratch, row->live.raw ? heap_format_age(row->oldest_ns, text) : "-");
 	column(printer, width, false);
 }
 
@@ -165,7 +164,7 @@ static int print_first(struct printer *printer, const struct heap_row *row)
 		heap_add_rate(&printer->line, &row->growth);
 		strbuf_add(&printer->line, "; ");
 	}
-	strbuf_addf(&printer->line, "oldest %s", cp_format_duration(row->oldest_ns, text));
+	strbuf_addf(&printer->line, "oldest %s", heap_format_age(row->oldest_ns, text));
 	if (sampled)
 		strbuf_addf(&printer->line, "; %s sampled", cp_format_count(row->live.raw, text));
 	const int rc = heap_add_chain(printer->report->analysis, row, &printer->line);

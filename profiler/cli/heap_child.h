@@ -18,7 +18,7 @@
 #include <sys/types.h>
 
 struct heap_child_settings {
-	const char *library; /* path of libcprof_heap.so */
+	const char *library; /* path of libcprof_heap.so; NULL: nothing is preloaded */
 	const char *output;  /* pattern of the heap file's name, with %p */
 	const char *follow;  /* NULL: programs that are executed, but not what is only forked */
 	uint64_t sample_bytes;

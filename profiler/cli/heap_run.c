@@ -28,7 +28,8 @@ static const struct cli_option heap_run_options[] = {
 	[OPT_OUTPUT] = {"output", 'o', "FILE", NULL,
 			"where the heap file is moved at the end; %p = pid (default: "
 			"CMD.PID.cprof-heap)"},
-	[OPT_QUIET] = {"quiet", 'q', NULL, NULL, "no summary"},
+	[OPT_QUIET] = {"quiet", 'q', NULL, NULL,
+		       "no summary, unless a gate says no or cannot tell"},
 	[OPT_UNFREED] = {"fail-on-unfreed", 0, "[=BYTES]", "Gate",
 			 "exit with 3 when more than BYTES (default: 0) are not freed at the end, "
 			 "with 4 when that cannot be told; a CMD that failed passes its own status "
@@ -150,7 +151,10 @@ static void warn_unrecorded(struct heap_run *run)
 	char reason[PATH_MAX + 512];
 	const char *why = heap_program_reason(&run->program, reason, sizeof(reason));
 	run->warned = true;
-	if (why[0] && run->program.state != HEAP_PROGRAM_UNKNOWN)
+	if (is_pattern(run->arguments->follow))
+		cli_warn("nothing is recorded: no program that was run has a name that matches %s",
+			 run->arguments->follow);
+	else if (why[0] && run->program.state != HEAP_PROGRAM_UNKNOWN)
 		cli_warn("nothing is recorded. %s", why);
 	else
 		cli_warn("nothing is recorded: libcprof_heap.so was not loaded into %s, or could "
@@ -185,8 +189,28 @@ static void select_files(struct heap_run *run)
 	regfree(&regex);
 }
 
+static void say_where(const struct heap_made *made)
+{
+	if (made->state == HEAP_TARGET_RUNNING)
+		cli_note("pid %u still runs: 'cprof heap report -p %u' tells about it", made->pid,
+			 made->pid);
+	else
+		cli_note("'cprof heap report %s' tells more", made->path);
+}
+
+enum telling { TELL_ALWAYS, TELL_UNLESS_PASSED, TELL_FAILED, TELL_NEVER };
+
+static bool is_told(enum telling telling, enum heap_gate_result gate)
+{
+	if (telling == TELL_ALWAYS || telling == TELL_NEVER)
+		return telling == TELL_ALWAYS;
+	return gate == HEAP_GATE_FAIL ||
+	       (telling == TELL_UNLESS_PASSED && gate == HEAP_GATE_UNKNOWN);
+}
+
 /* Report on one file; the text goes to standard error, as the command's output is its own. */
-static enum heap_gate_result judge(struct heap_run *run, const struct heap_made *made, bool print)
+static enum heap_gate_result judge(struct heap_run *run, const struct heap_made *made,
+				   enum telling telling)
 {
 	CP_CLEANUP(cp_free) char *text = NULL;
 	size_t n = 0;
@@ -209,8 +233,10 @@ static enum heap_gate_result judge(struct heap_run *run, const struct heap_made 
 		cli_fail("%s", err.message);
 		return HEAP_GATE_UNKNOWN;
 	}
-	if (print && text)
+	if (is_told(telling, gate) && text) {
 		fprintf(stderr, "\n%s", text);
+		say_where(made);
+	}
 	return gate;
 }
 
@@ -219,15 +245,6 @@ static enum heap_gate_result worse(enum heap_gate_result a, enum heap_gate_resul
 	if (a == HEAP_GATE_FAIL || b == HEAP_GATE_FAIL)
 		return HEAP_GATE_FAIL;
 	return a > b ? a : b;
-}
-
-static void say_where(const struct heap_made *made)
-{
-	if (made->state == HEAP_TARGET_RUNNING)
-		cli_note("pid %u still runs: 'cprof heap report -p %u' tells about it", made->pid,
-			 made->pid);
-	else
-		cli_note("'cprof heap report %s' tells more", made->path);
 }
 
 static bool counts(const struct heap_run *run, const struct heap_made *made, size_t i)
@@ -260,13 +277,13 @@ static enum heap_gate_result judge_others(struct heap_run *run, bool root_counts
 		++*n_others;
 		if (!gate && (root_counts || n_told))
 			continue;
-		const enum heap_gate_result result = judge(run, made, false);
+		const bool first = !root_counts && n_told == 0 && !run->arguments->quiet;
+		const enum telling telling = first                ? TELL_ALWAYS
+					     : n_told < NOTES_MAX ? TELL_FAILED
+								  : TELL_NEVER;
+		const enum heap_gate_result result = judge(run, made, telling);
 		together = worse(together, result);
-		if (n_told++ >= NOTES_MAX || (gate && result != HEAP_GATE_FAIL))
-			continue;
-		if (!run->arguments->quiet)
-			judge(run, made, true);
-		say_where(made);
+		n_told += is_told(telling, result);
 	}
 	return together;
 }
@@ -292,9 +309,8 @@ static enum heap_gate_result judge_all(struct heap_run *run)
 			continue;
 		root_counts = true;
 		if (gate || !run->arguments->quiet)
-			together = judge(run, made, !run->arguments->quiet);
-		if (!run->arguments->quiet || together == HEAP_GATE_FAIL)
-			say_where(made);
+			together = judge(run, made,
+					 run->arguments->quiet ? TELL_UNLESS_PASSED : TELL_ALWAYS);
 	}
 	together = worse(together, judge_others(run, root_counts, &n_others));
 	say_others(run, root_counts ? n_others : 0);
@@ -350,14 +366,16 @@ static int run_command(const struct heap_run_arguments *arguments, const char *l
 	struct cp_err err = {""};
 	if (heap_files_init(&run.files, command[0], &err))
 		return cli_fail("%s", err.message);
+	heap_program_check(command[0], &run.program);
+	/* a sanitizer's runtime ends the program when another library comes before it */
+	const bool preload = run.program.state != HEAP_PROGRAM_SANITIZED;
 	const struct heap_child_settings settings = {
-		.library = library,
+		.library = preload ? library : NULL,
 		.output = run.files.pattern,
 		.follow = arguments->follow,
 		.sample_bytes = arguments->sample_bytes,
 		.root_is_no_exception = is_pattern(arguments->follow),
 	};
-	heap_program_check(command[0], &run.program);
 	if (run.program.state > HEAP_PROGRAM_UNKNOWN && !is_pattern(arguments->follow))
 		warn_unrecorded(&run);
 	const int code = heap_child_start(command, &settings, &run.child, &err);

@@ -138,7 +138,7 @@ int heap_read_counters(const struct heap_source *source, struct heap_snapshot *s
 				 header->n_replicas * sizeof(*replicas));
 	/* what was live at the peak is told by its number: it must be the same all the while */
 	for (unsigned i = 0; i < PEAK_RETRIES && !rc; i++) {
-		struct heap_header after;
+		struct heap_header after = {0};
 		sums.peak_epoch = header->peak_epoch;
 		rc = add_replicas(source, header, replicas, &sums);
 		if (!rc)

@@ -108,7 +108,7 @@ int heap_read_header(const struct heap_source *source, struct heap_header *out)
 	return 0;
 }
 
-int heap_damaged(const struct heap_source *source, const char *fmt, ...)
+int(heap_damaged)(const struct heap_source *source, const char *fmt, ...)
 {
 	char text[256];
 	va_list ap;
