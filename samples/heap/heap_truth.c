@@ -6,16 +6,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SLOTS = 1 << 21, LASTING = 16 };
+enum { SLOTS = 1 << 21, LASTING = 16, GONE = 1 };
 
+/* Addresses are kept as their complement: a checker of leaks must not take these for pointers. */
 struct entry {
-	const void *block; /* NULL = never used, &gone = was used */
+	uintptr_t block; /* 0 = never used, GONE = was used */
 	struct heap_truth_site *site;
 	size_t bytes;
 };
 
 static struct entry entries[SLOTS];
-static const char gone;
 static struct heap_truth_site *sites;
 static struct {
 	struct heap_truth_site site;
@@ -39,9 +39,9 @@ static struct entry *find(const void *block, bool add)
 	for (size_t i = 0; i < SLOTS; i++, at = (at + 1) % SLOTS) {
 		struct entry *entry = &entries[at];
 
-		if (entry->block == block)
+		if (entry->block == ~(uintptr_t)block)
 			return entry;
-		if (!unused && (!entry->block || entry->block == &gone))
+		if (!unused && (!entry->block || entry->block == GONE))
 			unused = entry;
 		if (!entry->block)
 			break;
@@ -68,11 +68,11 @@ static void clear(struct entry *entry)
 {
 	size_t at = (size_t)(entry - entries);
 
-	entry->block = &gone;
+	entry->block = GONE;
 	if (entries[(at + 1) % SLOTS].block)
 		return;
-	while (entries[at].block == &gone) {
-		entries[at].block = NULL;
+	while (entries[at].block == GONE) {
+		entries[at].block = 0;
 		at = (at + SLOTS - 1) % SLOTS;
 	}
 }
@@ -93,9 +93,9 @@ void *heap_truth_made(struct heap_truth_site *site, void *block, size_t bytes)
 		return NULL;
 	pthread_mutex_lock(&lock);
 	entry = find(block, true);
-	if (!entry || entry->block == block)
+	if (!entry || entry->block == ~(uintptr_t)block)
 		abort(); /* the sample forgot heap_truth_gone(), or is too large */
-	*entry = (struct entry){.block = block, .site = site, .bytes = bytes};
+	*entry = (struct entry){.block = ~(uintptr_t)block, .site = site, .bytes = bytes};
 	add(site, 1, bytes);
 	site->calls++;
 	site->call_bytes += bytes;

@@ -234,8 +234,8 @@ def sums_by_check(path, skip=()):
 # --- cprof's ---
 
 
-def report(path, *args, status=0, **more):
-    done = harness.cprof("heap", "report", path, "--format", "json", *args, status=status, **more)
+def report(*args, status=0, **more):
+    done = harness.cprof("heap", "report", "--format", "json", *args, status=status, **more)
     return json.loads(done.stdout)
 
 
