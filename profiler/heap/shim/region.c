@@ -49,7 +49,7 @@ bool region_grow(struct region *region, uint64_t bytes)
 	if (end < least)
 		end = least;
 	if (populate(region, end)) {
-		if (region->step < LAST_STEP && region->step < region->ready / 2)
+		if (region->step < LAST_STEP && region->step < region->ready / 8)
 			region->step *= 2;
 	} else if (end == least || !populate(region, least)) {
 		region->n_denied |= 1;
