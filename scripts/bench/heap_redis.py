@@ -1,7 +1,7 @@
 """The part of scripts/bench/heap on redis: a server under each tool, redis-benchmark in turn.
 
 All servers of a round live at the same time and are given short bursts of requests in turn, forth
-and back: what the machine does besides meets all alike. The server's CPU time is the kernel's, of
+and back, again and again: what the machine does besides meets all alike. The server's CPU time is the kernel's, of
 all its threads, to the nanosecond.
 """
 import glob
@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 
-BURST = 40_000      # requests of each kind
+BURST = 2_500       # requests of each kind
+CYCLES = 4          # forth and back
 TESTS = "set,get,incr,lpush,rpop,sadd,hset,zadd,lrange_100,mset"
 KEYS = 100_000
 
@@ -60,15 +61,14 @@ class Server:
         return total
 
     def burst(self, args):
-        n = BURST // (4 if args.quick else 1)
         cpu, start = self.cpu_now_ns(), time.monotonic()
-        subprocess.run(["redis-benchmark", "-s", self.socket, "-q", "-n", str(n), "-c", "50",
+        subprocess.run(["redis-benchmark", "-s", self.socket, "-q", "-n", str(BURST), "-c", "50",
                         "-r", str(KEYS), "-d", "100", "-P", str(args.pipeline), "-t", TESTS],
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.wall_s += time.monotonic() - start
         self.cpu_ns += self.cpu_now_ns() - cpu
         # lrange's list is filled by as many lpush again
-        self.requests += n * (len(TESTS.split(",")) + 1)
+        self.requests += BURST * (len(TESTS.split(",")) + 1)
 
     def stop(self):
         """The figures, once the server has ended and its profile is written."""
@@ -87,7 +87,7 @@ def measure_round(args, tools, directory, i):
     try:
         turn = i % len(servers)
         order = servers[turn:] + servers[:turn]
-        for server in [*order, *reversed(order)]:
+        for server in [*order, *reversed(order)] * (1 if args.quick else CYCLES):
             server.burst(args)
         return {server.tool.name: server.stop() for server in servers}
     finally:

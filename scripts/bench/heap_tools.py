@@ -62,8 +62,8 @@ TOOLS = [
     Tool("cprof", preload="shim", env={"CPROF_HEAP_OUTPUT": LIVE_NAME}, profile=LIVE),
     Tool("cprof sampled", preload="shim", profile=LIVE,
          env={"CPROF_HEAP_OUTPUT": LIVE_NAME, "CPROF_HEAP_SAMPLE_BYTES": str(SAMPLE_BYTES)}),
-    Tool("heaptrack", share=0.1, needs="heaptrack", profile="{directory}/profile.heaptrack*"),
-    Tool("heaptrack raw", share=0.1, needs="heaptrack", profile="{directory}/profile.heaptrack*"),
+    Tool("heaptrack", share=0.3, needs="heaptrack", profile="{directory}/profile.heaptrack*"),
+    Tool("heaptrack raw", share=0.3, needs="heaptrack", profile="{directory}/profile.heaptrack*"),
     # what it finds at the end is not asked here
     Tool("LeakSanitizer", needs="lsan", env={"LSAN_OPTIONS": "exitcode=0"},
          preload=ctypes.util.find_library("lsan")),
