@@ -2,7 +2,7 @@
 
 #include "linear_hash.h"
 
-enum { FIRST_BUCKETS = 64 };
+enum { FIRST_BUCKETS = 64, SMALL_TABLE = 256 };
 
 uint64_t block_table_heads_bytes(uint32_t max_blocks)
 {
@@ -101,6 +101,8 @@ static void add_bucket(struct block_shard *shard, uint32_t max_buckets)
 			stay = &entries[at].next;
 		}
 	}
+	/* of the next one to be split, which in a large table is in no cache */
+	__builtin_prefetch(&entries[shard->heads[linear_hash_parent(added + 1)]]);
 }
 
 /* Return: an unused entry, or 0 with *why. */
@@ -135,6 +137,16 @@ static void fill_entry(struct heap_block *entry, const struct block *block)
 	__atomic_store_n(&entry->size_seq, uses << 48 | (block->size & ((UINT64_C(1) << 48) - 1)),
 			 __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->address, block->address, __ATOMIC_RELEASE);
+}
+
+void block_table_expect(struct block_table *table, uint64_t address)
+{
+	const uint64_t hash = hash_of(address);
+	const struct block_shard *shard = shard_of(table, hash);
+	const uint32_t n = __atomic_load_n(&shard->n_buckets, __ATOMIC_RELAXED);
+	/* which lies in the cache while the table is small */
+	if (n > SMALL_TABLE)
+		__builtin_prefetch(&shard->heads[linear_hash_bucket((uint32_t)(hash >> 27), n)]);
 }
 
 enum block_status block_table_insert(struct block_table *table, const struct block *block,

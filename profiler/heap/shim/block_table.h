@@ -57,6 +57,9 @@ uint64_t block_table_heads_bytes(uint32_t max_blocks);
 void block_table_init(struct block_table *table, struct heap_header *header, void *blocks,
 		      void *heads, bool populated);
 
+/** A block at @address is about to be inserted: begin to load its chain's head. */
+void block_table_expect(struct block_table *table, uint64_t address);
+
 /**
  * @replaced: set on BLOCK_REPLACED
  * Return: BLOCK_OK, BLOCK_REPLACED; or BLOCK_FULL, BLOCK_NO_SPACE, BLOCK_LOCKED and nothing done.

@@ -94,6 +94,7 @@ static uint32_t site_of(struct thread_slot *slot, const struct cfi_regs *caller)
 static void add_block(struct thread_slot *slot, uint64_t address, uint64_t size,
 		      const struct cfi_regs *caller)
 {
+	block_table_expect(&shim.blocks, address);
 	const uint64_t now = clock_coarse_ns();
 	const struct block block = {
 		.address = address,
