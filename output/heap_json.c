@@ -485,6 +485,19 @@ static json_t *make_losses(struct maker *maker)
 	return object;
 }
 
+static json_t *make_limits(struct maker *maker)
+{
+	const struct heap_header *header = &maker->report->input->snapshot->header;
+	json_t *object = json_object();
+	put_u64(maker, object, "blocks", header->max_blocks);
+	put_u64(maker, object, "block_bytes", sizeof(struct heap_block));
+	put_u64(maker, object, "frames", header->max_nodes);
+	put_u64(maker, object, "sites", header->max_sites);
+	put_u64(maker, object, "modules", header->max_modules);
+	put_u64(maker, object, "file_bytes", maker->report->input->snapshot->disk_bytes);
+	return object;
+}
+
 static json_t *make_gates(struct maker *maker)
 {
 	json_t *array = json_array();
@@ -529,6 +542,7 @@ static json_t *make_report(struct maker *maker)
 	    report->input->since ? make_sum(maker, &report->analysis->before) : json_null());
 	put(maker, object, "rss", make_rss(maker));
 	put(maker, object, "coverage", make_coverage(maker));
+	put(maker, object, "limits", make_limits(maker));
 	put(maker, object, "losses", make_losses(maker));
 	put(maker, object, "gates", make_gates(maker));
 	return object;

@@ -95,6 +95,20 @@ static void remark_quality(const struct remarks *remarks)
 	say(remarks);
 }
 
+static void remark_room(const struct remarks *remarks)
+{
+	char text[CP_TEXT_MAX];
+	const struct heap_snapshot *snapshot = remarks->report->input->snapshot;
+	const uint32_t max = snapshot->header.max_blocks;
+	if (snapshot->disk_bytes)
+		strbuf_addf(remarks->to, "file: %s; ", cp_format_bytes(snapshot->disk_bytes, text));
+	strbuf_addf(remarks->to, "room for %s live blocks",
+		    cp_format_count(snapshot->header.max_blocks, text));
+	strbuf_addf(remarks->to, ", %s when full (CPROF_HEAP_MAX_BLOCKS)",
+		    cp_format_bytes((uint64_t)max * sizeof(struct heap_block), text));
+	say(remarks);
+}
+
 static const struct {
 	enum heap_loss loss;
 	const char *text;
@@ -185,6 +199,8 @@ void heap_each_remark(const struct heap_report *report, struct strbuf *scratch,
 	remark_quality(&remarks);
 	if (!report->options->summary)
 		symbol_reasons_each(report->input->profile, remark_symbols, (void *)&remarks);
+	if (!report->options->summary)
+		remark_room(&remarks);
 	remark_losses(&remarks);
 	remark_gates(&remarks);
 }

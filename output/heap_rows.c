@@ -186,12 +186,12 @@ static int add_thread_row(struct heap_analysis *analysis, uint32_t tid)
 
 static int group_threads(struct heap_analysis *analysis, const struct heap_threads *threads)
 {
-	const struct heap_thread **sorted = calloc(threads->n + 1, sizeof(*sorted));
+	const struct heap_thread **sorted = calloc(threads->n + 1, sizeof(struct heap_thread *));
 	int rc = sorted ? 0 : -ENOMEM;
 	for (size_t i = 0; i < threads->n && !rc; i++)
 		sorted[i] = &threads->items[i];
 	if (!rc)
-		qsort(sorted, threads->n, sizeof(*sorted), compare_tids);
+		qsort(sorted, threads->n, sizeof(struct heap_thread *), compare_tids);
 	for (size_t i = 0; i < threads->n && !rc; i++) {
 		if (i == 0 || sorted[i]->tid != sorted[i - 1]->tid)
 			rc = add_thread_row(analysis, sorted[i]->tid);

@@ -275,14 +275,15 @@ static int by_temporary(const void *left, const void *right)
 static int print_temporary(struct printer *printer)
 {
 	const struct heap_analysis *analysis = printer->report->analysis;
-	const struct heap_row **rows = calloc((size_t)analysis->n_sites + 1, sizeof(*rows));
+	const struct heap_row **rows =
+		calloc((size_t)analysis->n_sites + 1, sizeof(struct heap_row *));
 	if (!rows)
 		return -ENOMEM;
 	size_t n = 0;
 	for (uint32_t i = 0; i < analysis->n_sites; i++)
 		if (analysis->sites[i].temporary > 0)
 			rows[n++] = &analysis->sites[i];
-	qsort(rows, n, sizeof(*rows), by_temporary);
+	qsort(rows, n, sizeof(struct heap_row *), by_temporary);
 	for (size_t i = 0; i < n && i < TEMPORARY_SITES; i++) {
 		count_column(printer, rows[i]->temporary, 15);
 		strbuf_add(&printer->line, " temporary  ");

@@ -119,27 +119,28 @@ int(heap_damaged)(const struct heap_source *source, const char *fmt, ...)
 		       source->file.name, text);
 }
 
-/* @count entries of @size bytes at @region's start; at least one, so that none is NULL. */
-static int read_table(const struct heap_source *source, const struct heap_region *region,
-		      uint64_t count, size_t size, void *out)
+/* @count entries of @size bytes at @region's start. Return: NULL with *@rc set on failure. */
+static void *read_table(const struct heap_source *source, const struct heap_region *region,
+			uint64_t count, size_t size, int *rc)
 {
+	/* one more: none is of size 0, and the entries 0 are there to be looked at */
 	void *table = calloc((size_t)count + 1, size);
-	if (!table)
-		return cp_fail_nomem(source->file.err);
-	const int rc = elf_source_read(&source->file, region->off, table, (size_t)count * size);
-	if (rc)
-		free(table);
-	else
-		*(void **)out = table;
-	return rc;
+	*rc = table ? elf_source_read(&source->file, region->off, table, (size_t)count * size)
+		    : cp_fail_nomem(source->file.err);
+	if (*rc == 0)
+		return table;
+	free(table);
+	return NULL;
 }
 
 static int read_sites(const struct heap_source *source, struct heap_snapshot *snapshot)
 {
-	CP_CLEANUP(cp_free) struct heap_site *sites = NULL;
+	int rc;
 	const struct heap_header *header = &snapshot->header;
-	const int rc = read_table(source, &header->sites, header->n_sites, sizeof(*sites), &sites);
-	if (rc)
+	CP_CLEANUP(cp_free)
+	struct heap_site *sites =
+		read_table(source, &header->sites, header->n_sites, sizeof(*sites), &rc);
+	if (!sites)
 		return rc;
 	snapshot->sites = calloc((size_t)header->n_sites + 1, sizeof(*snapshot->sites));
 	if (!snapshot->sites)
@@ -151,36 +152,42 @@ static int read_sites(const struct heap_source *source, struct heap_snapshot *sn
 
 static int read_nodes(const struct heap_source *source, struct heap_snapshot *snapshot)
 {
+	int rc;
 	const struct heap_header *header = &snapshot->header;
-	int rc = read_table(source, &header->nodes, header->n_nodes, sizeof(*snapshot->nodes),
-			    &snapshot->nodes);
-	for (uint32_t i = 1; !rc && i < header->n_nodes; i++)
+	snapshot->nodes =
+		read_table(source, &header->nodes, header->n_nodes, sizeof(*snapshot->nodes), &rc);
+	if (!snapshot->nodes)
+		return rc;
+	for (uint32_t i = 1; i < header->n_nodes; i++)
 		if (snapshot->nodes[i].parent >= i)
-			rc = heap_damaged(source, "stack frame %u is called from frame %u", i,
-					  snapshot->nodes[i].parent);
-	for (uint32_t i = 0; !rc && i < header->n_sites; i++)
+			return heap_damaged(source, "stack frame %u is called from frame %u", i,
+					    snapshot->nodes[i].parent);
+	for (uint32_t i = 0; i < header->n_sites; i++)
 		if (snapshot->sites[i].node >= header->n_nodes && snapshot->sites[i].node)
-			rc = heap_damaged(source, "site %u has the stack %u of %u", i,
-					  snapshot->sites[i].node, header->n_nodes);
-	return rc;
+			return heap_damaged(source, "site %u has the stack %u of %u", i,
+					    snapshot->sites[i].node, header->n_nodes);
+	return 0;
 }
 
 static int read_modules(const struct heap_source *source, struct heap_snapshot *snapshot)
 {
+	int rc;
 	const struct heap_header *header = &snapshot->header;
-	int rc = read_table(source, &header->modules, header->n_modules, sizeof(*snapshot->modules),
-			    &snapshot->modules);
-	for (uint32_t i = 0; !rc && i < header->n_modules; i++) {
+	snapshot->modules = read_table(source, &header->modules, header->n_modules,
+				       sizeof(*snapshot->modules), &rc);
+	if (!snapshot->modules)
+		return rc;
+	for (uint32_t i = 0; i < header->n_modules; i++) {
 		struct heap_module *module = &snapshot->modules[i];
 		module->path[sizeof(module->path) - 1] = '\0';
 		if (module->build_id_bytes > HEAP_BUILD_ID_BYTES || module->end < module->start)
-			rc = heap_damaged(source, "module %u contradicts itself", i);
+			return heap_damaged(source, "module %u contradicts itself", i);
 	}
-	for (uint32_t i = 1; !rc && i < header->n_nodes; i++)
+	for (uint32_t i = 1; i < header->n_nodes; i++)
 		if (snapshot->nodes[i].module >= header->n_modules && snapshot->nodes[i].module)
-			rc = heap_damaged(source, "stack frame %u is in module %u of %u", i,
-					  snapshot->nodes[i].module, header->n_modules);
-	return rc;
+			return heap_damaged(source, "stack frame %u is in module %u of %u", i,
+					    snapshot->nodes[i].module, header->n_modules);
+	return 0;
 }
 
 static int check_blocks(const struct heap_source *source, const struct heap_snapshot *snapshot)

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { OPT_PID, OPT_RATE, OPT_NO_KERNEL, OPT_NO_INHERIT, OPT_QUIET };
+enum { OPT_PID, OPT_RATE, OPT_NO_KERNEL, OPT_NO_INHERIT, OPT_QUIET, OPT_GATE };
 
 static const struct cli_option table[] = {
 	[OPT_PID] = {"pid", 'p', "PID", "Group", "help"},
@@ -19,6 +19,7 @@ static const struct cli_option table[] = {
 	[OPT_NO_KERNEL] = {"no-kernel", 0, NULL, NULL, "help"},
 	[OPT_NO_INHERIT] = {"no-inherit", 0, NULL, NULL, "help"},
 	[OPT_QUIET] = {"quiet", 'q', NULL, NULL, "help"},
+	[OPT_GATE] = {"gate", 0, "[=BYTES]", NULL, "help"},
 	{0},
 };
 static const struct cli_command permuting = {.name = "test", .options = table};
@@ -54,6 +55,23 @@ static void start(struct walk *walk, const struct cli_command *command, char *li
 static int next(struct walk *walk)
 {
 	return options_next(walk->options, &walk->value, &walk->err);
+}
+
+static void test_options__arguments_in_brackets_may_be_left_out(void **state)
+{
+	(void)state;
+	struct walk walk;
+	char line[] = "--gate --gate=5 --gate 7";
+	start(&walk, &permuting, line);
+	assert_int_equal(next(&walk), OPT_GATE);
+	assert_null(walk.value);
+	assert_int_equal(next(&walk), OPT_GATE);
+	assert_string_equal(walk.value, "5");
+	assert_int_equal(next(&walk), OPT_GATE);
+	assert_null(walk.value);
+	assert_int_equal(next(&walk), OPTIONS_END);
+	assert_string_equal(walk.argv[options_first_operand(walk.options)], "7");
+	options_destroy(walk.options);
 }
 
 static void expect_error(const struct cli_command *command, const char *line, const char *message)
@@ -230,6 +248,7 @@ static void test_options__what_is_no_pid_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_options__arguments_in_brackets_may_be_left_out),
 		cmocka_unit_test(test_options__short_long_and_joined_forms_give_the_same_option),
 		cmocka_unit_test(test_options__operands_may_stand_before_options),
 		cmocka_unit_test(test_options__a_commands_own_options_are_left_to_it),

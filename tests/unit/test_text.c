@@ -156,9 +156,49 @@ static void test_text__counts_are_grouped_by_thousands(void **state)
 	assert_string_equal(cp_format_count(UINT64_MAX, buf), "18,446,744,073,709,551,615");
 }
 
+static void test_text__bytes_are_powers_of_1024(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} good[] = {{"0", 0},          {"512", 512},       {"512B", 512},
+		    {"1K", 1024},      {"1k", 1024},       {"1KB", 1024},
+		    {"1KiB", 1024},    {"1.5MB", 3 << 19}, {"2GiB", 2UL << 30},
+		    {"1T", 1ULL << 40}};
+	static const char *const bad[] = {"",     "K",   "-1",  "1X",   "1KBB", "1 K",
+					  "0x1",  "1e3", "1Bi", "1..2", ".5",   "99999999999T",
+					  "1K/h", "nan"};
+	uint64_t bytes = 77;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_true(cp_parse_bytes(good[i].text, &bytes));
+		assert_int_equal(bytes, good[i].bytes);
+	}
+	bytes = 77;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (cp_parse_bytes(bad[i], &bytes) || bytes != 77)
+			fail_msg("\"%s\"", bad[i]);
+}
+
+static void test_text__rates_are_bytes_over_time(void **state)
+{
+	(void)state;
+	double rate = 0;
+	assert_true(cp_parse_bytes_rate("3600/h", &rate) && rate == 1);
+	assert_true(cp_parse_bytes_rate("1K/s", &rate) && rate == 1024);
+	assert_true(cp_parse_bytes_rate("60/m", &rate) && rate == 1);
+	assert_true(cp_parse_bytes_rate("60/min", &rate) && rate == 1);
+	assert_true(cp_parse_bytes_rate("86400B/d", &rate) && rate == 1);
+	static const char *const bad[] = {"1K", "/h", "1K/", "1K/y", "1K/hh", "-1/h", ""};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(cp_parse_bytes_rate(bad[i], &rate));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_text__bytes_are_powers_of_1024),
+		cmocka_unit_test(test_text__rates_are_bytes_over_time),
 		cmocka_unit_test(test_text__parse_u64_takes_digits_only),
 		cmocka_unit_test(test_text__parse_u64_keeps_the_range),
 		cmocka_unit_test(test_text__parse_duration_knows_the_units),
