@@ -59,7 +59,10 @@ static struct heap_gate growth(const struct heap_analysis *analysis)
 		.value = rate * 3600,
 		.reason = why_unknown(analysis),
 	};
-	if (gate.value > gate.limit) {
+	if (analysis->input->target->now_is_guess && !analysis->input->since) {
+		gate.reason = "when the process ended is not known, so that what it allocated at "
+			      "its start may look like growth";
+	} else if (gate.value > gate.limit) {
 		gate.result = HEAP_GATE_FAIL;
 		gate.reason = NULL;
 	} else if (!gate.reason && all->verdict == HEAP_GROWTH_UNKNOWN) {

@@ -354,14 +354,6 @@ static json_t *make_row(struct maker *maker, const struct heap_row *row)
 	return object;
 }
 
-static json_t *make_rows(struct maker *maker)
-{
-	json_t *array = json_array();
-	for (size_t i = 0; array && i < maker->report->n_shown; i++)
-		append(maker, array, make_row(maker, &maker->report->analysis->rows[i]));
-	return array;
-}
-
 static json_t *make_sizes(struct maker *maker)
 {
 	const struct heap_snapshot *snapshot = maker->report->input->snapshot;
@@ -517,10 +509,10 @@ static json_t *make_gates(struct maker *maker)
 static const char *const bys[] = {"site", "function", "file", "module", "thread"};
 static const char *const sorts[] = {"live", "peak", "bytes", "calls"};
 
-static json_t *make_report(struct maker *maker)
+/* What stands before the rows, and behind them. */
+static json_t *make_head(struct maker *maker)
 {
 	const struct heap_report *report = maker->report;
-	const bool by_site = report->options->by == HEAP_BY_SITE;
 	json_t *object = json_object();
 	put_text(maker, object, "schema", "cprof-heap/1");
 	put_text(maker, object, "file", report->input->path);
@@ -532,8 +524,13 @@ static json_t *make_report(struct maker *maker)
 	put_text(maker, object, "by", bys[report->options->by]);
 	put_text(maker, object, "sort", sorts[report->options->sort]);
 	put_u64(maker, object, "min_age_ns", report->options->min_age_ns);
-	put(maker, object, "sites", by_site ? make_rows(maker) : json_null());
-	put(maker, object, "rows", by_site ? json_null() : make_rows(maker));
+	return object;
+}
+
+static json_t *make_tail(struct maker *maker)
+{
+	const struct heap_report *report = maker->report;
+	json_t *object = json_object();
 	put_u64(maker, object, "n_rows", report->analysis->n_rows);
 	put(maker, object, "sizes", make_sizes(maker));
 	put(maker, object, "suppressed", make_suppressed(maker));
@@ -548,18 +545,53 @@ static json_t *make_report(struct maker *maker)
 	return object;
 }
 
+enum { JSON_STYLE = JSON_ENSURE_ASCII | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12) };
+
+/* A failed write stays in the stream's error flag. */
+static void write_members(const struct maker *maker, json_t *object, const char *before)
+{
+	const char *key;
+	json_t *value;
+	json_object_foreach(object, key, value)
+	{
+		fprintf(maker->report->out, "%s\"%s\": ", before, key);
+		json_dumpf(value, maker->report->out, JSON_STYLE | JSON_INDENT(2));
+		before = ",\n";
+	}
+}
+
+/*
+ * One at a time, a line each: a hundred thousand stacks with their frames would take gigabytes as
+ * one object.
+ */
+static void write_rows(struct maker *maker)
+{
+	FILE *out = maker->report->out;
+	const bool by_site = maker->report->options->by == HEAP_BY_SITE;
+	fprintf(out, ",\n\"%s\": null,\n\"%s\": [", by_site ? "rows" : "sites",
+		by_site ? "sites" : "rows");
+	for (size_t i = 0; i < maker->report->n_shown && !maker->failed; i++) {
+		json_t *row = make_row(maker, &maker->report->analysis->rows[i]);
+		fputs(i ? ",\n" : "\n", out);
+		json_dumpf(row, out, JSON_STYLE | JSON_COMPACT);
+		json_decref(row);
+	}
+	fputs("],\n", out);
+}
+
 int heap_json(const struct heap_report *report)
 {
 	struct maker maker = {.report = report};
-	json_t *object = make_report(&maker);
+	json_t *head = make_head(&maker), *tail = make_tail(&maker);
+	if (!maker.failed) {
+		write_members(&maker, head, "{\n");
+		write_rows(&maker);
+		write_members(&maker, tail, "");
+		fputs("\n}\n", report->out);
+	}
 	maker.failed = maker.failed || strbuf_failed(&maker.scratch);
-	/* a failed write stays in the stream's error flag */
-	if (!maker.failed)
-		json_dumpf(object, report->out,
-			   JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(12));
-	if (!maker.failed)
-		fputc('\n', report->out);
-	json_decref(object);
+	json_decref(head);
+	json_decref(tail);
 	strbuf_deinit(&maker.scratch);
 	return maker.failed ? -ENOMEM : 0;
 }

@@ -102,7 +102,12 @@ static void add_growth(const struct heap_analysis *analysis, struct strbuf *to)
 		strbuf_add(to, "memory piles up steadily over many places: ");
 		heap_add_rate(to, all);
 	}
-	strbuf_add(to, analysis->growth_by_since ? " since the earlier copy. " : ". ");
+	if (analysis->growth_by_since)
+		strbuf_add(to, " since the earlier copy");
+	else if (analysis->input->target->now_is_guess)
+		strbuf_add(to, " up to the last allocation that is seen (when the process ended is "
+			       "not known)");
+	strbuf_add(to, ". ");
 }
 
 static bool has_ended(const struct heap_analysis *analysis)
@@ -257,7 +262,7 @@ int heap_add_chain(struct heap_analysis *analysis, const struct heap_row *row, s
 	if (n < 0)
 		return (int)n;
 	size_t shown = 0;
-	const char *last = "";
+	const char *last = row->name;
 	const size_t depth = (size_t)n;
 	/* of the way down only the outermost: which function of the library was called */
 	if (row->in_charge > 0) {
@@ -269,8 +274,8 @@ int heap_add_chain(struct heap_analysis *analysis, const struct heap_row *row, s
 			continue;
 		const char *name =
 			frames_text(analysis->frames, frames_get(analysis->frames, stack[i])->name);
-		/* of code without names one frame says as much as ten */
-		if (strcmp(name, "_start") == 0 || (name[0] == '[' && strcmp(name, last) == 0))
+		/* of recursion, and of code without names, one frame says as much as ten */
+		if (strcmp(name, "_start") == 0 || strcmp(name, last) == 0)
 			continue;
 		last = name;
 		strbuf_add(to, shown ? " < " : "; called by ");

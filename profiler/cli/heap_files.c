@@ -1,9 +1,11 @@
 #include "heap_files.h"
 
 #include "base/array.h"
+#include "base/cleanup.h"
 #include "heap/heap_move.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -118,6 +120,20 @@ int heap_files_find(struct heap_files *files, struct cp_err *err)
 	if (files->n)
 		qsort(files->made, files->n, sizeof(*files->made), by_start);
 	return rc;
+}
+
+void heap_files_note_end(const struct heap_files *files, pid_t root, uint64_t end_ns)
+{
+	for (size_t i = 0; i < files->n; i++) {
+		const struct heap_made *made = &files->made[i];
+		if (made->pid != (uint32_t)root || made->state != HEAP_TARGET_KILLED)
+			continue;
+		CP_CLEANUP(cp_close_fd) int fd = open(made->path, O_WRONLY | O_CLOEXEC);
+		const ssize_t put = fd < 0 ? -1
+					   : pwrite(fd, &end_ns, sizeof(end_ns),
+						    offsetof(struct heap_header, end_monotonic_ns));
+		(void)put; /* without it the report says that the end is not known */
+	}
 }
 
 /* @pattern with each %p replaced by the pid. Return: false when there is none. */

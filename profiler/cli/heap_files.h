@@ -45,6 +45,14 @@ bool heap_files_has(const struct heap_files *files, pid_t pid);
 int heap_files_find(struct heap_files *files, struct cp_err *err);
 
 /**
+ * Note in the command's file when it ended, if it was killed and could not do so itself: there is
+ * nothing else that would tell.
+ *
+ * @end_ns: CLOCK_MONOTONIC
+ */
+void heap_files_note_end(const struct heap_files *files, pid_t root, uint64_t end_ns);
+
+/**
  * Move those of ended processes away.
  *
  * @root:    the command's pid: the file of its last program gets the name @output, those of others

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <regex.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { OPT_SAMPLED, OPT_FOLLOW, OPT_OUTPUT, OPT_QUIET, OPT_UNFREED, OPT_MIN_AGE, OPT_SUPPRESSIONS };
@@ -56,6 +57,7 @@ struct heap_run {
 	struct heap_files files;
 	struct heap_child child;
 	struct heap_program program;
+	uint64_t end_ns; /* CLOCK_MONOTONIC */
 	unsigned ticks;
 	bool warned;
 };
@@ -337,11 +339,15 @@ static bool check_recorded(struct heap_run *run)
 
 static int finish(struct heap_run *run)
 {
+	struct timespec now = {0};
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	run->end_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	struct cp_err err = {""};
 	const bool gate_wanted = run->arguments->view.report.fail_on_unfreed;
 	int failed = heap_files_find(&run->files, &err);
 	if (failed)
 		cli_fail("%s", err.message);
+	heap_files_note_end(&run->files, run->child.pid, run->end_ns);
 	select_files(run);
 	const bool recorded = check_recorded(run);
 	failed = heap_files_move(&run->files, run->child.pid, run->command, run->arguments->output,
