@@ -145,6 +145,7 @@ static json_t *make_recording(struct json_maker *maker)
 		{"frames", HEADER_FRAMES, NUMBER},
 		{"fp_frames", HEADER_FP_FRAMES, NUMBER},
 		{"libunwind_stacks", HEADER_LIBUNWIND_STACKS, NUMBER},
+		{"left_copy", HEADER_LEFT_COPY, NUMBER},
 		{"omitted_frames", HEADER_OMITTED_FRAMES, NUMBER},
 		{"join_failed_changed", HEADER_JOIN_FAILED_PREFIX "changed", NUMBER},
 		{"join_failed_gone", HEADER_JOIN_FAILED_PREFIX "gone", NUMBER},

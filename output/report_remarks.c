@@ -198,6 +198,36 @@ static void add_dumps(struct remarks *remarks)
 	strbuf_add(remarks->text, ")");
 }
 
+static const char other_stack[] =
+	"another stack, which was not copied: below a signal's handler (sigaltstack), or where "
+	"Go's runtime works on the thread's own stack";
+
+/*
+ * Why the outer part is missing: most stacks are deeper than the copy, of some another stack would
+ * have been needed. How many is known of the recording, not of a part of it.
+ */
+static void add_why_truncated(struct remarks *remarks)
+{
+	const struct profile *profile = remarks->report->profile;
+	const uint64_t left = profile_header_u64(profile, HEADER_LEFT_COPY, 0);
+	const uint64_t all = profile_header_u64(profile, HEADER_STOP_PREFIX "truncated", 0);
+	if (left && left >= all) {
+		strbuf_addf(remarks->text,
+			    "the stack goes on on %s; the inner frames are right, the outer ones "
+			    "are missing",
+			    other_stack);
+	} else {
+		strbuf_add(remarks->text, cp_stop_advice(CP_STOP_TRUNCATED));
+		add_dumps(remarks);
+	}
+	add_why_not_joined(remarks->text, profile);
+	if (left && left < all) {
+		strbuf_add(remarks->text, "; in the whole recording ");
+		add_counted(remarks->text, left, "of these stacks goes", "of these stacks go");
+		strbuf_addf(remarks->text, " on on %s", other_stack);
+	}
+}
+
 static void remark_stops(struct remarks *remarks)
 {
 	const struct quality *quality = remarks->report->quality;
@@ -211,11 +241,11 @@ static void remark_stops(struct remarks *remarks)
 		report_add_pct(remarks->text, amount_pct(quality->stops[i], quality->samples));
 		strbuf_addf(remarks->text, "), %s", cp_stop_name(stop));
 		add_where_it_ended(remarks->text, quality, stop);
-		strbuf_addf(remarks->text, ": %s", cp_stop_advice(stop));
-		if (stop == CP_STOP_TRUNCATED) {
-			add_dumps(remarks);
-			add_why_not_joined(remarks->text, remarks->report->profile);
-		}
+		strbuf_add(remarks->text, ": ");
+		if (stop == CP_STOP_TRUNCATED)
+			add_why_truncated(remarks);
+		else
+			strbuf_add(remarks->text, cp_stop_advice(stop));
 		give(remarks);
 	}
 	if (quality->fp_frames_pct >= notable_fp_pct) {

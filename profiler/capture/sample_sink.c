@@ -201,6 +201,7 @@ static enum cp_stop push_user_stack(struct frame_list *list, struct thread *thre
 		.stack = &stack,
 	};
 	*joined = stack_join_look(&sink->join, process->unwinder, &cut, &result);
+	sink->counts.left_copy += result.stop == CP_STOP_TRUNCATED && result.left_copy;
 	push_walk(list, process, &result);
 	return result.stop;
 }

@@ -29,6 +29,7 @@ struct sample_counts {
 	uint64_t processes, threads; /* with samples */
 	uint64_t cpu_ns;             /* sum of the cpu values */
 	struct stack_join_counts joins;
+	uint64_t left_copy;      /* truncated: the stack goes on on another one */
 	uint64_t omitted_frames; /* between the two sides of very deep stacks */
 };
 

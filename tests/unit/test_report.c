@@ -296,6 +296,42 @@ static void test_report__losses_say_what_to_do(void **state)
 	profile_destroy(profile);
 }
 
+static char *report_of_truncated(const char *truncated, const char *left_copy)
+{
+	struct profile *profile = build_profile();
+	module_id app = build_module(profile, "/bin/app", true);
+	thread_id thread = build_thread(profile, 7, 7, "app", "app");
+	location_id work = build_at(profile, app, "work", "app.c", 10);
+	build_stopped(profile, thread, CP_STOP_TRUNCATED, 20, &work, 1);
+	set(profile, HEADER_DUMP_BYTES_MIN, "65528");
+	set(profile, HEADER_DUMP_BYTES_MAX, "65528");
+	set(profile, HEADER_STOP_PREFIX "truncated", truncated);
+	set(profile, HEADER_LEFT_COPY, left_copy);
+	char *text = report(profile, &(struct report_options){0});
+	profile_destroy(profile);
+	return text;
+}
+
+static void test_report__stacks_that_go_on_elsewhere_are_not_called_too_deep(void **state)
+{
+	(void)state;
+	char *text = report_of_truncated("20", "20");
+	expect_part(text, ": the stack goes on on another stack, which was not copied: below a "
+			  "signal's handler (sigaltstack), or where Go's runtime");
+	assert_null(strstr(text, "deeper than"));
+	assert_null(strstr(text, "KB a sample"));
+	free(text);
+	text = report_of_truncated("20", "3");
+	expect_part(text, ": the stack is deeper than the part that was copied");
+	expect_part(text, " (copied: 64 KB a sample)");
+	expect_part(text, "; in the whole recording 3 of these stacks go on on another stack, ");
+	free(text);
+	text = report_of_truncated("20", "0");
+	expect_part(text, ": the stack is deeper than the part that was copied");
+	assert_null(strstr(text, "another stack"));
+	free(text);
+}
+
 static void test_report__summary_is_short(void **state)
 {
 	(void)state;
@@ -448,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_report__names_cannot_reach_the_terminal),
 		cmocka_unit_test(test_report__colour_only_when_asked),
 		cmocka_unit_test(test_report__losses_say_what_to_do),
+		cmocka_unit_test(test_report__stacks_that_go_on_elsewhere_are_not_called_too_deep),
 		cmocka_unit_test(test_report__summary_is_short),
 		cmocka_unit_test(test_report__foreign_heap_profile),
 		cmocka_unit_test(test_report__threads_without_a_process),
