@@ -5,8 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of memory beyond the root's frame, for what its rule may read there. */
-enum { ROOT_SLACK_BYTES = 4096 };
+enum {
+	/* of memory beyond the root's frame, for what its rule may read there */
+	ROOT_SLACK_BYTES = 4096,
+	/* where the root is not known: one stack's bytes are asked for up to the same address */
+	STEP_BYTES = 64 << 10,
+};
 
 int stack_join_init(struct stack_join *join, struct stack_join_counts *counts)
 {
@@ -46,6 +50,24 @@ static enum stack_join_failure failure_of(enum stack_memory_status status)
 	}
 }
 
+/*
+ * Up to where to read a stack from @avma on: to its root, if that is known, else a little, and then
+ * four times as much.
+ *
+ * @until: the last one; 0 = none yet
+ * Return: @until when there is no further one.
+ */
+static uint64_t next_until(uint64_t avma, uint64_t root_sp, uint64_t until)
+{
+	const uint64_t most = (avma + STACK_MEMORY_MAX_BYTES) / STEP_BYTES * STEP_BYTES;
+	uint64_t next = (avma + 2 * STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
+	if (until)
+		next = (until + 3 * (until - avma) + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
+	else if (root_sp > avma)
+		next = root_sp + ROOT_SLACK_BYTES;
+	return next < most ? next : most;
+}
+
 /* Walk anew through the copy and what was read above it. Return: true when that reaches the root.
  */
 static bool walk_memory(struct stack_join *join, struct unwinder *unwinder,
@@ -54,7 +76,8 @@ static bool walk_memory(struct stack_join *join, struct unwinder *unwinder,
 			enum stack_join_failure *failure)
 {
 	const size_t overlap = stack_memory_overlap(cut, sample->stack);
-	uint64_t until = root_sp ? root_sp + ROOT_SLACK_BYTES : 0;
+	const uint64_t end = sample->stack->sp + sample->stack->n_bytes;
+	uint64_t until = next_until(end, root_sp, 0);
 	for (;;) {
 		struct unwind_stack stack;
 		const enum stack_memory_status status =
@@ -70,9 +93,11 @@ static bool walk_memory(struct stack_join *join, struct unwinder *unwinder,
 		if (reached_root(whole))
 			return true;
 		*failure = STACK_JOIN_NO_ROOT;
-		if (until == 0 || whole->stop != CP_STOP_TRUNCATED)
+		const uint64_t next = next_until(end, 0, until);
+		if (whole->stop != CP_STOP_TRUNCATED || stack.sp + stack.n_bytes < until ||
+		    next == until)
 			return false;
-		until = 0;
+		until = next;
 	}
 }
 
@@ -136,6 +161,35 @@ static bool find_signal_frame(const struct stack_join_sample *sample,
 	       unwind_regs_pc(regs) == cut->pcs[cut->n - 1];
 }
 
+/* Walk what a signal has interrupted. Return: true when that reaches the root. */
+static bool walk_other(struct stack_join *join, struct unwinder *unwinder, pid_t pid,
+		       const struct unwind_stack *frame, const struct unwind_regs *regs,
+		       uint64_t root_sp, struct unwind_result *outer,
+		       enum stack_join_failure *failure)
+{
+	const uint64_t sp = unwind_regs_sp(regs);
+	const struct unwind_result empty = *outer;
+	uint64_t until = next_until(sp, root_sp, 0);
+	for (;;) {
+		struct unwind_stack other;
+		const enum stack_memory_status status =
+			stack_memory_other(&join->memory, pid, sp, until, frame, &other);
+		if (status != STACK_MEMORY_SAME) {
+			*failure = failure_of(status);
+			return false;
+		}
+		*outer = empty;
+		unwinder_walk(unwinder, regs, &other, outer);
+		if (outer->stop == CP_STOP_END)
+			return true;
+		*failure = STACK_JOIN_NO_ROOT;
+		const uint64_t next = next_until(sp, 0, until);
+		if (outer->stop != CP_STOP_TRUNCATED || !other.maybe_more || next == until)
+			return false;
+		until = next;
+	}
+}
+
 /*
  * The handler of a signal runs on another stack than what it has interrupted (sigaltstack(2)).
  * What is outward of the interrupted frame has to be what it was before, as above. The other part
@@ -147,20 +201,12 @@ static enum cp_joined cross(struct stack_join *join, struct unwinder *unwinder,
 			    enum stack_join_failure *failure)
 {
 	struct stack_history *history = stack_histories_get(&join->histories, sample->thread_key);
+	const uint64_t root_sp = history->n ? history->links[history->n - 1].sp : 0;
 	const size_t n_inner = result->n - 1;
-	struct unwind_stack other;
-	const enum stack_memory_status status =
-		stack_memory_other(&join->memory, sample->pid, unwind_regs_sp(regs), frame, &other);
-	if (status != STACK_MEMORY_SAME) {
-		*failure = failure_of(status);
-		return CP_JOINED_NO;
-	}
 	struct unwind_result outer = {.pcs = join->pcs + n_inner,
 				      .sps = join->sps + n_inner,
 				      .cap = STACK_JOIN_MAX_FRAMES - n_inner};
-	unwinder_walk(unwinder, regs, &other, &outer);
-	*failure = STACK_JOIN_NO_ROOT;
-	if (outer.stop != CP_STOP_END)
+	if (!walk_other(join, unwinder, sample->pid, frame, regs, root_sp, &outer, failure))
 		return CP_JOINED_NO;
 	*failure = STACK_JOIN_UNSETTLED;
 	stack_history_cut(history, result);

@@ -72,7 +72,7 @@ void stack_join_deinit(struct stack_join *join);
  *
  * @result: with its sps and UNWIND_MAX_FRAMES frames at most; replaced when it could be completed
  * Return: where its outer part is from.
- * Context: at most two system calls.
+ * Context: some system calls for each read, of which there are three at most; see stack_memory.h.
  */
 enum cp_joined stack_join_look(struct stack_join *join, struct unwinder *unwinder,
 			       const struct stack_join_sample *sample,

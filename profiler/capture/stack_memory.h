@@ -14,9 +14,15 @@
  * prove that it has not: it may have done the same once more, under other callers. What that takes
  * is stack_history.h's matter.
  *
- * A read serves all samples that are older than it. It ends at the first page that is not mapped,
- * or after STACK_MEMORY_MAX_BYTES: at 100 to 200 us a MB, and as long to walk, more would keep the
- * recorder from the rings.
+ * What is read: from inside the copy up to where the caller expects the root, or as far as the walk
+ * has come to need, at most STACK_MEMORY_MAX_BYTES above the copy: at 100 to 200 us a MB, and as
+ * long to walk, more would keep the recorder from the rings. It ends at the first page that is not
+ * in memory, by /proc/PID/pagemap: a stack's pages are there unless they were swapped out or never
+ * touched (a large local array; the kernel's copy ends there too). So no page of the target is
+ * faulted in and none is waited for (swap, a file, userfaultfd(2)), but for one that goes away in
+ * the microseconds between. Where a stack ends and
+ * another mapping follows at once, bytes of that are read too, and no walk uses them but one that
+ * has passed the root. A read serves all samples that are older than it.
  *
  * Depends on: unwind.h. Threads: one at a time.
  */
@@ -37,7 +43,7 @@ enum {
 
 enum stack_memory_status {
 	STACK_MEMORY_SAME,    /* the overlap is equal */
-	STACK_MEMORY_CHANGED, /* it is not, or is not mapped any more */
+	STACK_MEMORY_CHANGED, /* it is not, or is not in memory any more */
 	STACK_MEMORY_GONE,    /* no such process */
 	STACK_MEMORY_REFUSED, /* not permitted, as ptrace would not be */
 };
@@ -46,6 +52,7 @@ struct stack_memory {
 	pid_t pid;     /* of the last read; 0 = none */
 	uint64_t avma; /* of bytes[0] */
 	size_t n_bytes;
+	uint64_t until;   /* avma up to which was asked for */
 	uint64_t read_ns; /* when the last read began */
 	uint8_t *bytes;   /* owned; NULL until needed */
 	uint8_t *whole;   /* the copy and what was read behind it; owned */
@@ -59,9 +66,9 @@ void stack_memory_deinit(struct stack_memory *memory);
  *
  * @overlap_bytes: of the end of the copy that must be equal, <= stack->n_bytes
  * @sample_ns:     when it was taken, on CLOCK_MONOTONIC
- * @until:         bytes above this avma are not wanted; 0 = all are
+ * @until:         avma where to stop, above the copy, by STACK_MEMORY_MAX_BYTES at most
  * @whole:         set with STACK_MEMORY_SAME; its bytes are borrowed until the next call
- * Context: one system call, or none; memory of 2 MB from the first call on.
+ * Context: four system calls, or none; memory of 2 MB from the first call on.
  */
 enum stack_memory_status stack_memory_extend(struct stack_memory *memory, pid_t pid,
 					     uint64_t sample_ns, const struct unwind_stack *stack,
@@ -75,13 +82,14 @@ enum stack_memory_status stack_memory_extend(struct stack_memory *memory, pid_t 
  * the thread has not returned to the other stack, and nothing there has moved, unless it has
  * returned and come back with all of them the same: as above, stack_history.h's matter.
  *
- * @sp:    where to read, up to STACK_MEMORY_MAX_BYTES
+ * @sp:    where to read
+ * @until: avma where to stop, up to STACK_MEMORY_MAX_BYTES above
  * @frame: inside the copy, avma and bytes
  * @other: set with STACK_MEMORY_SAME; its bytes are borrowed until the next call
- * Context: two system calls; memory as above.
+ * Context: eight system calls; memory as above.
  */
 enum stack_memory_status stack_memory_other(struct stack_memory *memory, pid_t pid, uint64_t sp,
-					    const struct unwind_stack *frame,
+					    uint64_t until, const struct unwind_stack *frame,
 					    struct unwind_stack *other);
 
 /** The overlap that a walk that was cut asks for. @result: with its sps */

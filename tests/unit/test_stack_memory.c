@@ -15,6 +15,9 @@
 
 enum { PAGE = 4096, PAGES = 600, BYTES = PAGE * PAGES, COPIED = 16384, OVERLAP = 1024 };
 
+/* more than is read at once */
+#define ALL UINT64_MAX
+
 static struct stack_memory memory;
 static uint8_t *mapped; /* BYTES, and a page behind them that is not mapped */
 static uint8_t copy[COPIED];
@@ -55,7 +58,7 @@ static void test_stack_memory__the_copy_goes_on_in_memory(void **state)
 	struct unwind_stack whole;
 	/* what the overlap does not hold is the sample's, not memory's */
 	mapped[COPIED - OVERLAP - 1]++;
-	assert_int_equal(extend(0, &whole), STACK_MEMORY_SAME);
+	assert_int_equal(extend(ALL, &whole), STACK_MEMORY_SAME);
 	assert_int_equal(whole.sp, stack.sp);
 	assert_int_equal(whole.n_bytes, COPIED + STACK_MEMORY_MAX_BYTES);
 	assert_memory_equal(whole.bytes, copy, COPIED);
@@ -71,13 +74,13 @@ static void test_stack_memory__any_other_byte_in_the_overlap_refuses(void **stat
 	struct unwind_stack whole;
 	for (size_t i = COPIED - OVERLAP; i < COPIED; i += 111) {
 		mapped[i]++;
-		assert_int_equal(extend(0, &whole), STACK_MEMORY_CHANGED);
+		assert_int_equal(extend(ALL, &whole), STACK_MEMORY_CHANGED);
 		mapped[i]--;
 	}
 	mapped[COPIED - 1]++;
-	assert_int_equal(extend(0, &whole), STACK_MEMORY_CHANGED);
+	assert_int_equal(extend(ALL, &whole), STACK_MEMORY_CHANGED);
 	mapped[COPIED - 1]--;
-	assert_int_equal(extend(0, &whole), STACK_MEMORY_SAME);
+	assert_int_equal(extend(ALL, &whole), STACK_MEMORY_SAME);
 }
 
 static void test_stack_memory__ends_where_the_mapping_does(void **state)
@@ -87,7 +90,7 @@ static void test_stack_memory__ends_where_the_mapping_does(void **state)
 	for (size_t n_left = 0; n_left <= 3 * PAGE; n_left += PAGE / 2) {
 		stack.sp = (uint64_t)(uintptr_t)mapped + BYTES - COPIED - n_left;
 		memcpy(copy, mapped + BYTES - COPIED - n_left, COPIED);
-		const enum stack_memory_status status = extend(0, &whole);
+		const enum stack_memory_status status = extend(ALL, &whole);
 		assert_int_equal(status, n_left ? STACK_MEMORY_SAME : STACK_MEMORY_CHANGED);
 		if (n_left) {
 			assert_int_equal(whole.n_bytes, COPIED + n_left);
@@ -96,22 +99,79 @@ static void test_stack_memory__ends_where_the_mapping_does(void **state)
 	}
 }
 
+static bool is_in_memory(const uint8_t *page)
+{
+	unsigned char resident;
+	assert_int_equal(mincore((void *)(uintptr_t)page, PAGE, &resident), 0);
+	return resident & 1;
+}
+
+static void test_stack_memory__no_page_is_brought_in(void **state)
+{
+	(void)state;
+	enum { USED = 9 };
+	struct unwind_stack whole;
+	uint8_t *fresh = mapped + COPIED + USED * PAGE;
+	assert_int_equal(madvise(fresh, 100 * PAGE, MADV_DONTNEED), 0);
+	assert_int_equal(extend(ALL, &whole), STACK_MEMORY_SAME);
+	assert_int_equal(whole.n_bytes, COPIED + USED * PAGE);
+	for (size_t i = 0; i < 100; i++)
+		assert_false(is_in_memory(fresh + i * PAGE));
+	assert_true(is_in_memory(fresh - PAGE));
+	/* the same of another stack */
+	const struct unwind_stack frame = {stack.sp + 512, copy + 512, 944, false};
+	struct unwind_stack other;
+	assert_int_equal(
+		stack_memory_other(&memory, getpid(), stack.sp + COPIED, ALL, &frame, &other),
+		STACK_MEMORY_SAME);
+	assert_int_equal(other.n_bytes, USED * PAGE);
+	assert_false(other.maybe_more);
+	assert_int_equal(stack_memory_other(&memory, getpid(), (uint64_t)(uintptr_t)fresh, ALL,
+					    &frame, &other),
+			 STACK_MEMORY_CHANGED);
+	assert_false(is_in_memory(fresh));
+}
+
+static void test_stack_memory__no_more_is_read_than_was_asked_for(void **state)
+{
+	(void)state;
+	struct unwind_stack whole;
+	const uint64_t before_ns = clock_now_ns();
+	const uint64_t until = stack.sp + COPIED + 5000;
+	assert_int_equal(extend(until, &whole), STACK_MEMORY_SAME);
+	assert_int_equal(memory.avma + memory.n_bytes, until);
+	assert_int_equal(whole.sp + whole.n_bytes, until);
+	/* a sample that needs less is served by it, one that needs more is not */
+	const uint64_t read_ns = memory.read_ns;
+	assert_int_equal(stack_memory_extend(&memory, getpid(), before_ns, &stack, OVERLAP,
+					     until - 1000, &whole),
+			 STACK_MEMORY_SAME);
+	assert_int_equal(whole.sp + whole.n_bytes, until - 1000);
+	assert_int_equal(memory.read_ns, read_ns);
+	assert_int_equal(stack_memory_extend(&memory, getpid(), before_ns, &stack, OVERLAP,
+					     until + 1, &whole),
+			 STACK_MEMORY_SAME);
+	assert_int_equal(whole.sp + whole.n_bytes, until + 1);
+	assert_true(memory.read_ns > read_ns);
+	assert_int_equal(extend(stack.sp + COPIED, &whole), STACK_MEMORY_CHANGED);
+}
+
 static void test_stack_memory__one_read_serves_older_samples(void **state)
 {
 	(void)state;
 	struct unwind_stack whole;
 	const uint64_t before_ns = clock_now_ns();
-	assert_int_equal(extend(0, &whole), STACK_MEMORY_SAME);
+	assert_int_equal(extend(ALL, &whole), STACK_MEMORY_SAME);
 	const uint64_t read_ns = memory.read_ns;
 	/* ends a little further in */
 	stack.n_bytes = COPIED - 100;
 	assert_int_equal(
-		stack_memory_extend(&memory, getpid(), before_ns, &stack, OVERLAP, 0, &whole),
+		stack_memory_extend(&memory, getpid(), before_ns, &stack, OVERLAP, ALL, &whole),
 		STACK_MEMORY_SAME);
 	assert_int_equal(memory.read_ns, read_ns);
 	assert_memory_equal(whole.bytes, mapped, whole.n_bytes);
 	/* a younger one asks again */
-	assert_int_equal(extend(0, &whole), STACK_MEMORY_SAME);
+	assert_int_equal(extend(ALL, &whole), STACK_MEMORY_SAME);
 	assert_true(memory.read_ns > read_ns);
 }
 
@@ -124,7 +184,7 @@ static void test_stack_memory__of_an_ended_process_there_is_none(void **state)
 		_exit(0);
 	assert_int_equal(waitpid(child, NULL, 0), child);
 	assert_int_equal(
-		stack_memory_extend(&memory, child, clock_now_ns(), &stack, OVERLAP, 0, &whole),
+		stack_memory_extend(&memory, child, clock_now_ns(), &stack, OVERLAP, ALL, &whole),
 		STACK_MEMORY_GONE);
 }
 
@@ -137,8 +197,8 @@ static void test_stack_memory__what_is_not_permitted_is_said(void **state)
 	if (child == 0) {
 		if (getuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
 			_exit(99);
-		_exit(stack_memory_extend(&memory, 1, clock_now_ns(), &stack, OVERLAP, 0, &whole) ==
-				      STACK_MEMORY_REFUSED
+		_exit(stack_memory_extend(&memory, 1, clock_now_ns(), &stack, OVERLAP, ALL,
+					  &whole) == STACK_MEMORY_REFUSED
 			      ? 0
 			      : 1);
 	}
@@ -164,7 +224,7 @@ static void test_stack_memory__the_overlap_holds_the_last_frames(void **state)
 	struct unwind_stack whole;
 	stack.n_bytes = 0;
 	assert_int_equal(
-		stack_memory_extend(&memory, getpid(), clock_now_ns(), &stack, 0, 0, &whole),
+		stack_memory_extend(&memory, getpid(), clock_now_ns(), &stack, 0, ALL, &whole),
 		STACK_MEMORY_CHANGED);
 }
 
@@ -174,7 +234,7 @@ static void test_stack_memory__another_stack_while_the_frame_is_the_same(void **
 	struct unwind_stack other;
 	const uint64_t sp = stack.sp + 100 * PAGE;
 	const struct unwind_stack frame = {stack.sp + 512, copy + 512, 944, false};
-	assert_int_equal(stack_memory_other(&memory, getpid(), sp, &frame, &other),
+	assert_int_equal(stack_memory_other(&memory, getpid(), sp, ALL, &frame, &other),
 			 STACK_MEMORY_SAME);
 	assert_int_equal(other.sp, sp);
 	assert_int_equal(other.n_bytes, STACK_MEMORY_MAX_BYTES);
@@ -182,19 +242,20 @@ static void test_stack_memory__another_stack_while_the_frame_is_the_same(void **
 	assert_memory_equal(other.bytes, mapped + 100 * PAGE, STACK_MEMORY_MAX_BYTES);
 	for (size_t i = 512; i < 512 + 944; i += 59) {
 		mapped[i]++;
-		assert_int_equal(stack_memory_other(&memory, getpid(), sp, &frame, &other),
+		assert_int_equal(stack_memory_other(&memory, getpid(), sp, ALL, &frame, &other),
 				 STACK_MEMORY_CHANGED);
 		mapped[i]--;
 	}
 	mapped[511]++;
 	mapped[512 + 944]++;
 	const uint64_t near_end = stack.sp + BYTES - 1000;
-	assert_int_equal(stack_memory_other(&memory, getpid(), near_end, &frame, &other),
+	assert_int_equal(stack_memory_other(&memory, getpid(), near_end, ALL, &frame, &other),
 			 STACK_MEMORY_SAME);
 	assert_int_equal(other.n_bytes, 1000);
 	assert_false(other.maybe_more);
-	assert_int_equal(stack_memory_other(&memory, getpid(), stack.sp + BYTES, &frame, &other),
-			 STACK_MEMORY_CHANGED);
+	assert_int_equal(
+		stack_memory_other(&memory, getpid(), stack.sp + BYTES, ALL, &frame, &other),
+		STACK_MEMORY_CHANGED);
 }
 
 int main(void)
@@ -204,6 +265,8 @@ int main(void)
 		TEST(the_copy_goes_on_in_memory),
 		TEST(any_other_byte_in_the_overlap_refuses),
 		TEST(ends_where_the_mapping_does),
+		TEST(no_page_is_brought_in),
+		TEST(no_more_is_read_than_was_asked_for),
 		TEST(one_read_serves_older_samples),
 		TEST(of_an_ended_process_there_is_none),
 		TEST(what_is_not_permitted_is_said),
