@@ -44,7 +44,7 @@ static void remark_file(struct remarks *remarks)
 	if (report->options->torn_bytes) {
 		strbuf_add(remarks->text, "the file ends inside an append: its last ");
 		add_counted(remarks->text, report->options->torn_bytes, "byte was", "bytes were");
-		strbuf_add(remarks->text, " dropped, at most one second of the recording");
+		strbuf_add(remarks->text, " dropped, what was recorded since the append before");
 		give(remarks);
 	}
 	if (state && strcmp(state, "recording") == 0) {
