@@ -211,7 +211,7 @@ HEAPTRACK_PROGRAMS = programs(
 )
 
 
-# Where libc allocates for itself. Inlined functions have no name with heaptrack: run_threads' caller.
+# Where libc allocates for itself.
 LIBRARIES = ("run_threads", "run_plugin", "open_line")
 
 

@@ -21,8 +21,8 @@ std::cout << m.size() << "\\n"; }
 """
 RUST = """
 use std::collections::HashMap;
-fn main() { let mut m = HashMap::new(); for i in 0..50000u64 { m.insert(i.to_string(), vec![i; 3]); }
-let t: u64 = m.values().map(|v| v.iter().sum::<u64>()).sum(); println!("{} {}", m.len(), t);
+fn main() { let mut m = HashMap::new(); for i in 0..50000u64 { m.insert(i.to_string(), vec![i; 3]);
+} let t: u64 = m.values().map(|v| v.iter().sum::<u64>()).sum(); println!("{} {}", m.len(), t);
 let h: Vec<_> = (0..4).map(|i| std::thread::spawn(move || vec![i; 1000].len())).collect();
 println!("{}", h.into_iter().map(|h| h.join().unwrap()).sum::<usize>());
 std::process::exit(5); }
@@ -30,7 +30,8 @@ std::process::exit(5); }
 SQL = """create table t(a integer primary key, b text);
 with recursive n(x) as (select 1 union all select x + 1 from n where x < 20000)
 insert into t select x, 'row ' || x from n;
-create index i on t(b); select count(*), sum(a) from t where b like 'row 1%'; pragma integrity_check;
+create index i on t(b); select count(*), sum(a) from t where b like 'row 1%';
+pragma integrity_check;
 """
 NODE = """
 const m = new Map(); for (let i = 0; i < 200000; i++) m.set('k' + i, { v: i });
@@ -65,16 +66,23 @@ def git_commands(place):
     )
 
 
+PYTHON = """
+import json, sys
+d = [{"a": [i] * 5} for i in range(20000)]
+print(len(json.dumps(d)))
+sys.exit(3)
+"""
+PERL = "my %h; $h{$_} = [1..9] for 1..50000; print scalar(%h), qq(\\n)"
+
 QUICK = {
     "sqlite3": lambda p: ("sqlite3", "-init", p / "script.sql", ":memory:", ".tables"),
     "git": git_commands,
     "g++": lambda p: ("sh", "-c", "g++ -O1 -o compiled program.cpp && ./compiled"),
     "node": lambda p: ("node", p / "script.js"),
     "rust": lambda p: (p / "rust",),
-    "python3": lambda p: ("/usr/bin/python3", "-c", "import json, sys; d = [{'a': [i] * 5} for i in "
-                          "range(20000)]; print(len(json.dumps(d))); sys.exit(3)"),
+    "python3": lambda p: ("/usr/bin/python3", "-c", PYTHON),
     "find": lambda p: ("find", "/usr/share/doc", "-name", "copyright", "-newer", "/nonexistent"),
-    "perl": lambda p: ("perl", "-e", "my %h; $h{$_} = [1..9] for 1..50000; print scalar(%h), qq(\\n)"),
+    "perl": lambda p: ("perl", "-e", PERL),
 }
 
 
@@ -117,7 +125,9 @@ def test_same_output_and_status(place, tmp_path, name):
     assert_same(QUICK[name](place), place, tmp_path)
 
 
-@pytest.mark.parametrize("library", ["libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2"])
+@pytest.mark.parametrize(
+    "library", ["libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2"]
+)
 def test_other_allocators(place, tmp_path, library, monkeypatch):
     """The target's own allocator, preloaded behind the shim."""
     assert (LIBRARIES / library).exists()
@@ -172,7 +182,8 @@ def test_redis(tmp_path):
     port = free_port()
     path = tmp_path / "redis.cprof-heap"
     env = heap.shim_environment(path) | {"CPROF_HEAP_FOLLOW": "all"}
-    command = ["redis-server", "--port", port, "--save", "", "--appendonly", "no", "--dir", tmp_path]
+    command = ["redis-server", "--port", port, "--save", "", "--appendonly", "no"]
+    command += ["--dir", tmp_path]
     with Server(command, env, port) as server:
         done = subprocess.run(
             ["redis-benchmark", "-p", str(port), "-n", "50000" if harness.FULL else "4000"]
@@ -184,10 +195,8 @@ def test_redis(tmp_path):
         )
         assert b"rror" not in done.stdout + done.stderr
         client = ["redis-cli", "-p", str(port)]
-        subprocess.run([*client, "set", "own:50", "value 50"], stdout=subprocess.DEVNULL, check=True)
-        value = subprocess.run(
-            [*client, "get", "own:50"], stdout=subprocess.PIPE, check=True
-        )
+        subprocess.run([*client, "set", "own", "value 50"], stdout=subprocess.DEVNULL, check=True)
+        value = subprocess.run([*client, "get", "own"], stdout=subprocess.PIPE, check=True)
         assert value.stdout == b"value 50\n"
         told = heap.report("-p", server.process.pid, "--limit", 20)
         assert told["target"]["state"] == "running" and told["totals"]["blocks"] > 1000
@@ -202,8 +211,9 @@ def test_nginx(tmp_path):
     tmp_path.chmod(0o755)
     config = tmp_path / "nginx.conf"
     config.write_text(
-        f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log; worker_processes 2; user root;"
-        f"events {{}} http {{ access_log off; server {{ listen 127.0.0.1:{port}; root {tmp_path}; }} }}"
+        f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log; worker_processes 2;"
+        f"user root; events {{}} http {{ access_log off;"
+        f"server {{ listen 127.0.0.1:{port}; root {tmp_path}; }} }}"
     )
     files = tmp_path / "files"
     files.mkdir()
@@ -227,11 +237,12 @@ MODULES = ["test_json", "test_dict", "test_list", "test_set", "test_zlib", "test
 @pytest.mark.full
 def test_python_s_own_tests(place, tmp_path):
     """The verdicts; the lines in between have times in them."""
-    python = next(
-        p for p in (sys.executable, *Path.home().glob(".pyenv/versions/*/bin/python3"))
-        if subprocess.run([p, "-c", "import test.test_json"], stderr=subprocess.DEVNULL, check=False)
-        .returncode == 0
-    )
+
+    def has_tests(python):
+        command = [python, "-c", "import test.test_json"]
+        return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+    python = next(filter(has_tests, (sys.executable, shutil.which("python3"))))
     env = heap.shim_environment(tmp_path / "%p.cprof-heap") | {"CPROF_HEAP_FOLLOW": "all"}
     for module in MODULES:
         command = [python, "-m", "test", "-q", module]

@@ -145,7 +145,12 @@ def test_interval_of_each_line(reports):
 def test_same_seed_gives_the_same_sample(tmp_path):
     def sample(seed):
         run = heap.run_program(
-            tmp_path, "heap_time", "mixture", 2000, CPROF_HEAP_SAMPLE_BYTES=4096, CPROF_HEAP_SEED=seed
+            tmp_path,
+            "heap_time",
+            "mixture",
+            2000,
+            CPROF_HEAP_SAMPLE_BYTES=4096,
+            CPROF_HEAP_SEED=seed,
         )
         return sorted(heap.Checked(run.path).blocks)
 

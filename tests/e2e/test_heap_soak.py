@@ -41,7 +41,7 @@ class Soak:
                 self.sizes.append((self.path.stat().st_blocks // 2, self._private()))
 
     def _private(self):
-        """KB of the process's own anonymous memory: its heap, and what the shim keeps beside the file."""
+        """KB of anonymous memory: the heap, and what the shim keeps beside the file."""
         try:
             status = open(f"/proc/{self.process.pid}/smaps_rollup").read()
         except OSError:

@@ -214,7 +214,8 @@ def test_exec_replaces_the_file(tmp_path):
     )
     truth = heap.Truth(done.stdout.decode())
     sums = {}
-    for file in tmp_path.iterdir():  # the second one's name has a number, as its process is the same
+    # the process stays the same: the second file's name gets a number
+    for file in tmp_path.iterdir():
         own, _, told = heap.sums_by_report(file)
         sums[Path(told["target"]["exe"]).name] = own
     assert sums["heap_basic"] == truth.sites
