@@ -73,7 +73,8 @@ def test_what_go_left_on_the_threads_stack_is_no_caller(tmp_path):
             done = recorder.finish(timeout=60, status=None)
     assert done.returncode == 0, done.stderr
     switched, n = dict.fromkeys(GO_SWITCHES, 0), 0
-    for frames, count in harness.Profile(path).folded():
+    profile = harness.Profile(path)
+    for frames, count in profile.folded():
         frames = [f.removesuffix(".abi0") for f in frames[1:] if not f.endswith("_[k]")]
         marker = frames.pop(0) if frames and frames[0].startswith("[") else None
         n += count
@@ -86,6 +87,12 @@ def test_what_go_left_on_the_threads_stack_is_no_caller(tmp_path):
     assert n > 0.5 * CPU_MS / 10
     assert switched["runtime.systemstack"] > 0.02 * n, switched
     assert switched["runtime.mcall"] > 0, switched
+    # said as what it is: a larger copy would not have helped
+    report = profile.report()
+    elsewhere = switched["runtime.systemstack"] + switched["runtime.morestack"]
+    left_copy = report["recording"]["left_copy"]
+    assert elsewhere <= left_copy <= report["quality"]["stops"]["truncated"], switched
+    assert "on another stack, which was not copied" in harness.cprof("report", path).stdout
 
 
 def test_what_a_long_handler_has_interrupted_is_there(program):
