@@ -318,6 +318,12 @@ static int name_function(struct binary *binary, uint64_t entry, struct symbol_fr
 	bool alias = !strstr(frame->name, frame->system_name);
 	if (!symbol || (frame->name[0] && !mangled && !alias))
 		return 0;
+	/* one that stays mangled is worth less than any other name */
+	const char *name = symbol_names_get(&binary->names, symbol, SYMBOL_SUFFIX_HIDDEN);
+	if (!name)
+		return -ENOMEM;
+	if (frame->name[0] && mangled && name[0] == '_' && name[1] == symbol->name[1])
+		return 0;
 	return use_symbol(binary, symbol, SYMBOL_SUFFIX_HIDDEN, frame);
 }
 

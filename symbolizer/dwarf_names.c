@@ -113,14 +113,14 @@ static void describe(struct dwarf_names *names, Dwarf_Die die, struct dwarf_name
 	 * __GI___libc_malloc: they stay the system name, and the ELF file's symbols may know
 	 * better.
 	 */
-	bool has_linkage = linkage && is_mangled(linkage);
 	out->system_name = linkage && linkage[0] ? linkage : plain ? plain : "";
-	out->has_linkage = has_linkage;
-	if (has_linkage)
+	if (linkage && is_mangled(linkage))
 		out->made = demangle(linkage);
-	else if (plain && plain[0])
+	/* one that cannot be demangled says nothing to people either */
+	out->has_linkage = out->made != NULL;
+	if (!out->made && plain && plain[0])
 		out->made = qualify(names, &named_at, plain);
-	out->name = out->made ? out->made : !has_linkage && plain ? plain : out->system_name;
+	out->name = out->made ? out->made : plain && plain[0] ? plain : out->system_name;
 }
 
 static bool same_entry(const void *key, const void *owner, uint32_t id)

@@ -20,7 +20,7 @@ struct dwarf_name {
 	const char *name;        /* demangled or with its scopes; "" when the entry has none */
 	const char *system_name; /* linkage name, else plain name */
 	uint32_t decl_line;      /* 0 = unknown */
-	bool has_linkage;        /* system_name is what the linker knows */
+	bool has_linkage;        /* and it could be demangled */
 	const void *entry;       /* key: the entry's address in memory */
 	char *made;              /* owned; NULL when name is system_name */
 };

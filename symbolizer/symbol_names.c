@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "demangle.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,12 +23,15 @@ static const char *make_name(struct symbol_names *names, const char *symbol,
 {
 	size_t length = symbol[0] ? 1 + strcspn(symbol + 1, "@") : 0;
 	const char *tail = strcmp(symbol + length, "@plt") == 0 ? "@plt" : "";
-	if (suffix == SYMBOL_SUFFIX_HIDDEN) {
-		size_t dot = strcspn(symbol, ".");
-		length = dot < length ? dot : length;
-	}
-	CP_CLEANUP(cp_free) char *bare = strndup(symbol, length);
+	size_t dot = strcspn(symbol, ".");
+	bool cut = suffix == SYMBOL_SUFFIX_HIDDEN && dot < length;
+	CP_CLEANUP(cp_free) char *bare = strndup(symbol, cut ? dot : length);
 	CP_CLEANUP(cp_free) char *demangled = bare ? demangle(bare) : NULL;
+	if (cut && bare && !demangled) {
+		/* the dot may be inside of a name: gcc's coroutines have "17_Z7counterv.Frame" */
+		CP_CLEANUP(cp_free) char *whole = strndup(symbol, length);
+		demangled = whole ? demangle(whole) : NULL;
+	}
 	CP_CLEANUP(cp_free) char *name = NULL;
 	string_id id;
 	if (!bare)

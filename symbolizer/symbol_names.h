@@ -9,7 +9,8 @@
 #include "base/interner.h"
 #include "symbol_table.h"
 
-/* Whether a name shows what the compiler appended: ".constprop.0" demangles to "[clone ...]". */
+/* Whether a name shows what the compiler appended: ".constprop.0" demangles to "[clone ...]". A
+ * hidden one is shown all the same where the name cannot be demangled without it. */
 enum symbol_suffix { SYMBOL_SUFFIX_SHOWN, SYMBOL_SUFFIX_HIDDEN };
 
 struct symbol_names {

@@ -98,6 +98,11 @@ static void check_templates(const char *name)
 	assert_non_null(strstr(frames[1].name, "shapes::apply<"));
 	assert_int_equal(frames[1].line, fixture_line("templates.cpp", "apply"));
 	expect_frame(&frames[2], "overloaded(double, char const*)", "templates.cpp", "overloaded");
+
+	/* what cannot be demangled is not what people should read */
+	assert_int_equal(find(binary, fixture_address(path, "at_odd"), &frames), 1);
+	expect_frame(&frames[0], "odd", "templates.cpp", "odd");
+	assert_string_equal(frames[0].system_name, "_Zodd");
 	binary_close(binary);
 }
 

@@ -35,10 +35,22 @@ static void test_symbol_names__versions_and_clones_and_stubs(void **state)
 	symbol_names_deinit(&names);
 }
 
+static void test_symbol_names__a_dot_inside_a_name_hides_nothing(void **state)
+{
+	(void)state;
+	struct symbol_names names;
+	assert_int_equal(symbol_names_init(&names), 0);
+	expect(&names, "_Z7counterPZ7countervE17_Z7counterv.Frame.actor", SYMBOL_SUFFIX_HIDDEN,
+	       "counter(counter()::_Z7counterv.Frame*) [clone .actor]");
+	expect(&names, "_Zbad.cold", SYMBOL_SUFFIX_HIDDEN, "_Zbad");
+	symbol_names_deinit(&names);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_symbol_names__versions_and_clones_and_stubs),
+		cmocka_unit_test(test_symbol_names__a_dot_inside_a_name_hides_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

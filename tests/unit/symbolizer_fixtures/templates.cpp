@@ -46,3 +46,11 @@ extern "C" int enter(int x)
 	shapes::box<int> box = {x};
 	return box.area(2) + overloaded(x, "a") + hidden(x);
 }
+
+// An assembler name that looks mangled and is not.
+int odd(int x) __asm__("_Zodd");
+int odd(int x)
+{
+	__asm__ volatile("at_odd: nop"); // MARK(odd)
+	return template_sink + x;
+}
