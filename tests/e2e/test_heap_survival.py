@@ -51,7 +51,9 @@ def test_a_killed_program_leaves_a_consistent_file(tmp_path, seed):
     assert abs(off) <= THREADS * max(SIZES)
     own = heap.own_lines(checked.sites, ())
     impossible = [b for b in checked.blocks if b[2] in own and b[0] not in SIZES]
-    assert not impossible and not checked.losses
+    assert not impossible
+    # a thread that was not scheduled for long, within the table: counted, with what follows from it
+    assert set(checked.losses) <= {"loss_lock", "loss_missed_free"}
     assert len(checked.blocks) <= THREADS * 128 + 64
     told = heap.report(path)
     assert told["target"]["state"] == "killed"
