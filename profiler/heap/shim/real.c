@@ -4,6 +4,7 @@
 #include <link.h>
 
 #include "shim.h"
+#include "symbol.h"
 
 enum { ARENA_BYTES = 64 << 10, ARENA_ALIGN = 16 };
 
@@ -79,19 +80,28 @@ bool real_resolve(void)
 	return found != NULL;
 }
 
+static void find_loaded(void *function, const char *name)
+{
+	void *found = symbol_find(name);
+	__builtin_memcpy(function, &found, sizeof(found));
+}
+
 void real_resolve_sized(void)
 {
 	static bool done;
 	if (done)
 		return;
 	done = true;
-	find(&real.free_sized, "free_sized");
-	find(&real.free_aligned_sized, "free_aligned_sized");
+	find_loaded(&real.free_sized, "free_sized");
+	find_loaded(&real.free_aligned_sized, "free_aligned_sized");
 }
 
 void *real_operator(const char *name, const void *caller)
 {
-	void *found = dlsym(RTLD_NEXT, name);
+	void *found = symbol_find(name);
+	if (found)
+		return found;
+	found = dlsym(RTLD_NEXT, name);
 	if (found)
 		return found;
 	/* a plugin that brought its C++ library along, out of the global scope */

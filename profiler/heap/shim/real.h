@@ -41,7 +41,10 @@ bool real_resolve(void);
  */
 void real_resolve_sized(void);
 
-/** A C++ operator: as above, else in what the caller's own object uses. NULL = nowhere. */
+/**
+ * A C++ operator, whoever loaded its library. Does not wait for a dlopen() in another thread,
+ * unless the operator is in no object that symbol_find() can read. NULL = nowhere.
+ */
 void *real_operator(const char *name, const void *caller);
 
 /** Memory that is never given back, zeroed; NULL when the arena is exhausted. */
