@@ -52,6 +52,10 @@ static void test_stack_bounds__a_pointer_into_nothing_gives_no_range(void **stat
 	stack_bounds_begin(&stack, 0x10, &range);
 	assert_int_equal(range.lo, range.hi);
 	assert_false(stack_bounds_extend(&stack, &range, 0x18));
+	/* the last page, whose end is 0 */
+	stack_bounds_begin(&stack, UINT64_MAX - 15, &range);
+	assert_int_equal(range.lo, range.hi);
+	assert_false(stack_bounds_extend(&stack, &range, UINT64_MAX - 7));
 }
 
 static void test_stack_bounds__a_root_below_the_top_makes_the_stack_the_threads_own(void **state)

@@ -53,19 +53,20 @@ static uint64_t limit_of(int resource)
 }
 
 /*
- * Beyond RLIMIT_FSIZE ftruncate() is a SIGXFSZ; of RLIMIT_AS an eighth is taken at most, the rest
- * is the target's.
+ * Beyond RLIMIT_FSIZE ftruncate() is a SIGXFSZ; of RLIMIT_AS, and of RLIMIT_DATA, which counts
+ * the private memory, an eighth is taken at most, the rest is the target's.
  */
 static bool fit(struct heap_header *header, struct settings *settings)
 {
 	const uint64_t space = limit_of(RLIMIT_AS);
+	const uint64_t data = limit_of(RLIMIT_DATA);
 	const uint64_t file = limit_of(RLIMIT_FSIZE);
 	for (;;) {
 		lay_out(header, settings);
 		const uint64_t private_bytes =
 			sizeof(struct shim_private) +
 			4 * ((uint64_t)header->max_blocks + header->max_nodes);
-		if (header->file_bytes <= file &&
+		if (header->file_bytes <= file && private_bytes <= data / 8 &&
 		    (space == UINT64_MAX || header->file_bytes + private_bytes <= space / 8))
 			return true;
 		if (settings->max_blocks <= 4096)
@@ -77,13 +78,6 @@ static bool fit(struct heap_header *header, struct settings *settings)
 	}
 }
 
-/* Whether pages can be made without a descriptor; Linux 5.14. */
-static bool can_populate(void *base)
-{
-	return sys_madvise((uint64_t)(uintptr_t)base, PAGE_BYTES, SYS_MADV_POPULATE_WRITE) !=
-	       -EINVAL;
-}
-
 static bool map_file(struct heap_map *map, int fd, uint64_t bytes)
 {
 	if (ftruncate(fd, (off_t)bytes) != 0)
@@ -92,6 +86,8 @@ static bool map_file(struct heap_map *map, int fd, uint64_t bytes)
 	if (base == MAP_FAILED)
 		return false;
 	madvise(base, bytes, MADV_DONTDUMP);
+	/* a tmpfs with huge=always would spend 2 MB on the first page of every region */
+	madvise(base, bytes, MADV_NOHUGEPAGE);
 	*map = (struct heap_map){.header = base, .base = base, .bytes = bytes};
 	return true;
 }
@@ -102,8 +98,7 @@ static bool make(struct heap_map *map, const struct settings *settings,
 	if (!map_file(map, fd, header->file_bytes))
 		return false;
 	const bool all = settings->populate;
-	if ((all || !can_populate(map->base)) &&
-	    posix_fallocate(fd, 0, (off_t)header->file_bytes) != 0)
+	if (all && posix_fallocate(fd, 0, (off_t)header->file_bytes) != 0)
 		return false;
 	map->populated = all;
 	if (!all && sys_madvise((uint64_t)(uintptr_t)map->base, header->modules.off,

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sys.h"
+
 enum {
 	DEFAULT_BLOCKS = 16 << 20,
 	DEFAULT_NODES = 4 << 20,
@@ -74,7 +76,7 @@ static uint64_t random_seed(void)
 void settings_read(struct settings *settings, const char *exe)
 {
 	const char *follow = secure_getenv("CPROF_HEAP_FOLLOW");
-	const bool populate = number("CPROF_HEAP_POPULATE", 0, 0, 1) != 0;
+	const bool populate = number("CPROF_HEAP_POPULATE", 0, 0, 1) != 0 || !sys_can_populate();
 	*settings = (struct settings){
 		.wanted = is_wanted(exe),
 		.follow_forks = follow && strcmp(follow, "all") == 0,

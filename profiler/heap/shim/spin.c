@@ -8,7 +8,6 @@
 
 enum {
 	SPIN_CYCLES = 15000, /* 5 us at 3 GHz */
-	NAPS = 500,
 	NAP_NS = 200 * 1000,
 };
 
@@ -30,10 +29,10 @@ static bool spin(struct spin *lock)
 }
 
 /* Nobody wakes a sleeper: that would cost each release an atomic operation. */
-static void nap(struct spin *lock)
+void spin_nap(uint32_t *word, uint32_t value)
 {
 	const struct timespec time = {.tv_nsec = NAP_NS};
-	sys_futex_wait(&lock->held, 1, &time);
+	sys_futex_wait(word, value, &time);
 }
 
 bool spin_wait(struct spin *lock)
@@ -44,8 +43,8 @@ bool spin_wait(struct spin *lock)
 	}
 	if (__atomic_load_n(&lock->stuck, __ATOMIC_RELAXED))
 		return false;
-	for (unsigned i = 0; i < NAPS; i++) {
-		nap(lock);
+	for (unsigned i = 0; i < SPIN_NAPS; i++) {
+		spin_nap(&lock->held, 1);
 		if (try_take(lock))
 			return true;
 	}

@@ -4,7 +4,7 @@
  * Releasing is a plain store. Waiting is a pause for some microseconds; then the holder is off its
  * CPU, perhaps because too many threads spin, and the waiter sleeps for a moment: by futex, which a
  * sandbox of a program with threads has to allow anyway, since libc's malloc needs it. A holder can
- * be gone for good (a signal handler that jumps out of malloc): after some 100 ms the event is
+ * be gone for good (a signal handler that jumps out of malloc): after about a second the event is
  * given up, and from then on nobody waits long for this lock until it was free once.
  *
  * While the process has one thread no atomic operation is made: glibc's malloc relies on the same
@@ -30,6 +30,11 @@ static inline bool spin_single_threaded(void)
 {
 	return &__libc_single_threaded && __libc_single_threaded;
 }
+
+enum { SPIN_NAPS = 4000 }; /* about a second: more than a CPU quota keeps a holder off its CPU */
+
+/** Sleep for a moment, while *word is @value. */
+void spin_nap(uint32_t *word, uint32_t value);
 
 /** The slow part of spin_take(). */
 bool spin_wait(struct spin *lock);

@@ -26,8 +26,7 @@ static bool prove(uint64_t lo, uint64_t hi)
 	if (result != -EINVAL)
 		return result == 0;
 	/* a page without permission, or Linux before 5.14: then not even this page would do */
-	if (sys_madvise(page_of((uint64_t)(uintptr_t)&result), PAGE_BYTES,
-			SYS_MADV_POPULATE_READ) == 0)
+	if (sys_can_populate())
 		return false;
 	/* answers ENOMEM for what is not mapped; guard pages, which it cannot tell, end stacks
 	 * below */
@@ -55,6 +54,11 @@ void stack_bounds_find(struct thread_stack *stack, uint64_t sp, struct stack_ran
 		*range = (struct stack_range){sp, stack->own_hi, true};
 		return;
 	}
+	/* a stack pointer that was read from memory can be anything, the last page included */
+	if (sp >> 47) {
+		*range = (struct stack_range){sp, sp, false};
+		return;
+	}
 	*range = (struct stack_range){sp, page_of(sp) + PAGE_BYTES, false};
 	if (sp < stack->hint_hi && sp + MAX_FRAME >= stack->hint_lo &&
 	    prove(page_of(sp), stack->hint_hi)) {
@@ -70,7 +74,8 @@ void stack_bounds_find(struct thread_stack *stack, uint64_t sp, struct stack_ran
 
 bool stack_bounds_extend(struct thread_stack *stack, struct stack_range *range, uint64_t address)
 {
-	if (range->own || address < range->hi - 8 || address - range->hi > MAX_FRAME)
+	if (range->own || address >> 47 || address < range->hi - 8 ||
+	    address - range->hi > MAX_FRAME)
 		return false;
 	const uint64_t hi = page_of(address + 7) + PAGE_BYTES;
 	if (!prove(range->hi, hi))

@@ -10,7 +10,9 @@
 #ifndef CPROF_HEAP_SHIM_SYS_H
 #define CPROF_HEAP_SHIM_SYS_H
 
+#include <errno.h>
 #include <linux/futex.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -33,6 +35,14 @@ static inline long sys_call3(long number, long a, long b, long c)
 static inline int sys_madvise(uint64_t address, uint64_t bytes, int advice)
 {
 	return (int)sys_call3(SYS_madvise, (long)address, (long)bytes, advice);
+}
+
+/** Whether the kernel knows how to make pages without a descriptor: Linux 5.14. */
+static inline bool sys_can_populate(void)
+{
+	const uint8_t here = 0;
+	const uint64_t page = (uint64_t)(uintptr_t)&here & ~UINT64_C(4095);
+	return sys_madvise(page, 4096, SYS_MADV_POPULATE_READ) != -EINVAL;
 }
 
 /** Sleep while *word is @value, and no longer than @timeout. */
