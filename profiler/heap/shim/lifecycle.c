@@ -169,7 +169,6 @@ static bool begin(uint64_t sp)
 	shim.seed = settings.seed;
 	shim.follow_forks = settings.follow_forks;
 	shim.start_ns = map.header->start_monotonic_ns;
-	shim.next_slot = 0;
 	shim.n_threads = 0;
 	shim.generation++;
 	shim.was_active = true;

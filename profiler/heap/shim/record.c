@@ -173,6 +173,7 @@ void record_realloc_begin(const void *block, struct record_moved *moved)
 	if (shim.sample_bytes && !sample_filter_maybe(&shim.private->filter, address))
 		return;
 	shim_tls.busy = 1;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	const enum block_status status = block_table_remove(&shim.blocks, address, &moved->block);
 	if (status == BLOCK_UNKNOWN && !shim.sample_bytes)
 		shim_count_loss(HEAP_LOSS_UNKNOWN_FREE);
@@ -180,6 +181,7 @@ void record_realloc_begin(const void *block, struct record_moved *moved)
 		shim_count_loss(HEAP_LOSS_LOCK);
 	if (status != BLOCK_OK)
 		moved->block.address = 0;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	shim_tls.busy = 0;
 }
 

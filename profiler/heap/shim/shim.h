@@ -27,14 +27,16 @@
 #define SHIM_LIKELY(x) __builtin_expect(!!(x), 1)
 #define SHIM_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-enum { SHIM_SLOTS = 1024 }; /* threads with a memory of their own; others borrow one per event */
+enum {
+	SHIM_SLOTS = 1024,
+	SHIM_LENT_SLOTS =
+		64, /* of them; threads that have none of their own borrow one per event */
+};
 
 /* What a thread needs to record; too large for TLS. */
 struct thread_slot {
-	uint32_t used;
 	uint32_t tid;
 	uint32_t replica;
-	uint32_t reserved;
 	uint64_t last_address; /* of the block that the thread's last event allocated, or 0 */
 	struct stack_walker walker;
 };
@@ -67,6 +69,7 @@ extern struct shim_mine *shim_mine;
 
 /* The private memory: one reservation, touched as it is needed. */
 struct shim_private {
+	uint8_t slots_used[SHIM_SLOTS]; /* together: a search looks at all of them */
 	struct thread_slot slots[SHIM_SLOTS];
 	struct rule_cache rules;
 	struct sample_filter filter;
@@ -86,7 +89,6 @@ struct shim {
 	uint64_t start_ns;
 	uint32_t generation;  /* of this process' file: raised in a forked child */
 	uint32_t rules_epoch; /* of shim_private.rules: see heap_header.module_epoch */
-	uint32_t next_slot;   /* where to look for a free one */
 	uint32_t n_threads;   /* that began to sample */
 	bool started;         /* the environment was looked at */
 	bool follow_forks;

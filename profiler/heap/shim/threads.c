@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "spin.h"
 #include "sys.h"
 
 extern void *__libc_stack_end __attribute__((weak));
@@ -36,10 +37,16 @@ static uint32_t own_tid(void)
 	return knows_tid_offset ? tid_in_tcb() : sys_gettid();
 }
 
+void threads_give_back(struct thread_slot *slot)
+{
+	__atomic_store_n(&shim.private->slots_used[slot - shim.private->slots], 0,
+			 __ATOMIC_RELEASE);
+}
+
 static void release_slot(struct thread_slot *slot)
 {
 	counters_release(&shim.counters, slot->replica);
-	__atomic_store_n(&slot->used, 0, __ATOMIC_RELEASE);
+	threads_give_back(slot);
 }
 
 /*
@@ -72,41 +79,57 @@ static void begin_stack(struct thread_slot *slot)
 	stack_bounds_init_thread(&slot->walker.stack, thread_pointer());
 }
 
-static struct thread_slot *claim_slot(void)
+/* One of @n slots from number @first on. */
+static struct thread_slot *claim_slot(uint32_t first, uint32_t n)
 {
-	const uint32_t first = __atomic_load_n(&shim.next_slot, __ATOMIC_RELAXED);
-	for (uint32_t i = 0; i < SHIM_SLOTS; i++) {
-		struct thread_slot *slot = &shim.private->slots[(first + i) % SHIM_SLOTS];
-		uint32_t unused = 0;
-		if (__atomic_load_n(&slot->used, __ATOMIC_RELAXED) == 0 &&
-		    __atomic_compare_exchange_n(&slot->used, &unused, 1, false, __ATOMIC_ACQUIRE,
-						__ATOMIC_RELAXED)) {
-			slot->tid = own_tid();
-			begin_stack(slot);
-			return slot;
-		}
+	const uint32_t tid = own_tid();
+	for (uint32_t i = 0; i < n; i++) {
+		const uint32_t at = first + (tid + i) % n;
+		uint8_t *used = &shim.private->slots_used[at];
+		if (__atomic_load_n(used, __ATOMIC_RELAXED) ||
+		    __atomic_exchange_n(used, 1, __ATOMIC_ACQUIRE))
+			continue;
+		struct thread_slot *slot = &shim.private->slots[at];
+		slot->tid = tid;
+		slot->replica = shim.header->n_replicas - 1;
+		begin_stack(slot);
+		return slot;
 	}
+	return NULL;
+}
+
+enum { OWN = SHIM_SLOTS - SHIM_LENT_SLOTS };
+
+/* Waits as for a lock: those that have one are in the middle of an event. */
+static struct thread_slot *borrow_slot(void)
+{
+	static bool stuck; /* somebody has waited in vain */
+	uint32_t word = 0;
+	for (unsigned i = 0; i < SPIN_NAPS; i++) {
+		struct thread_slot *slot = claim_slot(OWN, SHIM_LENT_SLOTS);
+		const bool waits = !slot && !__atomic_load_n(&stuck, __ATOMIC_RELAXED);
+		if (slot && __atomic_load_n(&stuck, __ATOMIC_RELAXED))
+			__atomic_store_n(&stuck, false, __ATOMIC_RELAXED);
+		if (!waits)
+			return slot;
+		spin_nap(&word, 0);
+	}
+	__atomic_store_n(&stuck, true, __ATOMIC_RELAXED);
 	return NULL;
 }
 
 struct thread_slot *threads_attach(void)
 {
-	struct thread_slot *slot = claim_slot();
-	if (!slot)
-		return NULL;
-	slot->replica = shim.header->n_replicas - 1;
 	/* without the key, nothing would give the slot back */
-	if (shim_tls.exited || !has_key || pthread_setspecific(key, (void *)1) != 0) // NOLINT
+	struct thread_slot *slot = shim_tls.exited || !has_key ? NULL : claim_slot(0, OWN);
+	if (!slot)
+		return borrow_slot();
+	if (pthread_setspecific(key, (void *)1) != 0) // NOLINT: a number
 		return slot;
 	slot->replica = counters_claim(&shim.counters, slot->tid);
 	shim_tls.slot = slot;
 	shim_tls.epoch = shim.generation;
 	return slot;
-}
-
-void threads_give_back(struct thread_slot *slot)
-{
-	__atomic_store_n(&slot->used, 0, __ATOMIC_RELEASE);
 }
 
 void threads_begin_main(uint64_t sp)

@@ -3,7 +3,8 @@
  *
  * A thread claims a slot at its first event and gives it back when it ends: by a pthread key, as
  * late as its destructors can run. What it frees afterwards (other keys, libc's own) is recorded
- * with a slot borrowed for that event, as is what threads beyond SHIM_SLOTS do.
+ * with a slot borrowed for that event, as is what threads do that find none free. Some slots are
+ * only lent: a free that is not recorded would leave a block in the table that is none.
  *
  * Depends on: shim.h. Threads: any.
  */
@@ -28,6 +29,8 @@ void threads_give_back(struct thread_slot *slot);
 static inline struct thread_slot *threads_enter(void)
 {
 	shim_tls.busy = 1;
+	/* a handler's events stay out before the first table is touched; no lock says so here */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (SHIM_LIKELY(shim_tls.slot && shim_tls.epoch == shim.generation))
 		return shim_tls.slot;
 	struct thread_slot *slot = threads_attach();
