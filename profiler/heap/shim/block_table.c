@@ -2,7 +2,13 @@
 
 #include "linear_hash.h"
 
-enum { FIRST_BUCKETS = 64, SMALL_TABLE = 256 };
+enum {
+	FIRST_BUCKETS = 64,
+	SMALL_TABLE = 256,
+	/* a chain is rarely longer than 8: more is a ring that the target has made by a stray write
+	 */
+	MAX_CHAIN = 4096,
+};
 
 uint64_t block_table_heads_bytes(uint32_t max_blocks)
 {
@@ -52,7 +58,8 @@ static inline uint32_t unlink_entry(struct block_shard *shard, uint64_t hash, ui
 {
 	struct heap_block *entries = entries_of(shard);
 	uint32_t *link = bucket_of(shard, hash);
-	for (uint32_t at = *link; at; at = *link) {
+	unsigned left = MAX_CHAIN;
+	for (uint32_t at = *link; at && left; at = *link, left--) {
 		if (entries[at].address == address) {
 			*link = entries[at].next;
 			return at;
@@ -91,8 +98,9 @@ static void add_bucket(struct block_shard *shard, uint32_t max_buckets)
 	const uint32_t added = shard->n_buckets;
 	uint32_t *stay = &shard->heads[linear_hash_parent(added)];
 	uint32_t *move = &shard->heads[added];
+	unsigned left = MAX_CHAIN;
 	shard->n_buckets++;
-	for (uint32_t at = *stay; at; at = *stay) {
+	for (uint32_t at = *stay; at && left; at = *stay, left--) {
 		if (bucket_of(shard, hash_of(entries[at].address)) == move) {
 			*stay = entries[at].next;
 			entries[at].next = *move;

@@ -115,6 +115,10 @@ uint32_t node_table_intern(struct node_table *table, const struct node_key *key)
 	uint32_t at = find(table, key, hash);
 	if (__builtin_expect(at != NODE_NONE, 1))
 		return at;
+	/* a full table does not split chains, so that nothing was missed: no lock for every event
+	 */
+	if (__atomic_load_n(&table->header->n_nodes, __ATOMIC_ACQUIRE) >= table->header->max_nodes)
+		return NODE_NONE;
 	if (!spin_take(&table->lock))
 		return NODE_NONE;
 	at = find(table, key, hash);
@@ -128,6 +132,8 @@ uint32_t node_table_add_site(struct node_table *table, uint32_t node)
 {
 	struct heap_header *header = table->header;
 	struct heap_site *sites = (struct heap_site *)(void *)table->sites.base;
+	if (__atomic_load_n(&header->n_sites, __ATOMIC_ACQUIRE) >= header->max_sites)
+		return SITE_NONE;
 	if (!spin_take(&table->lock))
 		return SITE_NONE;
 	uint32_t *of_node = &nodes_of(table)[node].site;
