@@ -152,6 +152,7 @@ static void print_header(void)
 	       header->allocator);
 	printf("folded_bytes %" PRIu64 "\npeak_bytes %" PRIu64 "\n", header->live_bytes,
 	       header->peak_bytes);
+	printf("max_blocks %u\n", header->max_blocks);
 	printf("nodes %u\nsites %u\nmodules %u\nmodule_epoch %u\nfrozen %u\nmax_threads %u\n",
 	       header->n_nodes, header->n_sites, header->n_modules, header->module_epoch,
 	       header->frozen, header->max_threads);

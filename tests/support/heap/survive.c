@@ -261,6 +261,30 @@ static void plugins(char **argv)
 	require(at[0] == at[1], "both plugins at one address");
 }
 
+/* Its constructor waits for a thread while dlopen() has the loader's lock. */
+static void constructor(const char *plugin)
+{
+	require(dlopen(plugin, RTLD_NOW) != NULL, plugin);
+}
+
+/* The next program finds a kernel that does not know MADV_POPULATE_READ and _WRITE. */
+static void exec_on_old_kernel(char **argv)
+{
+	struct sock_filter rules[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 22, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 23, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = {sizeof(rules) / sizeof(rules[0]), rules};
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	require(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0, "seccomp");
+	exec_again(argv);
+}
+
 static ucontext_t main_context, coroutine;
 
 __attribute__((noinline)) static void in_coroutine(int size)
@@ -379,6 +403,36 @@ static void *swap_blocks(void *argument)
 	return NULL;
 }
 
+static pthread_barrier_t all_there;
+
+static void *allocate_among_many(void *argument)
+{
+	pthread_barrier_wait(&all_there);
+	for (int i = 0; i < 50; i++) {
+		void *volatile block = malloc(104);
+		free(block);
+	}
+	pthread_barrier_wait(&all_there);
+	return argument;
+}
+
+/* All of them at the same time. */
+static void many_threads(int n)
+{
+	pthread_attr_t attributes;
+	pthread_t *all = malloc((size_t)n * sizeof(*all));
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 64 << 10);
+	pthread_barrier_init(&all_there, NULL, (unsigned)n);
+	for (int i = 0; i < n; i++)
+		require(pthread_create(&all[i], &attributes, allocate_among_many, NULL) == 0,
+			"pthread_create");
+	for (int i = 0; i < n; i++)
+		pthread_join(all[i], NULL);
+	free(all);
+	keep(malloc(700001));
+}
+
 static void threads(int n)
 {
 	pthread_t all[64];
@@ -440,6 +494,12 @@ int main(int argc, char **argv)
 		one();
 	else if (strcmp(mode, "plugins") == 0)
 		plugins(argv);
+	else if (strcmp(mode, "exec_on_old_kernel") == 0)
+		exec_on_old_kernel(argv);
+	else if (strcmp(mode, "many_threads") == 0)
+		many_threads(number);
+	else if (strcmp(mode, "constructor") == 0)
+		constructor(argv[2]);
 	else if (strcmp(mode, "coroutines") == 0)
 		coroutines();
 	else if (strcmp(mode, "sandboxed") == 0)

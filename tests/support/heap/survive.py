@@ -223,6 +223,49 @@ def case_plugins(folder):
     assert heap["module_epoch"] == 2
 
 
+def case_constructor(folder):
+    """The first operators new and delete of a process, while another thread is inside of dlopen."""
+    heap = single(survive("constructor", program("libsurvive_constructor.so")), folder)
+    heap.lossless()
+    assert heap.marked() == [700001], heap.marked()
+
+
+def case_crowd(folder):
+    seconds = 60 if os.environ.get("CPROF_TEST_FULL") == "1" else 5
+    out = os.path.join(folder, "loaded")
+    arguments = [program("survive_crowd"), str(seconds), program("libsurvive_a.so")]
+    files = run(arguments, folder, CROWD_OUT=out, CPROF_HEAP_FOLLOW="survive_crowd")
+    assert len(files) == 1, len(files)
+    heap = files[0]
+    heap.consistent()
+    with open(out, encoding="ascii") as lines:
+        loaded = int(lines.read())
+    assert loaded > 10 and heap["allocs"] > 100000, (loaded, heap.values)
+    for loss in ("reentered", "table_full", "no_space", "sites_full", "bootstrap"):
+        assert heap["loss_" + loss] == 0, heap.values
+    # a lock may have been held for too long on a busy machine: then as many blocks are wrong
+    wrong = abs(heap.blocks[700001] - 1) + abs(heap.blocks[700002] - loaded) + sum(
+        n for size, n in heap.blocks.items() if 16 <= size < 21000 and size != 1024)
+    assert wrong <= heap["loss_lock"] + 200, (wrong, loaded, heap.values)
+
+
+def case_more_threads_than_slots(folder):
+    """Threads beyond those with a memory of their own: nothing is lost, least of all a free."""
+    heap = single(survive("many_threads", 1200), folder)
+    heap.lossless()
+    assert heap.blocks[104] == 0 and heap["allocs"] >= 1200 * 50, heap.values
+    assert heap.marked() == [700001]
+
+
+def case_old_kernel(folder):
+    """Without MADV_POPULATE_*: the whole file at the start, of a size that can be had so."""
+    files = run(survive("exec_on_old_kernel"), folder, CPROF_HEAP_FOLLOW="^survive$")
+    heap = files[-1]
+    heap.lossless()
+    assert heap.marked() == [700005], heap.marked()
+    assert heap["max_blocks"] == 512 << 10, heap.values
+
+
 def case_coroutines(folder):
     heap = single(survive("coroutines"), folder)
     heap.lossless()
