@@ -86,9 +86,11 @@ struct heap_header {
 	uint64_t start_realtime_ns;  /* CLOCK_REALTIME when the file was made */
 	uint64_t start_monotonic_ns; /* CLOCK_MONOTONIC then: what heap_block.born counts from */
 	uint64_t start_boot_ticks;   /* field 22 of /proc/PID/stat: tells a reused pid */
-	uint64_t
-		end_monotonic_ns; /* when the state left ACTIVE; 0 = it has not. Of a killed process
-				   * `cprof heap run` writes it, and the state stays ACTIVE */
+	/*
+	 * When the state left ACTIVE; 0 = it has not. Of a command that was killed `cprof heap run`
+	 * writes it afterwards, and the state stays ACTIVE.
+	 */
+	uint64_t end_monotonic_ns;
 	uint64_t page_bytes;
 	uint64_t file_bytes; /* the sparse file's length */
 
