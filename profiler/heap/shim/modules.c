@@ -97,28 +97,62 @@ static void copy_path(char *to, const char *from)
 	to[n] = '\0';
 }
 
-static uint16_t add(struct module_table *table, const struct code_object *object)
+static void describe(const struct module_table *table, const struct code_object *object,
+		     struct heap_module *out)
 {
-	struct heap_header *header = table->header;
-	const uint32_t at = header->n_modules;
-	if (at >= header->max_modules ||
-	    !region_need(&table->modules, (uint64_t)(at + 1) * sizeof(struct heap_module)))
-		return 0;
-	struct heap_module *module = &modules_of(table)[at];
-	module->start = object->start;
-	module->end = object->end;
-	module->bias = object->bias;
-	module->epoch = header->module_epoch;
-	copy_path(module->path, object->name[0] ? object->name : header->exe);
-	read_build_id(object, module);
-	__atomic_store_n(&header->n_modules, at + 1, __ATOMIC_RELEASE);
-	return (uint16_t)at;
+	*out = (struct heap_module){
+		.start = object->start,
+		.end = object->end,
+		.bias = object->bias,
+		.epoch = table->header->module_epoch,
+	};
+	copy_path(out->path, object->name[0] ? object->name : table->header->exe);
+	read_build_id(object, out);
 }
 
 static bool is_same(const struct heap_module *module, const struct code_object *object)
 {
 	return module->start == object->start && module->end == object->end &&
 	       module->bias == object->bias;
+}
+
+/*
+ * One that was unloaded and has come back to its place, as plugins do that are loaded for each job:
+ * its stacks go on, or they would fill the tables in a day.
+ */
+static uint32_t find_buried(struct module_table *table, const struct code_object *object,
+			    const struct heap_module *wanted)
+{
+	const struct heap_module *modules = modules_of(table);
+	for (uint32_t i = table->header->n_modules; wanted->build_id_bytes && i-- > 1;) {
+		const struct heap_module *module = &modules[i];
+		if (module_is_dead(table, (uint16_t)i) && is_same(module, object) &&
+		    module->build_id_bytes == wanted->build_id_bytes &&
+		    __builtin_memcmp(module->build_id, wanted->build_id, wanted->build_id_bytes) ==
+			    0 &&
+		    __builtin_memcmp(module->path, wanted->path, sizeof(wanted->path)) == 0)
+			return i;
+	}
+	return 0;
+}
+
+static uint16_t add(struct module_table *table, const struct code_object *object)
+{
+	struct heap_header *header = table->header;
+	const uint32_t at = header->n_modules;
+	struct heap_module module;
+	describe(table, object, &module);
+	const uint32_t buried = find_buried(table, object, &module);
+	if (buried) {
+		__atomic_store_n(&table->dead[buried], 0, __ATOMIC_RELAXED);
+		return (uint16_t)buried;
+	}
+	if (at >= header->max_modules ||
+	    !region_need(&table->modules, (uint64_t)(at + 1) * sizeof(struct heap_module)))
+		return 0;
+	modules_of(table)[at] = module;
+	__atomic_store_n(&header->n_modules, at + 1, __ATOMIC_RELEASE);
+	return (uint16_t)at;
 }
 
 static void bury(struct module_table *table, uint32_t module)

@@ -3,7 +3,7 @@
  *
  * An object is entered when a stack first passes through it, with what identifies it on disk (path,
  * build-id from the notes in memory). When it is unloaded it is dead: another object at the same
- * addresses is another module.
+ * addresses is another module. The same one (build-id, path) at the same addresses again is not.
  *
  * Depends on: heap_file.h, code.h, region.h. Threads: adding under the node table's lock;
  * module_is_dead() at any time.

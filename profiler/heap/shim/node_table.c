@@ -85,15 +85,19 @@ static void add_bucket(struct node_table *table)
 	__atomic_store_n(&table->n_buckets, added + 1, __ATOMIC_RELEASE);
 }
 
-/* With the lock held. */
+/* With the lock held: another thread may have added it meanwhile. */
 static uint32_t add(struct node_table *table, const struct node_key *key, uint32_t hash)
 {
+	/* first: a module that has come back brings its nodes along */
+	const uint16_t module = module_table_find(table->modules, key->address);
+	const uint32_t known = find(table, key, hash);
+	if (known != NODE_NONE)
+		return known;
 	struct heap_header *header = table->header;
 	const uint32_t at = header->n_nodes;
 	if (at >= header->max_nodes ||
 	    !region_need(&table->nodes, (uint64_t)(at + 1) * sizeof(struct heap_node)))
 		return NODE_NONE;
-	const uint16_t module = module_table_find(table->modules, key->address);
 	uint32_t *head = &table->heads[linear_hash_bucket(hash, table->n_buckets)];
 	nodes_of(table)[at] = (struct heap_node){
 		.address = key->address,
@@ -121,9 +125,7 @@ uint32_t node_table_intern(struct node_table *table, const struct node_key *key)
 		return NODE_NONE;
 	if (!spin_take(&table->lock))
 		return NODE_NONE;
-	at = find(table, key, hash);
-	if (at == NODE_NONE)
-		at = add(table, key, hash);
+	at = add(table, key, hash);
 	spin_release(&table->lock);
 	return at;
 }

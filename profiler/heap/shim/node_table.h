@@ -5,7 +5,8 @@
  * only make a look-up miss (the chain was being split). A miss is looked up again under the lock
  * before anything is added.
  *
- * A node of a module that was unloaded is never found again: the same address is other code then.
+ * A node of a module that was unloaded is not found, unless that very module has come back: the
+ * same address is other code then.
  *
  * Depends on: heap_file.h, modules.h, region.h, spin.h. Threads: any.
  */

@@ -245,6 +245,19 @@ static void one(void)
 	keep(malloc(700005));
 }
 
+static void reload(const char *path, int n)
+{
+	for (int i = 0; i < n; i++) {
+		void *plugin = dlopen(path, RTLD_NOW);
+		require(plugin != NULL, path);
+		void *(*allocate)(size_t) = (void *(*)(size_t))dlsym(plugin, "plugin_allocate");
+		void *volatile block = allocate(104);
+		free(block);
+		keep(i + 1 == n ? allocate(700001) : NULL);
+		require(dlclose(plugin) == 0, "dlclose");
+	}
+}
+
 static void plugins(char **argv)
 {
 	void *at[2];
@@ -498,6 +511,8 @@ int main(int argc, char **argv)
 		exec_on_old_kernel(argv);
 	else if (strcmp(mode, "many_threads") == 0)
 		many_threads(number);
+	else if (strcmp(mode, "reload") == 0)
+		reload(argv[3], number);
 	else if (strcmp(mode, "constructor") == 0)
 		constructor(argv[2]);
 	else if (strcmp(mode, "coroutines") == 0)

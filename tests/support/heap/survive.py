@@ -223,6 +223,15 @@ def case_plugins(folder):
     assert heap["module_epoch"] == 2
 
 
+def case_reload(folder):
+    """A plugin that is loaded for each job: the same stacks each time, in the same room."""
+    heap = single(survive("reload", 5000, program("libsurvive_a.so")), folder)
+    heap.lossless()
+    assert heap.frames(700001)[0].startswith("libsurvive_a.so+"), heap.frames(700001)
+    assert heap["modules"] < 10 and heap["nodes"] < 100, heap.values
+    assert heap["module_epoch"] == 5000, heap.values
+
+
 def case_constructor(folder):
     """The first operators new and delete of a process, while another thread is inside of dlopen."""
     heap = single(survive("constructor", program("libsurvive_constructor.so")), folder)
