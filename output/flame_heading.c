@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "hotspots.h"
 #include "profile/header_keys.h"
 #include "safe_text.h"
 
@@ -16,7 +17,7 @@ struct line {
 	FILE *stream;
 	char *text;
 	size_t size;
-	bool started;
+	bool started, failed;
 };
 
 static bool line_open(struct line *line)
@@ -41,7 +42,7 @@ __attribute__((format(printf, 2, 3))) static void line_add(struct line *line, co
 static char *line_close(struct line *line)
 {
 	CP_CLEANUP(cp_free) char *text = NULL;
-	bool failed = ferror(line->stream) != 0;
+	bool failed = line->failed || ferror(line->stream) != 0;
 	if (fclose(line->stream))
 		failed = true;
 	text = line->text;
@@ -51,20 +52,40 @@ static char *line_close(struct line *line)
 	return safe;
 }
 
+/* "whole machine, 2 CPUs", and ", during " where a command follows. */
+static void add_machine(struct line *line, const struct profile *profile, bool during)
+{
+	uint64_t cpus = profile_header_u64(profile, HEADER_CPUS, 0);
+	char text[CP_TEXT_MAX];
+	line_add(line, "whole machine");
+	if (cpus)
+		fprintf(line->stream, ", %s CPU%s", cp_format_count(cpus, text),
+			cpus == 1 ? "" : "s");
+	if (during)
+		fputs(", during ", line->stream);
+	line->started = !during; /* the command follows in the same part */
+}
+
 static char *make_title(const struct profile *profile, const char *title)
 {
 	struct line line;
 	const char *command = profile_header_get(profile, HEADER_COMMAND);
 	const char *pids = profile_header_get(profile, HEADER_PIDS);
+	const bool whole_machine = profile_header_get(profile, HEADER_SYSTEM_WIDE) != NULL;
+	const bool has_command = command && command[0];
 	if (!line_open(&line))
 		return NULL;
 	if (pids && !pids[0])
 		pids = NULL;
 	if (title)
 		line_add(&line, "%s", title);
-	else if (command && command[0] && pids)
+	else if (whole_machine)
+		add_machine(&line, profile, has_command);
+	if (title || (whole_machine && !has_command))
+		return line_close(&line);
+	if (has_command && pids)
 		line_add(&line, "%s (pid %s)", command, pids);
-	else if (command && command[0])
+	else if (has_command)
 		line_add(&line, "%s", command);
 	else if (pids)
 		line_add(&line, "pid %s", pids);
@@ -112,8 +133,10 @@ static char *make_subtitle(const struct flame_tree *tree, const char *unit, cons
 	const char *event = profile_header_get(profile, HEADER_EVENT);
 	if (event)
 		line_add(&line, "%s", event);
-	uint64_t threads = profile_header_u64(profile, HEADER_THREADS, 0);
-	if (threads && !thread_re)
+	size_t threads = 0, processes = 0;
+	if (!thread_re && hotspots_count_threads(profile, &threads, &processes))
+		line.failed = true;
+	if (threads)
 		line_add(&line, "%s thread%s", cp_format_count(threads, text),
 			 threads == 1 ? "" : "s");
 	add_time(&line, profile);
@@ -142,14 +165,26 @@ void flame_heading_deinit(struct flame_heading *heading)
 	*heading = (struct flame_heading){0};
 }
 
+static void add_lost(struct line *line, const struct profile *profile)
+{
+	const char *scope = profile_header_get(profile, HEADER_LOST_SCOPE);
+	uint64_t lost = profile_header_u64(profile, HEADER_LOST, 0);
+	char text[CP_TEXT_MAX];
+	bool shared = lost && scope && strcmp(scope, HEADER_LOST_SCOPE_CPUS) == 0;
+	line_add(line, shared ? "up to %s lost, other programs' included" : "%s lost",
+		 cp_format_count(lost, text));
+}
+
 char *flame_heading_quality(const struct flame_tree *tree, const struct flame_cells *cells)
 {
-	int64_t total = tree->nodes[FLAME_ROOT].total, incomplete = 0, symbolized = 0;
+	int64_t total = tree->nodes[FLAME_ROOT].total, incomplete = 0, deep = 0, symbolized = 0;
 	char text[CP_TEXT_MAX];
 	struct line line;
 	for (size_t i = 0; i < tree->n; i++) {
 		const struct flame_node *node = &tree->nodes[i];
-		if (node->kind == FLAME_KIND_STOP)
+		if (node->kind == FLAME_KIND_STOP && cp_stop_has_root(node->stop))
+			deep += node->total;
+		else if (node->kind == FLAME_KIND_STOP)
 			incomplete += node->total;
 		else if (node->kind == FLAME_KIND_FRAME &&
 			 frames_get(tree->frames, node->frame)->symbolized)
@@ -159,10 +194,12 @@ char *flame_heading_quality(const struct flame_tree *tree, const struct flame_ce
 		return NULL;
 	line_add(&line, "%s of stacks complete",
 		 cp_format_pct(amount_pct(total - incomplete, total), text));
+	if (deep)
+		line_add(&line, "%s without their middle ([depth])",
+			 cp_format_pct(amount_pct(deep, total), text));
 	line_add(&line, "%s symbolized", cp_format_pct(amount_pct(symbolized, total), text));
 	if (profile_header_get(tree->profile, HEADER_LOST))
-		line_add(&line, "%s lost",
-			 cp_format_count(profile_header_u64(tree->profile, HEADER_LOST, 0), text));
+		add_lost(&line, tree->profile);
 	if (tree->negative_left_out)
 		line_add(&line, "%s negative values left out",
 			 cp_format_count(tree->negative_left_out, text));
@@ -171,5 +208,31 @@ char *flame_heading_quality(const struct flame_tree *tree, const struct flame_ce
 			 cp_format_count(cells->merged_frames, text),
 			 cells->merged_frames == 1 ? "" : "s", cells->merged_px,
 			 amount_pct(cells->merged_samples, total));
+	return line_close(&line);
+}
+
+char *flame_heading_marks(const struct flame_tree *tree)
+{
+	bool joined = false, deep = false, truncated = false, other = false;
+	struct line line;
+	for (size_t i = 0; i < tree->n; i++) {
+		const struct flame_node *node = &tree->nodes[i];
+		joined = joined || node->kind == FLAME_KIND_JOINED;
+		if (node->kind != FLAME_KIND_STOP)
+			continue;
+		deep = deep || node->stop == CP_STOP_DEPTH;
+		truncated = truncated || node->stop == CP_STOP_TRUNCATED;
+		other = other || (node->stop != CP_STOP_DEPTH && node->stop != CP_STOP_TRUNCATED);
+	}
+	if (!line_open(&line))
+		return NULL;
+	if (truncated)
+		line_add(&line, "[truncated]: outer functions missing");
+	if (joined)
+		line_add(&line, "[joined]: outer functions from a moment later or before");
+	if (deep)
+		line_add(&line, "[depth]: middle left out, at [frames omitted]");
+	if (other)
+		line_add(&line, "other [marks]: why outer functions are missing");
 	return line_close(&line);
 }

@@ -32,4 +32,11 @@ void flame_heading_deinit(struct flame_heading *heading);
  */
 char *flame_heading_quality(const struct flame_tree *tree, const struct flame_cells *cells);
 
+/**
+ * What the marks in the picture mean, of those that there are: "[joined]: ...".
+ *
+ * Return: text to be freed, "" without marks, or NULL when out of memory.
+ */
+char *flame_heading_marks(const struct flame_tree *tree);
+
 #endif

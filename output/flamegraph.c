@@ -26,7 +26,7 @@ enum {
 	WIDTH = 1200,
 	MARGIN = 10,
 	HEADER = 62, /* above the topmost level */
-	FOOTER = 74, /* below the lowest */
+	FOOTER = 92, /* below the lowest */
 	LEVEL = 18,
 	CELL = 17, /* height of a cell */
 	BASELINE = 13,
@@ -41,7 +41,7 @@ struct graph {
 	const struct flame_tree *tree;
 	const struct flame_cells *cells;
 	const struct flame_heading *heading;
-	const char *quality;
+	const char *quality, *marks;
 	bool icicle;
 	FILE *out;
 };
@@ -197,6 +197,8 @@ static void write_footer(const struct graph *graph, long y)
 	if (graph->cells->merged_frames)
 		write_swatch(graph, x, FLAME_MERGED, "merged");
 	write_text(out, "id=\"quality\" class=\"quiet\" x=\"10\" y=\"60\"", graph->quality);
+	if (*graph->marks)
+		write_text(out, "id=\"marks\" class=\"quiet\" x=\"10\" y=\"78\"", graph->marks);
 	fputs("</g>\n", out);
 }
 
@@ -298,7 +300,8 @@ static size_t fixed_bytes(const struct flame_heading *heading)
 	return strlen(flamegraph_css) + strlen(flamegraph_model_js) + strlen(flamegraph_view_js) +
 	       strlen(flamegraph_controls_js) + palette + headings +
 	       3 * 6 * FLAME_NAME_CHARS /* the strings of the first entry that no longer fitted */ +
-	       6 * FLAME_HEADING_CHARS /* the line about quality */ + 4096 /* the tags */;
+	       2 * 6 * FLAME_HEADING_CHARS /* the lines about quality and marks */ +
+	       4096 /* the tags */;
 }
 
 static int write_tree(const struct flame_tree *tree, const struct flamegraph_options *options,
@@ -306,7 +309,7 @@ static int write_tree(const struct flame_tree *tree, const struct flamegraph_opt
 {
 	struct flame_heading heading;
 	struct flame_cells *cells = NULL;
-	char *quality = NULL;
+	char *quality = NULL, *marks = NULL;
 	int rc = flame_heading_init(&heading, tree, options->title, options->thread_re);
 	if (rc)
 		return rc;
@@ -319,13 +322,23 @@ static int write_tree(const struct flame_tree *tree, const struct flamegraph_opt
 	rc = flame_cells_create(tree, &limits, &cells);
 	if (!rc) {
 		quality = flame_heading_quality(tree, cells);
-		rc = quality ? 0 : -ENOMEM;
+		marks = flame_heading_marks(tree);
+		rc = quality && marks ? 0 : -ENOMEM;
 	}
 	if (!rc) {
-		struct graph graph = {tree, cells, &heading, quality, options->icicle, out};
+		struct graph graph = {
+			.tree = tree,
+			.cells = cells,
+			.heading = &heading,
+			.quality = quality,
+			.marks = marks,
+			.icicle = options->icicle,
+			.out = out,
+		};
 		write_svg(&graph);
 	}
 	free(quality);
+	free(marks);
 	flame_cells_destroy(cells);
 	flame_heading_deinit(&heading);
 	return rc;

@@ -314,12 +314,12 @@ static int compare_rows(const void *a, const void *b, void *sort)
 	return order;
 }
 
-/* Threads and processes that have samples; a thread that changed its name is still one. */
-static int count_threads(const struct profile *profile, struct hotspots *to)
+int hotspots_count_threads(const struct profile *profile, size_t *threads, size_t *processes)
 {
 	struct thread_ids *ids = calloc(profile->n_threads + 1, sizeof(*ids));
 	if (!ids)
 		return -ENOMEM;
+	*threads = *processes = 0;
 	for (size_t i = 0; i < profile->n_samples; i++) {
 		thread_id thread = profile->samples[i].thread;
 		ids[thread.v].pid = profile->threads[thread.v].pid;
@@ -328,8 +328,8 @@ static int count_threads(const struct profile *profile, struct hotspots *to)
 	qsort(ids, profile->n_threads, sizeof(*ids), compare_ids);
 	for (size_t i = 0; i < profile->n_threads; i++) {
 		const struct thread_ids *before = i ? &ids[i - 1] : NULL;
-		to->n_processes += ids[i].pid && (!before || before->pid != ids[i].pid);
-		to->n_threads += ids[i].tid && (!before || compare_ids(before, &ids[i]) != 0);
+		*processes += ids[i].pid && (!before || before->pid != ids[i].pid);
+		*threads += ids[i].tid && (!before || compare_ids(before, &ids[i]) != 0);
 	}
 	free(ids);
 	return 0;
@@ -365,7 +365,7 @@ static int compute(const struct profile *profile, const struct report_options *o
 		if (selection_has(&builder.selection, profile->samples[i].stack))
 			amount_add(&to->selected, amount);
 	}
-	rc = count_threads(profile, to);
+	rc = hotspots_count_threads(profile, &to->n_threads, &to->n_processes);
 	if (!rc && options->by == REPORT_BY_PROCESS)
 		rc = process_rows_make(profile, &builder.selection, to);
 	else if (!rc)

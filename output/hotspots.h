@@ -40,7 +40,7 @@ struct hotspots {
 	size_t n;
 	struct amount all;             /* of the whole profile: what percentages relate to */
 	struct amount selected;        /* by focus and ignore */
-	size_t n_threads, n_processes; /* in the whole profile; 0 = unknown */
+	size_t n_threads, n_processes; /* hotspots_count_threads() */
 	struct frames *frames;         /* owns the texts */
 };
 
@@ -54,5 +54,12 @@ struct hotspots {
 int hotspots_compute(const struct profile *profile, const struct report_options *options,
 		     struct hotspots **out, struct cp_err *err);
 void hotspots_destroy(struct hotspots *hotspots);
+
+/**
+ * Count threads and processes that have samples; a thread that changed its name is still one.
+ *
+ * Return: 0 and both numbers, 0 = unknown; -ENOMEM.
+ */
+int hotspots_count_threads(const struct profile *profile, size_t *threads, size_t *processes);
 
 #endif

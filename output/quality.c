@@ -6,6 +6,7 @@
 #include "runtime_hints.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,25 @@ static const struct frame *leaf_frame(const struct profile *profile, const struc
 	return frames_get(frames, ids[0]);
 }
 
+/* How many of the lost records can have been the target's samples. */
+static void judge_losses(const struct profile *profile, struct quality *quality)
+{
+	const char *scope = profile_header_get(profile, HEADER_LOST_SCOPE);
+	const uint64_t rate_hz = profile_header_u64(profile, HEADER_RATE_HZ, 0);
+	quality->lost_of_cpus = scope && strcmp(scope, HEADER_LOST_SCOPE_CPUS) == 0;
+	quality->lost_most = quality->lost;
+	if (quality->sampled_cpu_ns && quality->target_cpu_ns > quality->sampled_cpu_ns)
+		quality->uncovered_cpu_ns = quality->target_cpu_ns - quality->sampled_cpu_ns;
+	if (quality->lost_of_cpus && rate_hz && quality->sampled_cpu_ns && quality->target_cpu_ns) {
+		const double most = ceil((double)quality->uncovered_cpu_ns / 1e9 * (double)rate_hz);
+		if (most < (double)quality->lost)
+			quality->lost_most = (uint64_t)most;
+	}
+	if (quality->lost_most)
+		quality->lost_pct = 100.0 * (double)quality->lost_most /
+				    ((double)quality->lost_most + (double)quality->samples);
+}
+
 static void count_samples(const struct profile *profile, const struct frames *frames,
 			  const struct measure *measure, struct quality *quality,
 			  struct module_sums *sums)
@@ -36,7 +56,7 @@ static void count_samples(const struct profile *profile, const struct frames *fr
 		const struct profile_sample_key *key = &profile->samples[i];
 		struct amount amount = measure_of_sample(measure, profile, i);
 		const struct frame *leaf = leaf_frame(profile, frames, key->stack);
-		bool complete = cp_stop_is_complete(key->stop);
+		bool complete = cp_stop_has_root(key->stop);
 		bool named = leaf && leaf->symbolized;
 		bool has_line = leaf && leaf->line;
 		quality->samples = amount_sum(quality->samples, amount.value);
@@ -67,12 +87,15 @@ static void count_samples(const struct profile *profile, const struct frames *fr
 	quality->sampled_cpu_ns = cpu_ns > 0 ? (uint64_t)cpu_ns : 0;
 	quality->complete_pct = amount_pct(quality->complete, quality->samples);
 	quality->complete_alone_pct = amount_pct(quality->complete_alone, quality->samples);
+	quality->too_deep = quality->stops[CP_STOP_DEPTH];
+	quality->too_deep_pct = amount_pct(quality->too_deep, quality->samples);
 	quality->joined_pct = amount_pct(
 		amount_sum(quality->joined[CP_JOINED_MEMORY], quality->joined[CP_JOINED_CALLCHAIN]),
 		quality->samples);
 	quality->symbolized_pct = amount_pct(symbolized, quality->samples);
 	quality->lines_pct = amount_pct(lined, quality->samples);
-	uint64_t gone = quality->lost + quality->untracked;
+	judge_losses(profile, quality);
+	uint64_t gone = quality->lost_most + quality->untracked;
 	int64_t missed = gone < INT64_MAX ? (int64_t)gone : INT64_MAX;
 	quality->score_pct = amount_pct(good, amount_sum(quality->samples, missed));
 }

@@ -40,14 +40,21 @@ struct quality_end {
  */
 struct quality {
 	int64_t samples;
-	int64_t complete;       /* stacks that reached the root, joined ones too */
+	int64_t complete;       /* stacks that reached the root, joined and too deep ones too */
 	int64_t complete_alone; /* of these without joined ones */
+	int64_t too_deep;       /* of these: root and leaf are there, the middle is left out */
 	int64_t joined[CP_JOINED_COUNT];
 	int64_t kernel; /* whose leaf is in the kernel */
-	double complete_pct, complete_alone_pct, joined_pct;
+	double complete_pct, complete_alone_pct, too_deep_pct, joined_pct;
 	double symbolized_pct; /* samples whose leaf has a function name */
 	double lines_pct;      /* ... and a source line */
 	uint64_t lost, throttled, untracked;
+	/* The lost may have been of other programs on the same CPUs: they are no more of the
+	 * target's than the CPU time that was not covered would have given. */
+	bool lost_of_cpus;
+	uint64_t lost_most;        /* samples of the target, at most */
+	double lost_pct;           /* lost_most of written + lost_most */
+	uint64_t uncovered_cpu_ns; /* of the targets; 0 = none, or unknown */
 	int64_t stops[CP_STOP_COUNT];
 	struct quality_end *ends; /* of incomplete stacks, most samples first */
 	size_t n_ends;
@@ -56,8 +63,7 @@ struct quality {
 	/* CPU time of the targets that could not be sampled, as kernel time was hidden; else 0 */
 	uint64_t invisible_cpu_ns;
 	double fp_frames_pct; /* of the user frames: found without CFI: by frame pointer or code */
-	/* samples that are complete *and* symbolized, of written + lost + untracked: --min-quality
-	 */
+	/* complete *and* symbolized samples, of written + lost_most + untracked: --min-quality */
 	double score_pct;
 	struct quality_module *modules; /* without debug information, most samples first */
 	size_t n_modules;

@@ -234,12 +234,19 @@ static json_t *make_quality(struct json_maker *maker)
 	put_pct(maker, object, "complete_pct", quality->complete_pct);
 	put_i64(maker, object, "complete_unjoined_samples", quality->complete_alone);
 	put_pct(maker, object, "complete_unjoined_pct", quality->complete_alone_pct);
+	put_i64(maker, object, "too_deep_samples", quality->too_deep);
+	put_pct(maker, object, "too_deep_pct", quality->too_deep_pct);
 	put(maker, object, "joined", make_joined(maker));
 	put_pct(maker, object, "joined_pct", quality->joined_pct);
 	put_pct(maker, object, "symbolized_pct", quality->symbolized_pct);
 	put_pct(maker, object, "lines_pct", quality->lines_pct);
 	put_pct(maker, object, "score_pct", quality->score_pct);
 	put_u64(maker, object, "lost", quality->lost);
+	put_text(maker, object, "lost_scope",
+		 profile_header_get(maker->report->profile, HEADER_LOST_SCOPE));
+	put_u64(maker, object, "lost_at_most", quality->lost_most);
+	put_pct(maker, object, "lost_at_most_pct", quality->lost_pct);
+	put_u64(maker, object, "uncovered_cpu_ns", quality->uncovered_cpu_ns);
 	put_u64(maker, object, "throttled", quality->throttled);
 	put_u64(maker, object, "untracked", quality->untracked);
 	put_u64(maker, object, "torn_bytes", maker->report->options->torn_bytes);

@@ -274,6 +274,8 @@ void report_add_rest(const struct report *report, struct strbuf *to)
 	char count[CP_TEXT_MAX];
 	strbuf_addf(to, "%s more %s", cp_format_count(hidden, count),
 		    report_noun(report->options->by, hidden));
+	if (report->options->sort == REPORT_SORT_TOTAL)
+		strbuf_add(to, ", in the order of their totals");
 }
 
 void report_add_pct(struct strbuf *to, double pct)
@@ -293,9 +295,16 @@ void report_add_quality(const struct report *report, struct strbuf *to)
 		report_add_pct(to, quality->complete_alone_pct);
 		strbuf_add(to, " without joined ones)");
 	}
+	if (quality->too_deep > 0) {
+		strbuf_add(to, " (");
+		report_add_pct(to, quality->too_deep_pct);
+		strbuf_add(to, " too deep to show whole: middle omitted)");
+	}
 	strbuf_add(to, ", ");
 	report_add_pct(to, quality->symbolized_pct);
 	strbuf_add(to, " symbolized (");
 	report_add_pct(to, quality->lines_pct);
-	strbuf_addf(to, " with lines), %s lost", cp_format_count(quality->lost, lost));
+	strbuf_addf(to, " with lines), %s%s lost",
+		    quality->lost_most && quality->lost_of_cpus ? "up to " : "",
+		    cp_format_count(quality->lost_most, lost));
 }

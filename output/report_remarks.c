@@ -9,6 +9,8 @@
 
 /* Below this share of frames found without unwind information, nobody needs to know. */
 static const double notable_fp_pct = 1;
+/* Above this share of truncated stacks, totals mislead. */
+static const double notable_cut_pct = 1;
 /* From this share on, where the kernel's samples fall matters. */
 static const double notable_kernel_pct = 5;
 enum { SUMMARY_MODULES = 3 };
@@ -86,17 +88,38 @@ static void remark_coverage(struct remarks *remarks)
 	give(remarks);
 }
 
+/* "12,345 samples were lost (11.0 %)", as far as they were the target's. */
+static void add_lost(struct strbuf *to, const struct quality *quality)
+{
+	if (quality->lost_of_cpus)
+		strbuf_add(to, "up to ");
+	add_counted(to, quality->lost, "sample was", "samples were");
+	strbuf_add(to, " lost");
+	if (!quality->lost_of_cpus) {
+		strbuf_add(to, " (");
+		report_add_pct(to, quality->lost_pct);
+		strbuf_add(to, ")");
+		return;
+	}
+	strbuf_add(to, ", those of other programs on the same CPUs included");
+	if (quality->target_cpu_ns && quality->sampled_cpu_ns) {
+		strbuf_add(to, "; CPU time of the target not covered: ");
+		add_seconds(to, quality->uncovered_cpu_ns);
+	}
+	strbuf_add(to, " (at most ");
+	report_add_pct(to, quality->lost_pct);
+	strbuf_add(to, " of its samples)");
+}
+
 static void remark_losses(struct remarks *remarks)
 {
 	const struct quality *quality = remarks->report->quality;
 	struct strbuf *text = remarks->text;
 	if (quality->lost) {
-		add_counted(text, quality->lost, "sample was", "samples were");
-		strbuf_add(text, " lost (");
-		report_add_pct(text, 100.0 * (double)quality->lost /
-					     ((double)quality->lost + (double)quality->samples));
-		strbuf_add(text, "): the kernel's buffers were full; lower the rate (-F), or raise "
-				 "kernel.perf_event_mlock_kb");
+		add_lost(text, quality);
+		strbuf_add(text, ": the kernel's buffers were full; lower the rate (-F)");
+		if (profile_header_get(remarks->report->profile, HEADER_BUFFERS_LIMITED))
+			strbuf_add(text, ", or raise kernel.perf_event_mlock_kb");
 		give(remarks);
 	}
 	if (quality->throttled) {
@@ -235,8 +258,13 @@ static void remark_stops(struct remarks *remarks)
 		enum cp_stop stop = (enum cp_stop)i;
 		if (quality->stops[i] <= 0 || cp_stop_is_complete(stop))
 			continue;
-		add_counted(remarks->text, (uint64_t)quality->stops[i], "incomplete stack",
-			    "incomplete stacks");
+		if (cp_stop_has_root(stop))
+			add_counted(remarks->text, (uint64_t)quality->stops[i],
+				    "stack too deep to show whole",
+				    "stacks too deep to show whole");
+		else
+			add_counted(remarks->text, (uint64_t)quality->stops[i], "incomplete stack",
+				    "incomplete stacks");
 		strbuf_add(remarks->text, " (");
 		report_add_pct(remarks->text, amount_pct(quality->stops[i], quality->samples));
 		strbuf_addf(remarks->text, "), %s", cp_stop_name(stop));
@@ -254,6 +282,22 @@ static void remark_stops(struct remarks *remarks)
 					  "code around, as it has no unwind information");
 		give(remarks);
 	}
+}
+
+/* Of which share of the samples the outer functions are unknown. */
+static void remark_totals(struct remarks *remarks)
+{
+	const struct quality *quality = remarks->report->quality;
+	const double cut_pct = amount_pct(quality->stops[CP_STOP_TRUNCATED], quality->samples);
+	if (cut_pct <= notable_cut_pct)
+		return;
+	strbuf_add(remarks->text, "totals of outer functions are too low by up to ");
+	report_add_pct(remarks->text, cut_pct);
+	strbuf_add(remarks->text, ": the stacks cut before them are missing there");
+	if (quality->joined_pct > 0)
+		strbuf_add(remarks->text, "; which of them could be joined is no random choice, so "
+					  "some functions lack more than others");
+	give(remarks);
 }
 
 static void remark_kernel_clock(struct remarks *remarks)
@@ -275,12 +319,15 @@ static void add_module(struct strbuf *to, const struct quality_module *module)
 	strbuf_add(to, " (");
 	report_add_pct(to, module->share_pct);
 	strbuf_add(to, ")");
-	if (module->reason) {
+	/* the remedy says it all: "build it with -g" */
+	bool plain = module->remedy && module->reason &&
+		     strncmp(module->reason, "no debug information", 20) == 0;
+	if (module->reason && !plain) {
 		strbuf_add(to, ": ");
 		strbuf_add_printable(to, module->reason);
 	}
 	if (module->remedy) {
-		strbuf_add(to, module->reason ? "; " : ": ");
+		strbuf_add(to, module->reason && !plain ? "; " : ": ");
 		strbuf_add_printable(to, module->remedy);
 	}
 }
@@ -367,6 +414,7 @@ void report_each_remark(const struct report *report, struct strbuf *scratch,
 	remark_losses(&remarks);
 	remark_stops(&remarks);
 	remark_joins(&remarks);
+	remark_totals(&remarks);
 	remark_modules(&remarks);
 	for (size_t i = 0; i < report->quality->n_runtime_hints; i++)
 		remark(ctx, report->quality->runtime_hints[i]);

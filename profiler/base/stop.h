@@ -19,7 +19,7 @@ enum cp_stop {
 	CP_STOP_UNSUPPORTED,  /* unwind information that we cannot evaluate */
 	CP_STOP_SP_BACKWARDS, /* the stack pointer did not move outward: corrupt or wrong CFI */
 	CP_STOP_BAD_RA,       /* a return address that is no code */
-	CP_STOP_DEPTH,        /* deeper than the limit of frames */
+	CP_STOP_DEPTH,        /* reached the root, but the middle is beyond the limit of frames */
 	CP_STOP_NO_USER,      /* no user registers: a kernel thread, or a task that is exiting */
 	CP_STOP_COUNT
 };
@@ -49,6 +49,12 @@ bool cp_stop_parse(const char *name, enum cp_stop *out);
 
 /** A sentence for people: what this stop means and what can be done about it. */
 const char *cp_stop_advice(enum cp_stop stop);
+
+/** True for those that reach their root, also with their middle left out (DEPTH). */
+static inline bool cp_stop_has_root(enum cp_stop stop)
+{
+	return stop == CP_STOP_END || stop == CP_STOP_NO_USER || stop == CP_STOP_DEPTH;
+}
 
 /** True for the stacks that are whole: END, and NO_USER, which has no user part to miss. */
 static inline bool cp_stop_is_complete(enum cp_stop stop)

@@ -111,6 +111,7 @@ int perf_events_open(const struct perf_setup *setup, struct perf_events *out, st
 		code = open_rings(&events, cpus, n_cpus, ring_bytes);
 		if ((code != -EPERM && code != -ENOMEM) || ring_bytes <= RING_MIN_BYTES)
 			break;
+		events.mlock_limited = events.mlock_limited || code == -EPERM;
 		ring_bytes /= 2;
 	}
 	free(cpus);

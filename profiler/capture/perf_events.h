@@ -49,6 +49,8 @@ struct perf_events {
 	struct perf_ring *rings; /* one per online CPU */
 	size_t n_rings;
 	size_t ring_bytes;
+	bool mlock_limited; /* the rings would have been larger, but for kernel.perf_event_mlock_kb
+			     */
 	struct perf_event_handle *handles;
 	size_t n_handles, cap_handles;
 	struct cp_index by_id;

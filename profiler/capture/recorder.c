@@ -126,6 +126,12 @@ static void update_cpu_time(struct recorder *r, const struct perf_count *events)
 	r->cpu_known = exact || known;
 }
 
+/* Records do not say whose they were when they are lost. */
+static bool loses_for_others(const struct recorder *r)
+{
+	return r->s.events.setup.follow == PERF_FOLLOW_NONE && !r->s.options->system_wide;
+}
+
 static int flush(struct recorder *r, bool complete, uint64_t now_ns, struct cp_err *err)
 {
 	const struct dispatch_counts *counts = &r->s.dispatch.counts;
@@ -133,6 +139,8 @@ static int flush(struct recorder *r, bool complete, uint64_t now_ns, struct cp_e
 	struct recording_counts all = {
 		.samples = &r->s.sink.counts,
 		.lost = counts->lost,
+		.lost_of_cpus = loses_for_others(r),
+		.buffers_limited = r->s.events.mlock_limited,
 		.throttled = counts->throttled,
 		.untracked = counts->untracked,
 		.duration_ns = now_ns - r->start_ns,
@@ -157,6 +165,7 @@ static void report_progress(struct recorder *r, uint64_t now_ns)
 		.elapsed_ns = now_ns - r->start_ns,
 		.samples = r->s.sink.counts.samples,
 		.lost = r->s.dispatch.counts.lost,
+		.lost_of_cpus = loses_for_others(r),
 		.file_bytes = pprof_writer_size_bytes(r->s.file.writer),
 	};
 	r->s.options->progress(r->s.options->progress_ctx, &progress);
@@ -279,6 +288,7 @@ static int end(struct recorder *r, int code, struct recorder_result *result, str
 	*result = (struct recorder_result){
 		.samples = s->sink.counts.samples,
 		.lost = s->dispatch.counts.lost,
+		.lost_of_cpus = loses_for_others(r),
 		.duration_ns = now_ns - r->start_ns,
 		.file_bytes = pprof_writer_size_bytes(s->file.writer),
 		.target_ended = targets_all_ended(&s->targets),

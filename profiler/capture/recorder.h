@@ -22,6 +22,7 @@
 struct recorder_progress {
 	uint64_t elapsed_ns;
 	uint64_t samples, lost;
+	bool lost_of_cpus; /* other programs' on the same CPUs are among the lost */
 	uint64_t file_bytes;
 };
 
@@ -59,6 +60,7 @@ struct recorder_options {
 
 struct recorder_result {
 	uint64_t samples, lost;
+	bool lost_of_cpus; /* other programs' on the same CPUs are among the lost */
 	uint64_t duration_ns;
 	uint64_t file_bytes;
 	uint64_t target_cpu_ns; /* used by the recorded processes meanwhile; 0 = unknown */

@@ -194,6 +194,12 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 		if (!numbers[i].absent)
 			code = set_number(profile, numbers[i].key, numbers[i].value);
 	}
+	if (code == 0)
+		code = profile_header_set(profile, HEADER_LOST_SCOPE,
+					  counts->lost_of_cpus ? HEADER_LOST_SCOPE_CPUS
+							       : HEADER_LOST_SCOPE_TARGET);
+	if (code == 0 && counts->buffers_limited)
+		code = profile_header_set(profile, HEADER_BUFFERS_LIMITED, "mlock");
 	if (code == 0 && *counts->runtimes)
 		code = profile_header_set(profile, HEADER_RUNTIMES, counts->runtimes);
 	if (code == 0)

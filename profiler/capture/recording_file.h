@@ -43,6 +43,8 @@ struct recording_facts {
 struct recording_counts {
 	const struct sample_counts *samples;
 	uint64_t lost, throttled, untracked;
+	bool lost_of_cpus;    /* other programs' on the same CPUs are among the lost */
+	bool buffers_limited; /* by how much memory may be locked */
 	uint64_t duration_ns;
 	uint64_t quantum_ns; /* of the timeline; 0 = none */
 	uint32_t dump_bytes; /* now */

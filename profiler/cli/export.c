@@ -132,7 +132,10 @@ const struct cli_command export_command = {
 		"\n\n"
 		"folded: 'comm;root;...;leaf COUNT', sorted; kernel frames end in _[k], inlined "
 		"ones "
-		"in _[i], JIT compiled ones in _[j]; what has no name is [module] or [unknown].",
+		"in _[i], JIT compiled ones in _[j]; what has no name is [module] or [unknown]. "
+		"Marks after comm: [truncated] and other reasons (see 'cprof report'): the outer "
+		"functions are missing; [joined]: they are from a moment later or before; [depth]: "
+		"the middle is left out, where [frames omitted] stands.",
 	.options = export_options,
 	.examples = export_examples,
 	.run = export_run,

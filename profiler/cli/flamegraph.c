@@ -120,7 +120,11 @@ const struct cli_command flamegraph_command = {
 		"one SVG file that "
 		"needs nothing else: click a frame to zoom, search with Ctrl-F, hover for samples, "
 		"share and place in the source. The width of a frame is its share of the time; the "
-		"order from left to right means nothing.",
+		"order from left to right means nothing."
+		"\n\n"
+		"Marks above a process: [truncated] and other reasons (see 'cprof report'): the "
+		"outer functions of these stacks are missing; [joined]: they are from a moment "
+		"later or before; [depth]: the middle is left out, where [frames omitted] stands.",
 	.options = flamegraph_options_table,
 	.examples = flamegraph_examples,
 	.run = flamegraph_run,

@@ -67,7 +67,10 @@ bool no_samples_explain(const struct recorder_options *options,
 {
 	if (result->lost) {
 		char lost[CP_TEXT_MAX];
-		cli_fail("no samples: all %s were lost; record with a lower rate (-F)",
+		cli_fail(result->lost_of_cpus
+				 ? "no samples, and up to %s were lost, those of other programs on "
+				   "the same CPUs included; record with a lower rate (-F)"
+				 : "no samples: all %s were lost; record with a lower rate (-F)",
 			 cp_format_count(result->lost, lost));
 		return false;
 	}

@@ -54,11 +54,13 @@ static void show_progress(void *ctx, const struct recorder_progress *progress)
 {
 	const struct recording_request *request = ctx;
 	char elapsed[CP_TEXT_MAX], samples[CP_TEXT_MAX], lost[CP_TEXT_MAX], size[CP_TEXT_MAX];
-	terminal_progress(
-		"%s  %s samples  %s lost  %s%s", cp_format_duration(progress->elapsed_ns, elapsed),
-		cp_format_count(progress->samples, samples), cp_format_count(progress->lost, lost),
-		cp_format_bytes(progress->file_bytes, size),
-		request->recorder.duration_ns ? "" : "  (Ctrl-C ends it)");
+	terminal_progress("%s  %s samples  %s%s lost  %s%s",
+			  cp_format_duration(progress->elapsed_ns, elapsed),
+			  cp_format_count(progress->samples, samples),
+			  progress->lost && progress->lost_of_cpus ? "up to " : "",
+			  cp_format_count(progress->lost, lost),
+			  cp_format_bytes(progress->file_bytes, size),
+			  request->recorder.duration_ns ? "" : "  (Ctrl-C ends it)");
 }
 
 /* The path as it can be pasted into a shell. */

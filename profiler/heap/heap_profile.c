@@ -205,7 +205,7 @@ static void values_of(const struct heap_site_sum *sum, const struct live *live,
 static enum cp_stop stop_of(unsigned flags)
 {
 	if (flags & HEAP_STACK_TRUNCATED)
-		return CP_STOP_DEPTH;
+		return CP_STOP_TRUNCATED; /* the outer frames are missing, not the middle */
 	if (flags & HEAP_STACK_NO_CFI)
 		return CP_STOP_NO_CFI;
 	if (flags & HEAP_STACK_UNSUPPORTED)

@@ -40,8 +40,16 @@
 #define HEADER_TARGET_SYSTEM_NS "target_system_ns"
 
 /* Losses. All written from the first flush on, also when 0. */
-#define HEADER_LOST "lost"           /* samples the kernel could not store (LOST, LOST_SAMPLES) */
-#define HEADER_THROTTLED "throttled" /* times the kernel paused sampling */
+#define HEADER_LOST "lost" /* samples the kernel could not store (LOST, LOST_SAMPLES) */
+/*
+ * Whose records the lost ones were: "cpus" (of any program on the CPUs recorded, as there is one
+ * event for each), "target" (of the recorded processes alone, or of the machine as a whole).
+ */
+#define HEADER_LOST_SCOPE "lost_scope"
+#define HEADER_LOST_SCOPE_CPUS "cpus"
+#define HEADER_LOST_SCOPE_TARGET "target"
+#define HEADER_BUFFERS_LIMITED "buffers_limited" /* "mlock": smaller than wanted, by that limit */
+#define HEADER_THROTTLED "throttled"             /* times the kernel paused sampling */
 #define HEADER_UNTRACKED "untracked" /* samples dropped by us: out of memory or bad record */
 #define HEADER_STOP_PREFIX "stop."   /* + cp_stop_name(): samples that ended so */
 /*

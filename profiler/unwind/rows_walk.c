@@ -304,7 +304,8 @@ bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user
 			/* entered, not returned to */
 			next.lookup = unwind_lookup_pc(next.pc, false);
 		if (!walk_push(&walk, &next, result)) {
-			result->stop = CP_STOP_DEPTH;
+			/* more frames than words of stack: they go nowhere, least to the root */
+			result->stop = CP_STOP_SP_BACKWARDS;
 			return true;
 		}
 		result->n_fp_frames += by_frame_pointer;

@@ -69,10 +69,41 @@ static void test_flamegraph__says_what_was_measured_and_how_well(void **state)
 	struct profile *profile = example();
 	char *text = write_graph(profile, NULL, NULL);
 	assert_has(text, "<title>./app -x &#39;a&amp;b&#39; (pid 7)</title>");
-	assert_has(text, ">1,000 samples \xc2\xb7 2.5 s \xc2\xb7 999 Hz \xc2\xb7 cpu-clock</text>");
+	assert_has(text,
+		   ">1,000 samples \xc2\xb7 2.5 s \xc2\xb7 999 Hz \xc2\xb7 cpu-clock \xc2\xb7 "
+		   "1 thread</text>");
+	assert_has(text, ">[truncated]: outer functions missing</text>");
 	assert_has(text, ">75.0 % of stacks complete \xc2\xb7 100.0 % symbolized \xc2\xb7 12 lost"
 			 "</text>");
 	assert_has(text, "data-total-samples=\"1000\" data-merged-frames=\"0\"");
+	free(text);
+	profile_destroy(profile);
+}
+
+static void test_flamegraph__whole_machine_is_called_so(void **state)
+{
+	(void)state;
+	struct profile *profile = example();
+	location_id deep = build_bare(profile, build_module(profile, "/bin/app", true));
+	build_stopped(profile, build_thread(profile, 7, 7, "app", "app"), CP_STOP_DEPTH, 1000,
+		      &deep, 1);
+	build_stopped(profile, build_thread(profile, 8, 8, "b", "b"), CP_STOP_END, 500, &deep, 1);
+	assert_int_equal(profile_header_set(profile, HEADER_SYSTEM_WIDE, "yes"), 0);
+	assert_int_equal(profile_header_set(profile, HEADER_CPUS, "2"), 0);
+	assert_int_equal(profile_header_set(profile, HEADER_THREADS, "99"), 0);
+	assert_int_equal(profile_header_set(profile, HEADER_LOST_SCOPE, "cpus"), 0);
+	char *text = write_graph(profile, NULL, NULL);
+	assert_has(text, "<title>whole machine, 2 CPUs, during ./app -x &#39;a&amp;b&#39; (pid 7)"
+			 "</title>");
+	assert_has(text, "\xc2\xb7 2 threads</text>"); /* that have samples */
+	assert_has(text,
+		   ">90.0 % of stacks complete \xc2\xb7 40.0 % without their middle ([depth])");
+	assert_has(text, "up to 12 lost, other programs&#39; included</text>");
+	assert_has(text, ">[truncated]: outer functions missing \xc2\xb7 [depth]: middle left out");
+	free(text);
+	assert_int_equal(profile_header_set(profile, HEADER_COMMAND, ""), 0);
+	text = write_graph(profile, NULL, NULL);
+	assert_has(text, "<title>whole machine, 2 CPUs</title>");
 	free(text);
 	profile_destroy(profile);
 }
@@ -294,6 +325,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flamegraph__says_what_was_measured_and_how_well),
+		cmocka_unit_test(test_flamegraph__whole_machine_is_called_so),
 		cmocka_unit_test(test_flamegraph__one_cut_stack_in_many_is_not_rounded_away),
 		cmocka_unit_test(test_flamegraph__is_a_picture_without_script),
 		cmocka_unit_test(test_flamegraph__icicle_has_the_root_at_the_top),

@@ -120,6 +120,50 @@ static void test_quality__joined_stacks_are_counted_apart(void **state)
 	profile_destroy(profile);
 }
 
+static struct quality *quality_with_lost(const char *scope, const char *target_ns)
+{
+	struct profile *profile = build_profile();
+	module_id app = build_module(profile, "/bin/app", true);
+	thread_id thread = build_thread(profile, 7, 7, "app", "app");
+	location_id work = build_at(profile, app, "work", "app.c", 10);
+	BUILD_SAMPLES(profile, thread, 95, work); /* 10 ms each */
+	build_stopped(profile, thread, CP_STOP_DEPTH, 5, &work, 1);
+	set(profile, HEADER_LOST, "60");
+	set(profile, HEADER_RATE_HZ, "100");
+	if (scope)
+		set(profile, HEADER_LOST_SCOPE, scope);
+	if (target_ns)
+		set(profile, HEADER_TARGET_USER_NS, target_ns);
+	struct quality *quality = compute(profile);
+	profile_destroy(profile);
+	return quality;
+}
+
+static void test_quality__losses_of_whole_cpus_count_as_far_as_time_is_missing(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *scope, *target_ns;
+		uint64_t most;
+		double score_pct;
+	} cases[] = {
+		{"cpus", "1250000000", 25, 80},    {"cpus", "900000000", 0, 100},
+		{"cpus", "9000000000", 60, 62.5},  {"cpus", NULL, 60, 62.5},
+		{"target", "900000000", 60, 62.5}, {NULL, "900000000", 60, 62.5},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct quality *quality = quality_with_lost(cases[i].scope, cases[i].target_ns);
+		assert_int_equal(quality->lost, 60);
+		assert_int_equal(quality->lost_most, cases[i].most);
+		assert_close(quality->score_pct, cases[i].score_pct);
+		/* the too deep ones have their root */
+		assert_int_equal(quality->complete, 100);
+		assert_int_equal(quality->too_deep, 5);
+		assert_close(quality->too_deep_pct, 5);
+		quality_destroy(quality);
+	}
+}
+
 static void test_quality__names_the_binaries_where_walks_end(void **state)
 {
 	(void)state;
@@ -384,6 +428,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quality__shares_by_completeness_and_symbols),
 		cmocka_unit_test(test_quality__joined_stacks_are_counted_apart),
+		cmocka_unit_test(
+			test_quality__losses_of_whole_cpus_count_as_far_as_time_is_missing),
 		cmocka_unit_test(test_quality__names_the_binaries_where_walks_end),
 		cmocka_unit_test(test_quality__no_samples),
 		cmocka_unit_test(test_quality__invisible_time_only_where_the_kernel_is_hidden),

@@ -116,7 +116,8 @@ static void test_report__limit_says_what_it_leaves_out(void **state)
 	/* totals overlap, so their sum would mean nothing */
 	options = (struct report_options){.limit = 1, .sort = REPORT_SORT_TOTAL};
 	text = report(profile, &options);
-	expect_part(text, " 3 more functions (--limit 0 shows all)\n");
+	expect_part(text,
+		    " 3 more functions, in the order of their totals (--limit 0 shows all)\n");
 	expect_no_part(text, "% in 3 more");
 	free(text);
 	profile_destroy(profile);
@@ -332,6 +333,61 @@ static void test_report__stacks_that_go_on_elsewhere_are_not_called_too_deep(voi
 	free(text);
 }
 
+/* 900 of 1,000 samples written, 10 of them too deep, 100 cut; 2,000 records lost. */
+static char *report_of_losses(bool of_cpus, bool limited)
+{
+	struct profile *profile = build_profile();
+	module_id app = build_module(profile, "/bin/app", false);
+	thread_id thread = build_thread(profile, 7, 7, "app", "app");
+	location_id work = build_at(profile, app, "work", "", 0);
+	BUILD_SAMPLES(profile, thread, 690, work);
+	build_stopped(profile, thread, CP_STOP_DEPTH, 10, &work, 1);
+	build_joined(profile, thread, CP_JOINED_MEMORY, 100, &work, 1);
+	build_stopped(profile, thread, CP_STOP_TRUNCATED, 100, &work, 1);
+	set(profile, HEADER_LOST, "2000");
+	set(profile, HEADER_LOST_SCOPE, of_cpus ? "cpus" : "target");
+	set(profile, HEADER_RATE_HZ, "100");
+	set(profile, HEADER_TARGET_USER_NS, "9990000000");
+	if (limited)
+		set(profile, HEADER_BUFFERS_LIMITED, "mlock");
+	char *text = report(profile, &(struct report_options){0});
+	profile_destroy(profile);
+	return text;
+}
+
+static void test_report__losses_of_whole_cpus_are_not_called_the_targets(void **state)
+{
+	(void)state;
+	char *text = report_of_losses(true, false);
+	/* 9.99 s used and 9.00 s sampled, at 100 Hz: 99 samples of 999 */
+	expect_part(text, "), up to 99 lost\n");
+	expect_part(text,
+		    "- up to 2,000 samples were lost, those of other programs on the same "
+		    "CPUs included; CPU time of the target not covered: 0.99 s (at most 9.9 % "
+		    "of its samples): the kernel's buffers were full; lower the rate (-F)\n");
+	expect_no_part(text, "mlock");
+	free(text);
+	text = report_of_losses(false, true);
+	expect_part(text, "), 2,000 lost\n");
+	expect_part(text,
+		    "- 2,000 samples were lost (69.0 %): the kernel's buffers were full; lower "
+		    "the rate (-F), or raise kernel.perf_event_mlock_kb\n");
+	free(text);
+}
+
+static void test_report__stacks_without_their_middle_are_complete_but_said(void **state)
+{
+	(void)state;
+	char *text = report_of_losses(true, false);
+	expect_part(text, "Quality: 88.9 % complete stacks (77.8 % without joined ones) (1.1 % too "
+			  "deep to show whole: middle omitted)");
+	expect_part(text, "- 10 stacks too deep to show whole (1.1 %), depth: more frames than");
+	expect_part(text, "- 100 incomplete stacks (11.1 %), truncated");
+	expect_part(text, "- totals of outer functions are too low by up to 11.1 %: ");
+	expect_part(text, "; which of them could be joined is no random choice");
+	free(text);
+}
+
 static void test_report__summary_is_short(void **state)
 {
 	(void)state;
@@ -485,6 +541,8 @@ int main(void)
 		cmocka_unit_test(test_report__colour_only_when_asked),
 		cmocka_unit_test(test_report__losses_say_what_to_do),
 		cmocka_unit_test(test_report__stacks_that_go_on_elsewhere_are_not_called_too_deep),
+		cmocka_unit_test(test_report__losses_of_whole_cpus_are_not_called_the_targets),
+		cmocka_unit_test(test_report__stacks_without_their_middle_are_complete_but_said),
 		cmocka_unit_test(test_report__summary_is_short),
 		cmocka_unit_test(test_report__foreign_heap_profile),
 		cmocka_unit_test(test_report__threads_without_a_process),

@@ -166,6 +166,12 @@ static void test_report_json__quality(void **state)
 	expect_pct(quality, "lines_pct", 71.429); /* 5 / 7 */
 	expect_pct(quality, "score_pct", 60);     /* 6 / (7 + 3) */
 	expect_int(quality, "lost", 3);
+	expect_null(quality, "lost_scope"); /* unknown */
+	expect_int(quality, "lost_at_most", 3);
+	expect_pct(quality, "lost_at_most_pct", 30); /* 3 / 10 */
+	expect_int(quality, "uncovered_cpu_ns", 0);
+	expect_int(quality, "too_deep_samples", 0);
+	expect_pct(quality, "too_deep_pct", 0);
 	expect_int(quality, "torn_bytes", 17);
 	expect_int(get(quality, "stops"), "end", 6);
 	expect_int(get(quality, "stops"), "truncated", 1);

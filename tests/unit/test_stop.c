@@ -47,6 +47,14 @@ static void test_stop__only_whole_stacks_are_complete(void **state)
 				 i == CP_STOP_END || i == CP_STOP_NO_USER);
 }
 
+static void test_stop__a_root_is_there_also_without_the_middle(void **state)
+{
+	(void)state;
+	for (int i = 0; i < CP_STOP_COUNT; i++)
+		assert_int_equal(cp_stop_has_root((enum cp_stop)i),
+				 cp_stop_is_complete((enum cp_stop)i) || i == CP_STOP_DEPTH);
+}
+
 static void test_stop__names_of_joins_are_parsed_back(void **state)
 {
 	(void)state;
@@ -70,6 +78,7 @@ int main(void)
 		cmocka_unit_test(test_stop__names_are_the_contract_with_files),
 		cmocka_unit_test(test_stop__every_name_is_parsed_back),
 		cmocka_unit_test(test_stop__only_whole_stacks_are_complete),
+		cmocka_unit_test(test_stop__a_root_is_there_also_without_the_middle),
 		cmocka_unit_test(test_stop__names_of_joins_are_parsed_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,7 +173,7 @@ static enum cp_stop walk_out(struct stepper *stepper, struct walk *walk,
 		if (rule.signal_frame || entry != NO_CFI_CALLED) /* entered, not returned to */
 			next.lookup = unwind_lookup_pc(next.pc, false);
 		if (!walk_push(walk, &next, result))
-			return CP_STOP_DEPTH;
+			return CP_STOP_SP_BACKWARDS; /* more frames than words of stack */
 		result->n_fp_frames += by_frame_pointer;
 		if (entry == NO_CFI_ROOT)
 			return CP_STOP_END;
