@@ -170,6 +170,11 @@ static void add_why_not_joined(struct strbuf *to, const struct profile *profile)
 		 "its memory may not be read: record as root, or as the same user with "
 		 "kernel.yama.ptrace_scope=0"},
 		{HEADER_JOIN_FAILED_PREFIX "no_root", "no way to the root was found in memory"},
+		{HEADER_JOIN_FAILED_PREFIX "not_present",
+		 "the stack leads into a page that is not in memory"},
+		{HEADER_JOIN_FAILED_PREFIX "too_deep", "deeper than cprof follows (1 MB)"},
+		{HEADER_JOIN_FAILED_PREFIX "too_costly",
+		 "to follow them all would have taken more than 4% of a CPU"},
 	};
 	const char *most = NULL;
 	uint64_t n_most = 0;

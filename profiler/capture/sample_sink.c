@@ -141,7 +141,8 @@ static bool is_inside_exec(struct process *process, uint64_t pc, bool in_kernel)
 
 /*
  * How much of the dump the walk took. Where it has left for another stack (sigaltstack, Go's own),
- * more bytes would not have helped.
+ * more bytes would not have helped. Nor where the copy ended at a page that was not in memory: as
+ * many as there were are wanted, so that the next copy ends there again and not before.
  */
 static void count_dump(struct sample_sink *sink, const struct unwind_stack *stack,
 		       const struct unwind_result *result)
@@ -149,6 +150,9 @@ static void count_dump(struct sample_sink *sink, const struct unwind_stack *stac
 	enum { ENTRY_BYTES = 512 }; /* what is looked at beyond the frames of a main thread */
 	uint64_t used_bytes = result->n ? result->sps[result->n - 1] - stack->sp : 0;
 	bool inside = used_bytes <= stack->n_bytes;
+	if (inside && result->stop == CP_STOP_TRUNCATED && !stack->maybe_more &&
+	    stack->n_bytes > ENTRY_BYTES)
+		used_bytes = stack->n_bytes - ENTRY_BYTES;
 	dump_use_add(&sink->dumps, inside ? used_bytes + ENTRY_BYTES : 0,
 		     inside && result->stop == CP_STOP_TRUNCATED && stack->maybe_more &&
 			     !result->left_copy);

@@ -47,10 +47,13 @@ struct stack_history *stack_histories_get(struct stack_histories *histories, uin
 	return history;
 }
 
+/* Of a tail that is the leaf: it runs on, on the same stack pointer. */
+enum { ANY_PC = 0 };
+
 void stack_history_cut(struct stack_history *history, const struct unwind_result *result)
 {
 	const size_t last = result->n - 1;
-	history->tail = (struct stack_link){result->sps[last], result->pcs[last]};
+	history->tail = (struct stack_link){result->sps[last], last ? result->pcs[last] : ANY_PC};
 }
 
 /* Stack pointers grow from frame to frame. Return: the first with at least @sp. */
@@ -79,7 +82,7 @@ static size_t find_link(const struct stack_history *history, struct stack_link l
 			to = middle;
 	}
 	if (from < history->n && history->links[from].sp == link.sp &&
-	    history->links[from].pc == link.pc)
+	    (link.pc == ANY_PC || history->links[from].pc == link.pc))
 		return from;
 	return history->n;
 }
@@ -96,7 +99,7 @@ static bool has_tail(const struct stack_history *history, const struct unwind_re
 	const size_t from = whole_from(result);
 	*at = from + lower_bound(result->sps + from, result->n - from, history->tail.sp);
 	return *at < result->n && result->sps[*at] == history->tail.sp &&
-	       result->pcs[*at] == history->tail.pc;
+	       (history->tail.pc == ANY_PC || result->pcs[*at] == history->tail.pc);
 }
 
 static enum stack_agreement compare(const struct stack_history *history,
@@ -107,7 +110,7 @@ static enum stack_agreement compare(const struct stack_history *history,
 		return STACK_UNRELATED;
 	if (history->n - kept != result->n - at)
 		return STACK_DIFFERS;
-	for (size_t i = 0; at + i < result->n; i++) {
+	for (size_t i = 1; at + i < result->n; i++) {
 		const struct stack_link *link = &history->links[kept + i];
 		if (link->sp != result->sps[at + i] || link->pc != result->pcs[at + i])
 			return STACK_DIFFERS;
@@ -133,6 +136,9 @@ static void keep(struct stack_history *history, const struct unwind_result *resu
 			(struct stack_link){result->sps[from + i], result->pcs[from + i]};
 	history->n = n;
 	history->taken_ns = seen_ns;
+	history->agreed_ns = seen_ns;
+	history->has_fp_frames = result->n_fp_frames != 0;
+	history->by_libunwind = result->by_libunwind;
 }
 
 enum stack_agreement stack_history_see(struct stack_history *history,
@@ -147,7 +153,7 @@ enum stack_agreement stack_history_see(struct stack_history *history,
 		history->agreements = 0;
 		if (history->needed < STACK_HISTORY_AGREEMENTS_MAX)
 			history->needed *= 2;
-	} else if (agreement == STACK_AGREES && sample_ns > history->taken_ns) {
+	} else if (agreement == STACK_AGREES && sample_ns > history->agreed_ns) {
 		history->agreements++;
 	}
 	if (agreement != STACK_AGREES || sample_ns > history->taken_ns)
@@ -183,6 +189,54 @@ static void append(struct unwind_result *result, const struct stack_link *links,
 	result->n_omitted += n;
 	for (links += n - n_out; result->n < result->cap; links++)
 		add(result, links);
+}
+
+const struct stack_link *stack_history_outer(const struct stack_history *history,
+					     uint64_t sample_ns, size_t *n)
+{
+	const size_t kept = find_link(history, history->tail);
+	if (kept == history->n || history->tail.pc == ANY_PC || history->has_fp_frames ||
+	    sample_ns > history->taken_ns + STACK_HISTORY_REFRESH_NS)
+		return NULL;
+	*n = history->n - kept - 1;
+	return history->links + kept + 1;
+}
+
+void stack_history_confirm(struct stack_history *history, uint64_t sample_ns, uint64_t seen_ns)
+{
+	if (sample_ns <= history->agreed_ns)
+		return;
+	history->agreements++;
+	history->agreed_ns = seen_ns;
+}
+
+void stack_history_append(const struct stack_history *history, struct unwind_result *result)
+{
+	const size_t kept = find_link(history, history->tail);
+	append(result, history->links + kept + 1, history->n - kept - 1);
+	result->by_libunwind = result->by_libunwind || history->by_libunwind;
+	result->stop = result->n_omitted ? CP_STOP_DEPTH : CP_STOP_END;
+}
+
+/* Another stack of the thread (a coroutine's) lies elsewhere. */
+enum { SAME_STACK_BYTES = 16 << 20 };
+
+bool stack_history_is_too_deep(const struct stack_history *history, uint64_t end,
+			       uint64_t sample_ns)
+{
+	return history->deep_hold_ns && sample_ns < history->deep_until_ns &&
+	       end <= history->deep_end && history->deep_end - end < SAME_STACK_BYTES;
+}
+
+void stack_history_too_deep(struct stack_history *history, uint64_t end, uint64_t seen_ns)
+{
+	const uint64_t twice = 2 * history->deep_hold_ns;
+	history->deep_hold_ns = !twice ? STACK_HISTORY_DEEP_HOLD_NS
+				: twice < STACK_HISTORY_DEEP_HOLD_MAX_NS
+					? twice
+					: STACK_HISTORY_DEEP_HOLD_MAX_NS;
+	history->deep_end = end;
+	history->deep_until_ns = seen_ns + history->deep_hold_ns;
 }
 
 bool stack_history_join(const struct stack_history *history, struct unwind_result *result,

@@ -39,6 +39,13 @@ enum {
 /* An older stack says nothing about what the thread does now. */
 #define STACK_HISTORY_AGE_MAX_NS UINT64_C(1000000000)
 
+/* So old a stack is walked again, and not only found again. */
+#define STACK_HISTORY_REFRESH_NS UINT64_C(250000000)
+
+/* A stack that is too deep is looked at again after so long. */
+#define STACK_HISTORY_DEEP_HOLD_NS UINT64_C(10000000)
+#define STACK_HISTORY_DEEP_HOLD_MAX_NS UINT64_C(1000000000)
+
 /* A frame by what identifies it. */
 struct stack_link {
 	uint64_t sp, pc;
@@ -49,10 +56,16 @@ struct stack_history {
 	struct stack_link *links; /* of the last whole stack, leaf first; owned */
 	size_t n;
 	uint64_t taken_ns;      /* when that stack was so */
+	uint64_t agreed_ns;     /* when its outer part was last seen so, >= taken_ns */
+	bool has_fp_frames;     /* frames of it were found without unwind information */
+	bool by_libunwind;      /* it was walked by that */
 	struct stack_link tail; /* of the last stack that was cut */
 	unsigned agreements;    /* in a row */
 	unsigned needed;
 	size_t *n_bytes; /* of all histories' links */
+	/* a stack too deep to follow: where its copy ended, and until when that is not tried again
+	 */
+	uint64_t deep_end, deep_until_ns, deep_hold_ns;
 };
 
 struct stack_histories {
@@ -88,11 +101,34 @@ enum stack_agreement {
  * @seen_ns:   when its outer part was so, >= @sample_ns
  *
  * Several samples may be completed by one look into memory: they agree with each other, and that
- * says nothing. So an agreement counts only when the sample is younger than the last stack kept.
+ * says nothing. So an agreement counts only when the sample is younger than the last look.
  */
 enum stack_agreement stack_history_see(struct stack_history *history,
 				       const struct unwind_result *result, uint64_t sample_ns,
 				       uint64_t seen_ns);
+
+/**
+ * The kept links outward of the last tail: what a look into memory has to find again for the stack
+ * to be the same, without walking it.
+ *
+ * Return: NULL when that stack does not have the tail, is older than STACK_HISTORY_REFRESH_NS, or
+ *         is not one of which return addresses tell all.
+ */
+const struct stack_link *stack_history_outer(const struct stack_history *history,
+					     uint64_t sample_ns, size_t *n);
+
+/** They were found again at @seen_ns. The kept stack itself is not made younger by that. */
+void stack_history_confirm(struct stack_history *history, uint64_t sample_ns, uint64_t seen_ns);
+
+/** Add the outer part of the kept stack to one that was cut at the last tail. */
+void stack_history_append(const struct stack_history *history, struct unwind_result *result);
+
+/** True while a stack whose copy ends at @end needs no look to be too deep. */
+bool stack_history_is_too_deep(const struct stack_history *history, uint64_t end,
+			       uint64_t sample_ns);
+
+/** A look has found no root within reach: the next one in 10 ms, and twice as late each time. */
+void stack_history_too_deep(struct stack_history *history, uint64_t end, uint64_t seen_ns);
 
 /** True when the outer part of the thread's stacks was the same often enough in a row. */
 bool stack_history_is_settled(const struct stack_history *history);

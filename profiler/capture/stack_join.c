@@ -1,5 +1,7 @@
 #include "stack_join.h"
 
+#include "clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@ enum {
 
 int stack_join_init(struct stack_join *join, struct stack_join_counts *counts)
 {
-	*join = (struct stack_join){.counts = counts};
+	*join = (struct stack_join){.counts = counts, .cpu_left_ns = STACK_JOIN_CPU_BURST_NS};
 	join->pcs = calloc(STACK_JOIN_MAX_FRAMES, sizeof(*join->pcs));
 	join->sps = calloc(STACK_JOIN_MAX_FRAMES, sizeof(*join->sps));
 	if (!join->pcs || !join->sps || stack_histories_init(&join->histories) < 0) {
@@ -68,35 +70,72 @@ static uint64_t next_until(uint64_t avma, uint64_t root_sp, uint64_t until)
 	return next < most ? next : most;
 }
 
-/* Walk anew through the copy and what was read above it. Return: true when that reaches the root.
- */
-static bool walk_memory(struct stack_join *join, struct unwinder *unwinder,
-			const struct stack_join_sample *sample, const struct unwind_result *cut,
-			uint64_t root_sp, struct unwind_result *whole,
-			enum stack_join_failure *failure)
+/* Why a walk through memory that was read up to @until has not reached the root. */
+static enum stack_join_failure failure_of_walk(const struct stack_memory *memory,
+					       const struct unwind_result *result)
+{
+	const enum cp_stop stop = result->stop;
+	if (result->left_copy)
+		return STACK_JOIN_NO_ROOT;
+	/* bytes that are not there are no address of code, nor one outward */
+	if (memory->has_absent &&
+	    (stop == CP_STOP_TRUNCATED || stop == CP_STOP_BAD_RA || stop == CP_STOP_SP_BACKWARDS))
+		return STACK_JOIN_NOT_PRESENT;
+	return stop == CP_STOP_TRUNCATED ? STACK_JOIN_TOO_DEEP : STACK_JOIN_NO_ROOT;
+}
+
+/* The kept stack's return addresses are in memory where they were. */
+static bool is_found_again(const struct stack_join *join, const struct stack_history *history,
+			   uint64_t sample_ns)
+{
+	size_t n;
+	const struct stack_link *links = stack_history_outer(history, sample_ns, &n);
+	if (!links)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t ra;
+		/* psABI 3.2.2: the call has pushed it below the caller's stack pointer */
+		if (!stack_memory_word(&join->memory, links[i].sp - sizeof(ra), &ra) ||
+		    unwind_lookup_pc(ra, true) != links[i].pc)
+			return false;
+	}
+	return true;
+}
+
+enum look { LOOK_FAILED, LOOK_FOUND_AGAIN, LOOK_WALKED };
+
+/* Walk anew through the copy and what was read above it, unless the kept stack is found again. */
+static enum look look_at_memory(struct stack_join *join, struct unwinder *unwinder,
+				const struct stack_join_sample *sample,
+				const struct unwind_result *cut,
+				const struct stack_history *history, struct unwind_result *whole,
+				enum stack_join_failure *failure)
 {
 	const size_t overlap = stack_memory_overlap(cut, sample->stack);
 	const uint64_t end = sample->stack->sp + sample->stack->n_bytes;
+	const uint64_t root_sp = history->n ? history->links[history->n - 1].sp : 0;
 	uint64_t until = next_until(end, root_sp, 0);
 	for (;;) {
 		struct unwind_stack stack;
-		const enum stack_memory_status status =
-			stack_memory_extend(&join->memory, sample->pid, sample->time_ns,
-					    sample->stack, overlap, until, &stack);
+		const enum stack_memory_status status = stack_memory_look(
+			&join->memory, sample->pid, sample->time_ns, sample->stack, overlap, until);
 		if (status != STACK_MEMORY_SAME) {
 			*failure = failure_of(status);
-			return false;
+			return LOOK_FAILED;
 		}
+		if (is_found_again(join, history, sample->time_ns))
+			return LOOK_FOUND_AGAIN;
+		stack_memory_extend(&join->memory, sample->pid, sample->time_ns, sample->stack,
+				    overlap, until, &stack);
 		*whole = (struct unwind_result){
 			.pcs = join->pcs, .sps = join->sps, .cap = STACK_JOIN_MAX_FRAMES};
 		unwinder_walk(unwinder, sample->regs, &stack, whole);
 		if (reached_root(whole))
-			return true;
-		*failure = STACK_JOIN_NO_ROOT;
+			return LOOK_WALKED;
+		*failure = failure_of_walk(&join->memory, whole);
 		const uint64_t next = next_until(end, 0, until);
-		if (whole->stop != CP_STOP_TRUNCATED || stack.sp + stack.n_bytes < until ||
-		    next == until)
-			return false;
+		if (whole->stop != CP_STOP_TRUNCATED || next == until)
+			return LOOK_FAILED;
 		until = next;
 	}
 }
@@ -125,21 +164,39 @@ static enum cp_joined complete(struct stack_join *join, struct unwinder *unwinde
 			       enum stack_join_failure *failure)
 {
 	struct stack_history *history = stack_histories_get(&join->histories, sample->thread_key);
-	const uint64_t root_sp = history->n ? history->links[history->n - 1].sp : 0;
+	const uint64_t end = sample->stack->sp + sample->stack->n_bytes;
+	enum look look = LOOK_FAILED;
 	struct unwind_result whole;
 	stack_history_cut(history, result);
-	if (walk_memory(join, unwinder, sample, result, root_sp, &whole, failure)) {
-		const enum stack_agreement agreement =
-			stack_history_see(history, &whole, sample->time_ns, join->memory.read_ns);
-		if (agreement == STACK_AGREES && stack_history_is_settled(history)) {
-			take_over(result, &whole);
-			return CP_JOINED_MEMORY;
-		}
-		*failure = STACK_JOIN_UNSETTLED;
+	*failure = STACK_JOIN_NOT_PRESENT;
+	if (sample->stack->n_bytes == 0)
 		return CP_JOINED_NO;
+	*failure = STACK_JOIN_TOO_DEEP;
+	if (stack_history_is_too_deep(history, end, sample->time_ns))
+		return CP_JOINED_NO;
+	*failure = STACK_JOIN_TOO_COSTLY;
+	if (join->cpu_left_ns > 0)
+		look = look_at_memory(join, unwinder, sample, result, history, &whole, failure);
+	if (look == LOOK_FAILED) {
+		if (*failure == STACK_JOIN_TOO_DEEP)
+			stack_history_too_deep(history, end, join->memory.read_ns);
+		return stack_history_join(history, result, sample->time_ns) ? CP_JOINED_CALLCHAIN
+									    : CP_JOINED_NO;
 	}
-	return stack_history_join(history, result, sample->time_ns) ? CP_JOINED_CALLCHAIN
-								    : CP_JOINED_NO;
+	history->deep_hold_ns = 0;
+	*failure = STACK_JOIN_UNSETTLED;
+	if (look == LOOK_FOUND_AGAIN)
+		stack_history_confirm(history, sample->time_ns, join->memory.read_ns);
+	else if (stack_history_see(history, &whole, sample->time_ns, join->memory.read_ns) !=
+		 STACK_AGREES)
+		return CP_JOINED_NO;
+	if (!stack_history_is_settled(history))
+		return CP_JOINED_NO;
+	if (look == LOOK_FOUND_AGAIN)
+		stack_history_append(history, result);
+	else
+		take_over(result, &whole);
+	return CP_JOINED_MEMORY;
 }
 
 /* The signal's frame on the copy, when the walk has left it by that. */
@@ -182,9 +239,9 @@ static bool walk_other(struct stack_join *join, struct unwinder *unwinder, pid_t
 		unwinder_walk(unwinder, regs, &other, outer);
 		if (outer->stop == CP_STOP_END)
 			return true;
-		*failure = STACK_JOIN_NO_ROOT;
+		*failure = failure_of_walk(&join->memory, outer);
 		const uint64_t next = next_until(sp, 0, until);
-		if (outer->stop != CP_STOP_TRUNCATED || !other.maybe_more || next == until)
+		if (outer->stop != CP_STOP_TRUNCATED || next == until)
 			return false;
 		until = next;
 	}
@@ -203,6 +260,9 @@ static enum cp_joined cross(struct stack_join *join, struct unwinder *unwinder,
 	struct stack_history *history = stack_histories_get(&join->histories, sample->thread_key);
 	const uint64_t root_sp = history->n ? history->links[history->n - 1].sp : 0;
 	const size_t n_inner = result->n - 1;
+	*failure = STACK_JOIN_TOO_COSTLY;
+	if (join->cpu_left_ns <= 0)
+		return CP_JOINED_NO;
 	struct unwind_result outer = {.pcs = join->pcs + n_inner,
 				      .sps = join->sps + n_inner,
 				      .cap = STACK_JOIN_MAX_FRAMES - n_inner};
@@ -227,6 +287,20 @@ static enum cp_joined cross(struct stack_join *join, struct unwinder *unwinder,
 	return CP_JOINED_MEMORY;
 }
 
+/* What looks may take now. */
+static void refill(struct stack_join *join)
+{
+	const uint64_t now_ns = clock_now_ns();
+	const uint64_t waited_ns = now_ns - join->refilled_ns;
+	if (waited_ns > CLOCK_NS_PER_S * 2)
+		join->cpu_left_ns = STACK_JOIN_CPU_BURST_NS;
+	else
+		join->cpu_left_ns += (int64_t)(waited_ns / STACK_JOIN_CPU_SHARE);
+	if (join->cpu_left_ns > STACK_JOIN_CPU_BURST_NS)
+		join->cpu_left_ns = STACK_JOIN_CPU_BURST_NS;
+	join->refilled_ns = now_ns;
+}
+
 enum cp_joined stack_join_look(struct stack_join *join, struct unwinder *unwinder,
 			       const struct stack_join_sample *sample, struct unwind_result *result)
 {
@@ -242,13 +316,15 @@ enum cp_joined stack_join_look(struct stack_join *join, struct unwinder *unwinde
 	struct unwind_stack frame;
 	struct unwind_regs interrupted;
 	const bool by_signal = find_signal_frame(sample, result, &frame, &interrupted);
-	if (result->stop != CP_STOP_TRUNCATED ||
-	    (!by_signal && (!sample->stack->maybe_more || result->left_copy)))
+	if (result->stop != CP_STOP_TRUNCATED || (!by_signal && result->left_copy))
 		return CP_JOINED_NO;
 	enum stack_join_failure failure = STACK_JOIN_CHANGED;
+	refill(join);
+	const uint64_t start_ns = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
 	const enum cp_joined joined =
 		by_signal ? cross(join, unwinder, sample, result, &frame, &interrupted, &failure)
 			  : complete(join, unwinder, sample, result, &failure);
+	join->cpu_left_ns -= (int64_t)(clock_read_ns(CLOCK_THREAD_CPUTIME_ID) - start_ns);
 	if (joined == CP_JOINED_NO)
 		join->counts->failed[failure]++;
 	else
@@ -261,7 +337,8 @@ const char *stack_join_failure_name(enum stack_join_failure failure)
 	static const char *const names[STACK_JOIN_FAILURES] = {
 		[STACK_JOIN_CHANGED] = "changed",     [STACK_JOIN_GONE] = "gone",
 		[STACK_JOIN_REFUSED] = "refused",     [STACK_JOIN_NO_ROOT] = "no_root",
-		[STACK_JOIN_UNSETTLED] = "unsettled",
+		[STACK_JOIN_UNSETTLED] = "unsettled", [STACK_JOIN_NOT_PRESENT] = "not_present",
+		[STACK_JOIN_TOO_DEEP] = "too_deep",   [STACK_JOIN_TOO_COSTLY] = "too_costly",
 	};
 	assert((unsigned)failure < STACK_JOIN_FAILURES);
 	return names[failure];

@@ -15,6 +15,13 @@
  * running, or it was entered again from the same instruction with all of them equal: from a loop
  * that can happen, below other callers too. So this is believed under the same condition.
  *
+ * The kernel's copy ends at a page that is not in memory, too: a large array of which only a part
+ * was touched. Such a stack is read beyond it, and believed under the same conditions.
+ *
+ * What it costs is bounded: a stack that was walked to the root lately is only looked for again,
+ * return address by return address; one that is deeper than is read is left alone for a while; and
+ * what the looks take of a CPU is measured, and ends them for the moment when it is a 25th.
+ *
  * Depends on: base, unwind, stack_history.h, stack_memory.h. Threads: one at a time.
  */
 #ifndef CPROF_CAPTURE_STACK_JOIN_H
@@ -27,16 +34,23 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Of a stack that is walked through memory: 1 MB of frames of 32 bytes. */
-enum { STACK_JOIN_MAX_FRAMES = 1 << 15 };
+/* Of a stack that is walked through memory: 1 MB, and the copy, of frames of 16 bytes. */
+enum { STACK_JOIN_MAX_FRAMES = (STACK_MEMORY_MAX_BYTES + (1 << 16)) / 16 };
+
+/* What looks may take: a share of a CPU, and so much at once. */
+enum { STACK_JOIN_CPU_SHARE = 25 }; /* one 25th */
+#define STACK_JOIN_CPU_BURST_NS INT64_C(50000000)
 
 /* Why a stack stayed cut. */
 enum stack_join_failure {
-	STACK_JOIN_CHANGED,   /* the thread had moved on when memory was read */
-	STACK_JOIN_GONE,      /* the process had ended */
-	STACK_JOIN_REFUSED,   /* reading its memory is not permitted */
-	STACK_JOIN_NO_ROOT,   /* the walk through memory did not reach the root either */
-	STACK_JOIN_UNSETTLED, /* the outer part changes, or was not seen often enough yet */
+	STACK_JOIN_CHANGED,     /* the thread had moved on when memory was read */
+	STACK_JOIN_GONE,        /* the process had ended */
+	STACK_JOIN_REFUSED,     /* reading its memory is not permitted */
+	STACK_JOIN_NO_ROOT,     /* the walk through memory did not reach the root either */
+	STACK_JOIN_UNSETTLED,   /* the outer part changes, or was not seen often enough yet */
+	STACK_JOIN_NOT_PRESENT, /* what the walk needs lies in a page that is not in memory */
+	STACK_JOIN_TOO_DEEP,    /* the root is further out than memory is read */
+	STACK_JOIN_TOO_COSTLY,  /* the looks' share of a CPU was used up */
 	STACK_JOIN_FAILURES
 };
 
@@ -50,6 +64,8 @@ struct stack_join {
 	struct stack_memory memory;
 	uint64_t *pcs, *sps;              /* of the walk through memory */
 	struct stack_join_counts *counts; /* borrowed */
+	int64_t cpu_left_ns;              /* for looks; below 0 = none now */
+	uint64_t refilled_ns;
 };
 
 /* A sample's stack and whose it is. */
@@ -78,7 +94,8 @@ enum cp_joined stack_join_look(struct stack_join *join, struct unwinder *unwinde
 			       const struct stack_join_sample *sample,
 			       struct unwind_result *result);
 
-/** The stable name of a failure in files: "changed", "gone", "refused", "no_root", "unsettled". */
+/** The stable name of a failure in files: "changed", "gone", "refused", "no_root", "unsettled",
+ * "not_present", "too_deep", "too_costly". */
 const char *stack_join_failure_name(enum stack_join_failure failure);
 
 #endif

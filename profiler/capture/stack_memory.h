@@ -16,13 +16,14 @@
  *
  * What is read: from inside the copy up to where the caller expects the root, or as far as the walk
  * has come to need, at most STACK_MEMORY_MAX_BYTES above the copy: at 100 to 200 us a MB, and as
- * long to walk, more would keep the recorder from the rings. It ends at the first page that is not
- * in memory, by /proc/PID/pagemap: a stack's pages are there unless they were swapped out or never
- * touched (a large local array; the kernel's copy ends there too). So no page of the target is
- * faulted in and none is waited for (swap, a file, userfaultfd(2)), but for one that goes away in
- * the microseconds between. Where a stack ends and
- * another mapping follows at once, bytes of that are read too, and no walk uses them but one that
- * has passed the root. A read serves all samples that are older than it.
+ * long to walk, more would keep the recorder from the rings. Pages that are not in memory, by
+ * /proc/PID/pagemap, are left out: they were swapped out or never touched, as those of a large
+ * local array, where the kernel's copy ends too. So no page of the target is faulted in and none is
+ * waited for (swap, a file, userfaultfd(2)), but for one that goes away in the microseconds
+ * between. What was left out reads as STACK_MEMORY_ABSENT in every byte, which is neither a return
+ * address nor a frame pointer: a walk that needs it does not reach the root. Where a stack ends and
+ * another mapping follows, bytes of that are read too, and no walk uses them but one that has
+ * passed the root. A read serves all samples that are older than it.
  *
  * Depends on: unwind.h. Threads: one at a time.
  */
@@ -31,6 +32,7 @@
 
 #include "unwind/unwind.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -39,6 +41,7 @@ enum {
 	STACK_MEMORY_MAX_BYTES = 1 << 20,
 	STACK_MEMORY_OVERLAP_MIN = 512,
 	STACK_MEMORY_FRAMES = 4,
+	STACK_MEMORY_ABSENT = 0xff,
 };
 
 enum stack_memory_status {
@@ -53,6 +56,7 @@ struct stack_memory {
 	uint64_t avma; /* of bytes[0] */
 	size_t n_bytes;
 	uint64_t until;   /* avma up to which was asked for */
+	bool has_absent;  /* pages up to there were not in memory */
 	uint64_t read_ns; /* when the last read began */
 	uint8_t *bytes;   /* owned; NULL until needed */
 	uint8_t *whole;   /* the copy and what was read behind it; owned */
@@ -74,6 +78,18 @@ enum stack_memory_status stack_memory_extend(struct stack_memory *memory, pid_t 
 					     uint64_t sample_ns, const struct unwind_stack *stack,
 					     size_t overlap_bytes, uint64_t until,
 					     struct unwind_stack *whole);
+
+/**
+ * The same without the copy: read what lies above it, if need be, and compare.
+ *
+ * Return: as above; with STACK_MEMORY_SAME, bytes up to @until are at hand for stack_memory_word().
+ */
+enum stack_memory_status stack_memory_look(struct stack_memory *memory, pid_t pid,
+					   uint64_t sample_ns, const struct unwind_stack *stack,
+					   size_t overlap_bytes, uint64_t until);
+
+/** A word of what was read last. Return: false outside. */
+bool stack_memory_word(const struct stack_memory *memory, uint64_t avma, uint64_t *out);
 
 /**
  * Another stack of the thread, which a frame on the copied one says that it has left for it.

@@ -56,7 +56,8 @@
  * Stacks that were longer than their copy: samples whose outer part is from memory read later, from
  * an earlier stack of the thread, and those that stayed cut by the reason: "changed" (memory, since
  * the sample), "gone" (the process), "refused" (reading it), "no_root" (found there), "unsettled"
- * (the outer part changes, or was not seen often enough).
+ * (the outer part changes, or was not seen often enough), "not_present" (a page of the stack),
+ * "too_deep" (for what is read: 1 MB), "too_costly" (for what looks may take of a CPU).
  */
 #define HEADER_JOINED_MEMORY "joined_memory"
 #define HEADER_JOINED_CALLCHAIN "joined_callchain"

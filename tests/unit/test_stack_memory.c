@@ -8,6 +8,7 @@
 #include "capture/clock.h"
 #include "capture/stack_memory.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -17,6 +18,8 @@ enum { PAGE = 4096, PAGES = 600, BYTES = PAGE * PAGES, COPIED = 16384, OVERLAP =
 
 /* more than is read at once */
 #define ALL UINT64_MAX
+/* the end of what is mapped here, and the page behind it */
+#define TO_END ((uint64_t)(uintptr_t)mapped + BYTES + PAGE)
 
 static struct stack_memory memory;
 static uint8_t *mapped; /* BYTES, and a page behind them that is not mapped */
@@ -90,12 +93,10 @@ static void test_stack_memory__ends_where_the_mapping_does(void **state)
 	for (size_t n_left = 0; n_left <= 3 * PAGE; n_left += PAGE / 2) {
 		stack.sp = (uint64_t)(uintptr_t)mapped + BYTES - COPIED - n_left;
 		memcpy(copy, mapped + BYTES - COPIED - n_left, COPIED);
-		const enum stack_memory_status status = extend(ALL, &whole);
-		assert_int_equal(status, n_left ? STACK_MEMORY_SAME : STACK_MEMORY_CHANGED);
-		if (n_left) {
-			assert_int_equal(whole.n_bytes, COPIED + n_left);
-			assert_memory_equal(whole.bytes + COPIED, mapped + BYTES - n_left, n_left);
-		}
+		assert_int_equal(extend(TO_END, &whole), STACK_MEMORY_SAME);
+		assert_int_equal(whole.n_bytes, COPIED + n_left);
+		assert_memory_equal(whole.bytes + COPIED, mapped + BYTES - n_left, n_left);
+		assert_true(memory.has_absent);
 	}
 }
 
@@ -109,27 +110,64 @@ static bool is_in_memory(const uint8_t *page)
 static void test_stack_memory__no_page_is_brought_in(void **state)
 {
 	(void)state;
-	enum { USED = 9 };
+	enum { USED = 9, FRESH = 100 };
 	struct unwind_stack whole;
 	uint8_t *fresh = mapped + COPIED + USED * PAGE;
-	assert_int_equal(madvise(fresh, 100 * PAGE, MADV_DONTNEED), 0);
+	const uint64_t until = (uint64_t)(uintptr_t)fresh + FRESH * PAGE;
 	assert_int_equal(extend(ALL, &whole), STACK_MEMORY_SAME);
+	assert_false(memory.has_absent);
+	assert_int_equal(madvise(fresh, FRESH * PAGE, MADV_DONTNEED), 0);
+	assert_int_equal(extend(until, &whole), STACK_MEMORY_SAME);
 	assert_int_equal(whole.n_bytes, COPIED + USED * PAGE);
-	for (size_t i = 0; i < 100; i++)
+	assert_true(memory.has_absent);
+	for (size_t i = 0; i < FRESH; i++)
 		assert_false(is_in_memory(fresh + i * PAGE));
 	assert_true(is_in_memory(fresh - PAGE));
 	/* the same of another stack */
 	const struct unwind_stack frame = {stack.sp + 512, copy + 512, 944, false};
 	struct unwind_stack other;
 	assert_int_equal(
-		stack_memory_other(&memory, getpid(), stack.sp + COPIED, ALL, &frame, &other),
+		stack_memory_other(&memory, getpid(), stack.sp + COPIED, until, &frame, &other),
 		STACK_MEMORY_SAME);
 	assert_int_equal(other.n_bytes, USED * PAGE);
 	assert_false(other.maybe_more);
-	assert_int_equal(stack_memory_other(&memory, getpid(), (uint64_t)(uintptr_t)fresh, ALL,
+	assert_int_equal(stack_memory_other(&memory, getpid(), (uint64_t)(uintptr_t)fresh, until,
 					    &frame, &other),
 			 STACK_MEMORY_CHANGED);
 	assert_false(is_in_memory(fresh));
+}
+
+static void test_stack_memory__goes_on_beyond_pages_that_are_not_there(void **state)
+{
+	(void)state;
+	enum { FRESH = 3, BEYOND = 5 };
+	struct unwind_stack whole;
+	/* the copy ends where the first of them begins, and others lie further out */
+	uint8_t *fresh = mapped + COPIED, *lone = fresh + (FRESH + BEYOND) * PAGE;
+	const size_t n = (FRESH + BEYOND + 1) * PAGE + 100;
+	stack.maybe_more = false;
+	assert_int_equal(madvise(fresh, FRESH * PAGE, MADV_DONTNEED), 0);
+	assert_int_equal(madvise(lone, PAGE, MADV_DONTNEED), 0);
+	assert_int_equal(extend(stack.sp + COPIED + n, &whole), STACK_MEMORY_SAME);
+	assert_int_equal(whole.n_bytes, COPIED + n);
+	assert_true(memory.has_absent);
+	for (size_t i = 0; i < n; i++) {
+		const bool is_absent =
+			i < FRESH * PAGE || (i >= (FRESH + BEYOND) * PAGE && i < n - 100);
+		assert_int_equal(whole.bytes[COPIED + i],
+				 is_absent ? STACK_MEMORY_ABSENT
+					   : (uint8_t)((COPIED + i) * 7 + (COPIED + i) / 251));
+	}
+	assert_false(is_in_memory(fresh));
+	assert_false(is_in_memory(lone));
+	uint64_t word, expected;
+	memcpy(&expected, mapped + COPIED + FRESH * PAGE + 16, sizeof(expected));
+	assert_true(stack_memory_word(&memory, stack.sp + COPIED + FRESH * PAGE + 16, &word));
+	assert_int_equal(word, expected);
+	assert_false(stack_memory_word(&memory, stack.sp + COPIED + n - 7, &word));
+	/* nothing above: there is no more than the copy */
+	assert_int_equal(extend(stack.sp + COPIED + FRESH * PAGE, &whole), STACK_MEMORY_SAME);
+	assert_int_equal(whole.n_bytes, COPIED);
 }
 
 static void test_stack_memory__no_more_is_read_than_was_asked_for(void **state)
@@ -249,12 +287,12 @@ static void test_stack_memory__another_stack_while_the_frame_is_the_same(void **
 	mapped[511]++;
 	mapped[512 + 944]++;
 	const uint64_t near_end = stack.sp + BYTES - 1000;
-	assert_int_equal(stack_memory_other(&memory, getpid(), near_end, ALL, &frame, &other),
+	assert_int_equal(stack_memory_other(&memory, getpid(), near_end, TO_END, &frame, &other),
 			 STACK_MEMORY_SAME);
 	assert_int_equal(other.n_bytes, 1000);
 	assert_false(other.maybe_more);
 	assert_int_equal(
-		stack_memory_other(&memory, getpid(), stack.sp + BYTES, ALL, &frame, &other),
+		stack_memory_other(&memory, getpid(), stack.sp + BYTES, TO_END, &frame, &other),
 		STACK_MEMORY_CHANGED);
 }
 
@@ -266,6 +304,7 @@ int main(void)
 		TEST(any_other_byte_in_the_overlap_refuses),
 		TEST(ends_where_the_mapping_does),
 		TEST(no_page_is_brought_in),
+		TEST(goes_on_beyond_pages_that_are_not_there),
 		TEST(no_more_is_read_than_was_asked_for),
 		TEST(one_read_serves_older_samples),
 		TEST(of_an_ended_process_there_is_none),
