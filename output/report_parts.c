@@ -290,16 +290,19 @@ void report_add_quality(const struct report *report, struct strbuf *to)
 	char lost[CP_TEXT_MAX];
 	report_add_pct(to, quality->complete_pct);
 	strbuf_add(to, " complete stacks");
-	if (quality->joined_pct > 0) {
+	const bool joined = quality->joined_pct > 0, deep = quality->too_deep > 0;
+	if (joined || deep)
 		strbuf_add(to, " (");
+	if (joined) {
 		report_add_pct(to, quality->complete_alone_pct);
-		strbuf_add(to, " without joined ones)");
+		strbuf_add(to, deep ? " without joined ones; " : " without joined ones");
 	}
-	if (quality->too_deep > 0) {
-		strbuf_add(to, " (");
+	if (deep) {
 		report_add_pct(to, quality->too_deep_pct);
-		strbuf_add(to, " too deep to show whole: middle omitted)");
+		strbuf_add(to, " too deep to show whole: middle omitted");
 	}
+	if (joined || deep)
+		strbuf_add(to, ")");
 	strbuf_add(to, ", ");
 	report_add_pct(to, quality->symbolized_pct);
 	strbuf_add(to, " symbolized (");

@@ -85,6 +85,29 @@ static void test_heap_profile__one_value_leaves_out_who_has_none(void **state)
 	build_heap_free(&build);
 }
 
+/* What the heap file leaves out of long stacks is their outer side, not the middle. */
+static void test_heap_profile__long_stacks_have_no_root(void **state)
+{
+	(void)state;
+	struct heap_build build = build_heap(0);
+	const uint16_t exe = build_heap_module(&build, "/usr/bin/built", 0x400000);
+	build_heap_site(&build, build_heap_node(&build, 0, 0x401234, exe, HEAP_STACK_TRUNCATED));
+	build_heap_alloc(&build, 1, 100, 1, 1);
+	struct heap_snapshot *snapshot = read_built(&build);
+	struct profile *profile;
+	stack_id *stacks;
+	assert_int_equal(heap_profile_create(snapshot, &profile, &stacks, NULL), 0);
+	assert_int_equal(heap_profile_add_samples(profile, snapshot, stacks, HEAP_VALUE_LIVE, NULL),
+			 0);
+	assert_int_equal(profile->n_samples, 1);
+	assert_int_equal(profile->samples[0].stop, CP_STOP_TRUNCATED);
+	assert_false(cp_stop_has_root(profile->samples[0].stop));
+	profile_destroy(profile);
+	free(stacks);
+	heap_snapshot_destroy(snapshot);
+	build_heap_free(&build);
+}
+
 /* Addresses are stated as in the file, the program is the first module, unknown code is itself. */
 static void test_heap_profile__stacks_are_module_and_svma(void **state)
 {
@@ -119,6 +142,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_heap_profile__columns_are_those_of_go),
 		cmocka_unit_test(test_heap_profile__one_value_leaves_out_who_has_none),
+		cmocka_unit_test(test_heap_profile__long_stacks_have_no_root),
 		cmocka_unit_test(test_heap_profile__stacks_are_module_and_svma),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

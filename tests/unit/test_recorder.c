@@ -28,6 +28,9 @@ static void test_recorder__ends_on_request_and_leaves_the_target_alone(void **st
 	assert_int_equal(kill(f->target, 0), 0);
 	struct profile *profile = load(f);
 	assert_string_equal(profile_header_get(profile, HEADER_STATE), "complete");
+	assert_string_equal(profile_header_get(profile, HEADER_LOST_SCOPE),
+			    scope == RECORDER_SCOPE_CPUS ? "cpus" : "target");
+	assert_int_equal(result.lost_of_cpus, scope == RECORDER_SCOPE_CPUS);
 	assert_int_equal(sum(profile, "samples"), result.samples);
 	profile_destroy(profile);
 }

@@ -379,7 +379,7 @@ static void test_report__stacks_without_their_middle_are_complete_but_said(void 
 {
 	(void)state;
 	char *text = report_of_losses(true, false);
-	expect_part(text, "Quality: 88.9 % complete stacks (77.8 % without joined ones) (1.1 % too "
+	expect_part(text, "Quality: 88.9 % complete stacks (77.8 % without joined ones; 1.1 % too "
 			  "deep to show whole: middle omitted)");
 	expect_part(text, "- 10 stacks too deep to show whole (1.1 %), depth: more frames than");
 	expect_part(text, "- 100 incomplete stacks (11.1 %), truncated");
