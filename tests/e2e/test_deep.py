@@ -144,3 +144,60 @@ def test_joined_samples_can_be_left_out(recordings):
     assert {int(n): kind for n, kind in found.items()} == {n: k for k, n in joined.items() if n}
     folded = [(f, c) for f, c in profile.folded() if "[joined]" in f]
     assert sum(c for _, c in folded) == sum(joined.values())
+
+
+def callers_of_spin(profile):
+    """Samples in the work, by (its root, whether joined): counts."""
+    found = {}
+    for frames, count in profile.folded():
+        if "spin" in frames:
+            root = [f for f in user(frames) if f in ("cmd_a", "cmd_b", "cmd_b_same")]
+            key = (tuple(root), tuple(markers(frames)))
+            found[key] = found.get(key, 0) + count
+    return found
+
+
+def test_a_buffer_touched_in_part_costs_no_caller(recordings):
+    """The copy ends at its first page that is not in memory."""
+    profile = recordings("stack_hole", "--cpu-seconds", 8)
+    found = callers_of_spin(profile)
+    joined = {root: n for (root, marks), n in found.items() if "[joined]" in marks}
+    n = sum(joined.values())
+    assert set(joined) == {("cmd_a",), ("cmd_b",)}
+    # what is missing is the first second's, until enough looks have agreed
+    assert n > 0.9 * (sum(found.values()) - profile.samples / 8)
+    for work in profile.truth["functions"]:
+        # a turn of the other is seen late by some samples: they stay cut, of either alike
+        assert abs(joined[(work["name"],)] / n - work["share"]) < 0.08
+    for frames, _ in profile.folded():
+        if "[joined]" in frames and "spin" in frames:
+            frames = user(frames)
+            assert frames[2:6] == ROOT_CHAIN
+            assert frames[-3:] == ["read_file", "parse", "spin"]
+    recording = profile.report()["recording"]
+    assert recording["join_failed_too_deep"] == 0
+
+
+def test_callers_that_look_alike_are_not_guessed(recordings):
+    """Their frames are of one size: only memory tells which, and it changes every few ms."""
+    profile = recordings("stack_hole", "--cpu-seconds", 5.4, "--same", 1, "--phase-ms", 5)
+    found = callers_of_spin(profile)
+    joined = sum(n for (_, marks), n in found.items() if "[joined]" in marks)
+    assert joined <= 0.01 * profile.samples
+    recording = profile.report()["recording"]
+    assert recording["join_failed_unsettled"] + recording["join_failed_changed"] > 0.9 * (
+        profile.report()["quality"]["stops"]["truncated"]
+    )
+
+
+def test_a_runaway_recursion_is_left_alone(recordings):
+    profile = recordings("deep_recursion", "--depth", 20000, "--cpu-seconds", 5.4)
+    report = profile.report()
+    truncated = report["quality"]["stops"]["truncated"]
+    assert truncated > 0.5 * profile.samples
+    # it returns and calls down again between, and memory is another then
+    assert report["recording"]["join_failed_too_deep"] > 0.4 * truncated
+    assert report["quality"]["lost"] <= 0.001 * profile.samples
+    assert "deeper than cprof follows (1 MB)" in harness.cprof("report", profile.path).stdout
+    # walked for each sample, they would take more than 1 ms of each
+    assert report["recording"]["recorder_cpu_ns"] < 0.08e6 * profile.samples
