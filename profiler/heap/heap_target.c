@@ -196,8 +196,9 @@ void heap_file_close(struct heap_file *file)
 struct search {
 	pid_t pid;
 	struct heap_file *out;
-	bool seen;  /* a mapping that looks like one by its name */
-	int failed; /* -errno of opening that */
+	uint32_t forked_from; /* whose file it maps without being recorded itself; 0 = none */
+	bool seen;            /* a mapping that looks like one by its name */
+	int failed;           /* -errno of opening that */
 };
 
 static bool is_heap_file(int fd)
@@ -205,6 +206,42 @@ static bool is_heap_file(int fd)
 	char magic[sizeof(HEAP_FILE_MAGIC)] = "";
 	return pread(fd, magic, sizeof(magic) - 1, 0) == sizeof(magic) - 1 &&
 	       memcmp(magic, HEAP_FILE_MAGIC, sizeof(magic) - 1) == 0;
+}
+
+/* The pid that a process knows itself by: the innermost of its namespaces. 0 = cannot be told. */
+static uint32_t own_pid(pid_t pid)
+{
+	char name[64];
+	uint32_t innermost = 0;
+	snprintf(name, sizeof(name), "/proc/%ld/status", (long)pid);
+	CP_CLEANUP(cp_close_file) FILE *status = fopen(name, "re");
+	CP_CLEANUP(cp_free) char *line = NULL;
+	size_t cap = 0;
+	while (status && !innermost && getline(&line, &cap, status) > 0) {
+		if (strncmp(line, "NSpid:", 6) != 0)
+			continue;
+		const char *last = strrchr(line, '\t');
+		if (!last || sscanf(last, "%" SCNu32, &innermost) != 1)
+			break;
+	}
+	return innermost;
+}
+
+/* A child that was only forked keeps its parent's mapping, and is not what the file is about. */
+static bool is_of_parent(pid_t pid, int fd, uint32_t *parent)
+{
+	struct heap_header header;
+	char state;
+	uint64_t start_ticks;
+	if (pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) || !header.pid)
+		return false;
+	const uint32_t own = own_pid(pid);
+	const bool other_pid = own && own != header.pid;
+	/* in a namespace of its own a child can have its parent's number */
+	const bool other_start = header.start_boot_ticks && read_stat(pid, &state, &start_ticks) &&
+				 start_ticks != header.start_boot_ticks;
+	*parent = header.pid;
+	return other_pid || other_start;
 }
 
 static int open_checked(const char *path, const struct maps_entry *entry)
@@ -240,6 +277,12 @@ static int try_mapping(void *ctx, const struct maps_entry *entry)
 		}
 		return 0;
 	}
+	uint32_t parent;
+	if (is_of_parent(search->pid, fd, &parent)) {
+		search->forked_from = parent;
+		close(fd);
+		return 0;
+	}
 	search->out->fd = fd;
 	search->out->pid = search->pid;
 	snprintf(search->out->path, PATH_MAX, "%s", entry->path);
@@ -261,6 +304,11 @@ int heap_file_find(pid_t pid, struct heap_file *out, struct cp_err *err)
 		*out = file;
 		return 0;
 	}
+	if (search.forked_from)
+		return cp_fail(err, -ENOENT,
+			       "%ld was forked by %" PRIu32 " and is not recorded; record forked "
+			       "children with --follow all",
+			       (long)pid, search.forked_from);
 	if (search.seen)
 		return cp_fail(err, search.failed,
 			       "the heap file of process %ld, %s, cannot be opened: %s; run as the "

@@ -13,9 +13,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 
 static uint64_t own_start_ticks(void)
@@ -91,6 +93,35 @@ static void test_heap_target__who_maps_it_is_running(void **state)
 	struct cp_err err;
 	assert_int_equal(heap_file_find(getpid(), &file, &err), -ENOENT);
 	assert_non_null(strstr(err.message, "not recorded"));
+	build_heap_free(&build);
+}
+
+static void test_heap_target__a_forked_child_is_not_its_parent(void **state)
+{
+	const char *path = temp_dir_file(*state, "x.cprof-heap");
+	struct heap_build build = own_file(path);
+	const int fd = open(path, O_RDWR | O_CLOEXEC);
+	void *mapped = mmap(NULL, build.n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(mapped, MAP_FAILED);
+	close(fd);
+	const pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		pause();
+		_exit(0);
+	}
+	struct heap_file file;
+	struct cp_err err;
+	const int rc = heap_file_find(child, &file, &err);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(rc, -ENOENT);
+	char wanted[64];
+	snprintf(wanted, sizeof(wanted), "%ld was forked by %ld and", (long)child, (long)getpid());
+	assert_non_null(strstr(err.message, wanted));
+	assert_int_equal(heap_file_find(getpid(), &file, NULL), 0);
+	heap_file_close(&file);
+	munmap(mapped, build.n);
 	build_heap_free(&build);
 }
 
@@ -188,6 +219,7 @@ int main(void)
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, temp_dir_setup, temp_dir_teardown)
 	const struct CMUnitTest tests[] = {
 		IN_DIR(test_heap_target__who_maps_it_is_running),
+		IN_DIR(test_heap_target__a_forked_child_is_not_its_parent),
 		IN_DIR(test_heap_target__states_of_the_dead),
 		IN_DIR(test_heap_target__moving_keeps_holes_and_times),
 		IN_DIR(test_heap_target__programs_that_cannot_be_recorded),
