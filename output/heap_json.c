@@ -550,13 +550,13 @@ enum { JSON_STYLE = JSON_ENSURE_ASCII | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12
 /* A failed write stays in the stream's error flag. */
 static void write_members(const struct maker *maker, json_t *object, const char *before)
 {
-	const char *key;
+	const char *key, *separator = before;
 	json_t *value;
 	json_object_foreach(object, key, value)
 	{
-		fprintf(maker->report->out, "%s\"%s\": ", before, key);
+		fprintf(maker->report->out, "%s\"%s\": ", separator, key);
 		json_dumpf(value, maker->report->out, JSON_STYLE | JSON_INDENT(2));
-		before = ",\n";
+		separator = ",\n";
 	}
 }
 

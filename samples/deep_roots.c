@@ -86,10 +86,16 @@ int main(int argc, char **argv)
 	a_pct = truth_option(argc, argv, "--a-pct", 60);
 	phase_ns = truth_option(argc, argv, "--phase-us", 2000) * 1000;
 	/* 100 to 200 us: an end of a phase is met closely */
-	works[0] = (struct truth_work){
-		.function = "leaf_a", .mark = "leaf_a", .run = leaf_a, .weight = 60, .chunk = 10000};
-	works[1] = (struct truth_work){
-		.function = "leaf_b", .mark = "leaf_b", .run = leaf_b, .weight = 40, .chunk = 10000};
+	works[0] = (struct truth_work){.function = "leaf_a",
+				       .mark = "leaf_a",
+				       .run = leaf_a,
+				       .weight = 60,
+				       .chunk = 10000};
+	works[1] = (struct truth_work){.function = "leaf_b",
+				       .mark = "leaf_b",
+				       .run = leaf_b,
+				       .weight = 40,
+				       .chunk = 10000};
 	truth_start(argc, argv);
 	truth_ready();
 	for (bool odd = false; truth_more(); odd = !odd)

@@ -122,7 +122,7 @@ static void update_cpu_time(struct recorder *r, const struct perf_count *events)
 		ticks.user_ns = samples->samples - samples->in_kernel;
 		ticks.system_ns = samples->in_kernel;
 	}
-	r->cpu = exact ? cpu_time_divide(events->running_ns, ticks) : ticks;
+	r->cpu = events && exact ? cpu_time_divide(events->running_ns, ticks) : ticks;
 	r->cpu_known = exact || known;
 }
 

@@ -195,9 +195,7 @@ def test_a_runaway_recursion_is_left_alone(recordings):
     report = profile.report()
     truncated = report["quality"]["stops"]["truncated"]
     assert truncated > 0.5 * profile.samples
-    # it returns and calls down again between, and memory is another then
     assert report["recording"]["join_failed_too_deep"] > 0.4 * truncated
     assert report["quality"]["lost"] <= 0.001 * profile.samples
     assert "deeper than cprof follows (1 MB)" in harness.cprof("report", profile.path).stdout
-    # walked for each sample, they would take more than 1 ms of each
     assert report["recording"]["recorder_cpu_ns"] < 0.08e6 * profile.samples

@@ -14,7 +14,9 @@ template <int N> struct step {
 		std::unordered_map<std::string, T> by_name{{std::to_string(N), start}};
 		by_key[N].push_back(start);
 		std::sort(by_key[N].begin(), by_key[N].end(), [](T a, T b) { return a + N < b; });
-		std::function<long(long)> add = [&](long x) { return x + N + long(by_name.size()); };
+		std::function<long(long)> add = [&](long x) {
+			return x + N + long(by_name.size());
+		};
 		return step<N - 1>::run(start) + add(N);
 	}
 };
