@@ -169,6 +169,21 @@ static int count_blocks(struct heap_analysis *analysis, struct heap_births_of *b
 	return 0;
 }
 
+bool heap_end_unknown(const struct heap_analysis *analysis)
+{
+	return analysis->input->target->now_is_guess;
+}
+
+/* Up to the last block's birth everything grows: whether it went on, nobody knows. */
+static void withdraw_growth(struct heap_analysis *analysis)
+{
+	analysis->growth.verdict = HEAP_GROWTH_UNKNOWN;
+	for (uint32_t i = 0; i < analysis->n_sites; i++)
+		analysis->sites[i].growth.verdict = HEAP_GROWTH_UNKNOWN;
+	for (size_t i = 0; i < analysis->n_places; i++)
+		analysis->places[i].growth.verdict = HEAP_GROWTH_UNKNOWN;
+}
+
 static int judge(struct heap_analysis *analysis, const struct heap_births_of *births)
 {
 	struct heap_births_sum sum, all;
@@ -183,6 +198,8 @@ static int judge(struct heap_analysis *analysis, const struct heap_births_of *bi
 	heap_births_judge(births, &all, &analysis->growth);
 	analysis->growth_by_since = analysis->input->since != NULL;
 	const int rc = heap_places_make(analysis, births);
+	if (heap_end_unknown(analysis))
+		withdraw_growth(analysis);
 	for (size_t i = 0; i < analysis->n_places; i++) {
 		if (analysis->places[i].growth.verdict != HEAP_GROWTH_GROWING)
 			continue;

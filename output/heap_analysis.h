@@ -95,4 +95,7 @@ long heap_analysis_stack(struct heap_analysis *analysis, uint32_t site, const fr
 /** The half width of the 95 % interval of an estimate. */
 double heap_half_width(double variance);
 
+/** When the numbers were last right is not known: no age and no growth can be judged by them. */
+bool heap_end_unknown(const struct heap_analysis *analysis);
+
 #endif

@@ -37,6 +37,9 @@ static struct heap_gate unfreed(const struct heap_analysis *analysis)
 	if (gate.value > gate.limit || (gate.limit <= 0 && analysis->kept.raw > 0)) {
 		gate.result = HEAP_GATE_FAIL;
 		gate.reason = NULL;
+	} else if (!gate.reason && analysis->too_young.raw && heap_end_unknown(analysis)) {
+		gate.reason = "when the process ended is not known, so neither is the age of what "
+			      "--min-age left out";
 	} else if (!gate.reason && analysis->input->snapshot->header.sample_bytes &&
 		   upper(analysis) > gate.limit) {
 		gate.reason = "with this sampling that little cannot be told from nothing";
@@ -59,7 +62,7 @@ static struct heap_gate growth(const struct heap_analysis *analysis)
 		.value = rate * 3600,
 		.reason = why_unknown(analysis),
 	};
-	if (analysis->input->target->now_is_guess && !analysis->input->since) {
+	if (heap_end_unknown(analysis)) {
 		gate.reason = "when the process ended is not known, so that what it allocated at "
 			      "its start may look like growth";
 	} else if (gate.value > gate.limit) {

@@ -104,9 +104,6 @@ static void add_growth(const struct heap_analysis *analysis, struct strbuf *to)
 	}
 	if (analysis->growth_by_since)
 		strbuf_add(to, " since the earlier copy");
-	else if (analysis->input->target->now_is_guess)
-		strbuf_add(to, " up to the last allocation that is seen (when the process ended is "
-			       "not known)");
 	strbuf_add(to, ". ");
 }
 
@@ -130,7 +127,15 @@ static void add_selection(const struct heap_analysis *analysis, struct strbuf *t
 static void add_left(const struct heap_analysis *analysis, struct strbuf *to, bool begins)
 {
 	const bool at_least = analysis->input->snapshot->header.frozen;
-	if (analysis->kept.raw == 0) {
+	const uint64_t sample_bytes = analysis->input->snapshot->header.sample_bytes;
+	char most[CP_TEXT_MAX];
+	if (analysis->kept.raw == 0 && sample_bytes) {
+		/* rule of three: with 95 % none of n is seen where fewer than 3 of n are expected
+		 */
+		strbuf_addf(to, "no sampled block is live%s: less than about %s (95 %%)",
+			    analysis->suppressed.raw ? " but suppressed ones" : "",
+			    cp_format_bytes(3 * sample_bytes, most));
+	} else if (analysis->kept.raw == 0) {
 		strbuf_add(to, has_ended(analysis) ? "nothing is left that was not freed"
 						   : "nothing is live");
 	} else {
@@ -143,6 +148,11 @@ static void add_left(const struct heap_analysis *analysis, struct strbuf *to, bo
 	}
 	add_selection(analysis, to);
 	strbuf_add(to, ".");
+	if (heap_end_unknown(analysis))
+		strbuf_addf(to,
+			    " When the %s is not known: growth is not judged, and ages are \"at "
+			    "least\".",
+			    has_ended(analysis) ? "process ended" : "copy was made");
 }
 
 void heap_add_verdict(const struct heap_analysis *analysis, struct strbuf *to)

@@ -215,7 +215,7 @@ static const char *const heap_report_synopses[] = {"[FILE | -p PID] [OPTION...]"
 static const struct cli_example heap_report_examples[] = {
 	{"cprof heap report", "which heap files are there?"},
 	{"cprof heap report -p 4711", "what is live in a running process, without stopping it"},
-	{"cp --sparse=always /dev/shm/server.*.cprof-heap t0; sleep 10m; "
+	{"cp --sparse=always /dev/shm/*.4711.cprof-heap t0; sleep 10m; "
 	 "cprof heap report -p 4711 --since t0 --min-age 60s",
 	 "what grew in ten minutes, without what is about to be freed"},
 	{"cprof heap report server.4711.cprof-heap --fail-on-growth 1MB/h",

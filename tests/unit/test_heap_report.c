@@ -411,6 +411,44 @@ static void has(const char *text, const char *part)
 		fail_msg("no \"%s\" in:\n%s", part, text);
 }
 
+static void test_heap_report__an_unknown_end_judges_nothing(void **state)
+{
+	(void)state;
+	struct made made;
+	make_leaking(&made);
+	made.target.state = HEAP_TARGET_KILLED;
+	made.target.now_is_guess = true;
+	const struct heap_report_options growth = {.fail_on_growth = true, .growth_per_hour = 1};
+	const struct heap_report_options old = {.fail_on_unfreed = true, .min_age_ns = 200e9};
+	const struct heap_report_options any = {.fail_on_unfreed = true};
+	assert_int_equal(gate_of(&made, growth), HEAP_GATE_UNKNOWN);
+	assert_int_equal(gate_of(&made, old), HEAP_GATE_UNKNOWN);
+	assert_int_equal(gate_of(&made, any), HEAP_GATE_FAIL);
+	json_t *json = report_json_of(&made, (struct heap_report_options){0}, NULL);
+	json_t *site = json_array_get(json_object_get(json, "sites"), 0);
+	assert_string_equal(string(json_object_get(site, "growth"), "verdict"), "unknown");
+	json_decref(json);
+	char *text = text_of(&made, REPORT_TEXT);
+	has(text, "VERDICT not freed: 58.6 KiB");
+	has(text, "growth is not judged");
+	assert_null(strstr(text, "growing"));
+	free(text);
+	release(&made);
+}
+
+static void test_heap_report__no_live_sample_is_not_nothing_live(void **state)
+{
+	(void)state;
+	struct made made = begin(4096);
+	build_heap_churn(&made.build, 3, 1000, 16);
+	finish(&made);
+	char *text = text_of(&made, REPORT_TEXT);
+	has(text, "no sampled block is live: less than about 12.0 KiB (95 %)");
+	assert_null(strstr(text, "nothing is left"));
+	free(text);
+	release(&made);
+}
+
 static void test_heap_report__texts_say_it(void **state)
 {
 	(void)state;
@@ -443,6 +481,8 @@ int main(void)
 		cmocka_unit_test(test_heap_report__gates),
 		cmocka_unit_test(test_heap_report__a_file_with_nothing_in_it_passes_no_gate),
 		cmocka_unit_test(test_heap_report__estimates_have_intervals),
+		cmocka_unit_test(test_heap_report__an_unknown_end_judges_nothing),
+		cmocka_unit_test(test_heap_report__no_live_sample_is_not_nothing_live),
 		cmocka_unit_test(test_heap_report__rows_by_other_things),
 		cmocka_unit_test(test_heap_report__texts_say_it),
 	};
