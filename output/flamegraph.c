@@ -25,8 +25,9 @@ extern const char flamegraph_controls_js[];
 enum {
 	WIDTH = 1200,
 	MARGIN = 10,
-	HEADER = 62, /* above the topmost level */
-	FOOTER = 92, /* below the lowest */
+	HEADER = 62,      /* above the topmost level */
+	FOOTER = 74,      /* below the lowest */
+	FOOTER_LINE = 18, /* more, where marks are explained */
 	LEVEL = 18,
 	CELL = 17, /* height of a cell */
 	BASELINE = 13,
@@ -45,6 +46,11 @@ struct graph {
 	bool icicle;
 	FILE *out;
 };
+
+static int footer_height(const struct graph *graph)
+{
+	return *graph->marks ? FOOTER + FOOTER_LINE : FOOTER;
+}
 
 static int64_t total_of(const struct graph *graph)
 {
@@ -181,7 +187,7 @@ static void write_footer(const struct graph *graph, long y)
 		"<g id=\"footer\" transform=\"translate(0 %ld)\">"
 		"<rect class=\"paper\" width=\"%d\" height=\"%d\" fill=\"#fff\"/>"
 		"<line class=\"rule\" x1=\"0\" x2=\"%d\" y1=\"1.5\" y2=\"1.5\"/>\n",
-		y, WIDTH, FOOTER, WIDTH);
+		y, WIDTH, footer_height(graph), WIDTH);
 	write_text(out, "id=\"status\" x=\"10\" y=\"19\"",
 		   "Open this file in a browser to zoom, to search and to see details");
 	static const char *const families[] = {
@@ -228,7 +234,7 @@ static void write_data(const struct graph *graph)
 		"<script type=\"application/json\" id=\"data\">{\"geometry\":{\"margin\":%d,"
 		"\"header\":%d,\"footer\":%d,\"level\":%d,\"cell\":%d,\"baseline\":%d,"
 		"\"column\":%.2f},\n\"icicle\":%s,\"title\":",
-		MARGIN, HEADER, FOOTER, LEVEL, CELL, BASELINE, COLUMN_PX,
+		MARGIN, HEADER, footer_height(graph), LEVEL, CELL, BASELINE, COLUMN_PX,
 		graph->icicle ? "true" : "false");
 	safe_text_write_json(out, graph->heading->title);
 	fputs(",\"subtitle\":", out);
@@ -271,8 +277,8 @@ static void write_svg(const struct graph *graph)
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%ld\" "
 		"viewBox=\"0 0 %d %ld\" data-total-samples=\"%" PRId64 "\" "
 		"data-merged-frames=\"%" PRIu64 "\" data-merged-samples=\"%" PRId64 "\">\n<title>",
-		WIDTH, footer + FOOTER, WIDTH, footer + FOOTER, total_of(graph),
-		cells->merged_frames, cells->merged_samples);
+		WIDTH, footer + footer_height(graph), WIDTH, footer + footer_height(graph),
+		total_of(graph), cells->merged_frames, cells->merged_samples);
 	safe_text_write_xml(out, graph->heading->title);
 	fputs("</title>\n", out);
 	write_style(out);
