@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <regex.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -396,6 +397,31 @@ static int run_command(const struct heap_run_arguments *arguments, const char *l
 	return status;
 }
 
+/* Before a run of hours, not behind it. Return: false with a message. */
+static bool check_output(const char *output, struct cp_err *err)
+{
+	struct stat st;
+	char folder[PATH_MAX];
+	if (!output)
+		return true;
+	snprintf(folder, sizeof(folder), "%s", output);
+	char *slash = strrchr(folder, '/');
+	if (!slash)
+		snprintf(folder, sizeof(folder), ".");
+	else
+		slash[slash == folder] = '\0';
+	if (strstr(folder, "%p"))
+		return true; /* which one is known when the command runs */
+	if (stat(output, &st) == 0 && S_ISDIR(st.st_mode))
+		return cp_fail(err, -EISDIR, "-o %s: is a directory, not a file", output) == 0;
+	if (stat(folder, &st) == 0 && !S_ISDIR(st.st_mode))
+		return cp_fail(err, -ENOTDIR, "-o %s: %s is no directory", output, folder) == 0;
+	if (access(folder, W_OK | X_OK) != 0)
+		return cp_fail(err, -errno, "-o %s: the directory %s: %s", output, folder,
+			       strerror(errno)) == 0;
+	return true;
+}
+
 static int heap_run_run(const struct cli_command *self, int argc, char **argv)
 {
 	struct heap_run_arguments arguments = {0};
@@ -413,6 +439,10 @@ static int heap_run_run(const struct cli_command *self, int argc, char **argv)
 			return cli_usage(self, "--follow %s: no, all or a regular expression",
 					 arguments.follow);
 		regfree(&regex);
+	}
+	if (heap_view_check(&arguments.view, &err) || !check_output(arguments.output, &err)) {
+		cli_fail("%s", err.message);
+		return CLI_USAGE;
 	}
 	if (find_library(library, &err)) {
 		cli_fail("%s", err.message);

@@ -32,6 +32,14 @@ static int read_rules(const char *path, struct heap_suppressions *rules, struct 
 	return heap_suppressions_parse(rules, text, path, err);
 }
 
+int heap_view_check(const struct heap_view *view, struct cp_err *err)
+{
+	CP_CLEANUP(heap_suppressions_deinit) struct heap_suppressions rules;
+	if (heap_suppressions_init(&rules))
+		return cp_fail_nomem(err);
+	return view->suppressions ? read_rules(view->suppressions, &rules, err) : 0;
+}
+
 static int load_since(const char *path, struct heap_loaded *since, struct cp_err *err)
 {
 	struct heap_file file;

@@ -18,6 +18,10 @@ struct heap_view {
 /** "[BYTES]" of --fail-on-unfreed into the options. Return: false when it is no number of bytes. */
 bool heap_view_unfreed(struct heap_view *view, const char *value);
 
+/** That the files of the view's options can be read, before a run. Return: 0 or -errno with a
+ * message. */
+int heap_view_check(const struct heap_view *view, struct cp_err *err);
+
 /**
  * Report on a file.
  *

@@ -126,6 +126,15 @@ def test_a_file_with_nothing_in_it_does_not_pass(tmp_path):
     run_gate(tmp_path, tmp_path / "none", status=UNKNOWN)
 
 
+@pytest.mark.parametrize(
+    "option", [("--suppressions", "nowhere/rules"), ("-o", "nowhere/x.cprof-heap"), ("-o", ".")]
+)
+def test_what_cannot_work_is_told_before_the_command_is_run(tmp_path, option):
+    command = ("heap", "run", *option, "--", "touch", "was-run")
+    harness.cprof(*command, status=2, cwd=tmp_path)
+    assert not (tmp_path / "was-run").exists()
+
+
 def test_growth_between_two_snapshots(tmp_path):
     """A copy of the file is a snapshot: what was added since, step by step, is growth."""
     path, before = tmp_path / "live.cprof-heap", tmp_path / "before"
