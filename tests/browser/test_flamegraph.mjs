@@ -175,7 +175,7 @@ test("a tooltip stays inside the window", async () => {
   const page = await openGraph(makeGraph("big"), { viewport: { width: 700, height: 320 } });
   const { width, height } = page.viewportSize();
   for (let x = 12; x < width - 30; x += 60) {
-    await page.mouse.move(x, height - 90);
+    await page.mouse.move(x, height - 108); // right above the footer, which has a line of marks
     const box = await page.evaluate(() => {
       const { left, top, right, bottom } = document.querySelector(".tip").getBoundingClientRect();
       return { left, top, right, bottom };
@@ -373,7 +373,8 @@ test("100,000 samples stay below 1 MB and work", async () => {
   const size = statSync(path).size;
   assert.ok(size < 1000000, `${size} bytes`);
   for (const scheme of ["light", "dark"]) {
-    const page = await openGraph(path, { scheme });
+    // high enough for all of it: a scroll bar would take from the width
+    const page = await openGraph(path, { scheme, viewport: { width: 1200, height: 760 } });
     await shot(page, "big-" + scheme);
     const found = await page.evaluate(() => ({
       total: Number(document.documentElement.dataset.totalSamples),
