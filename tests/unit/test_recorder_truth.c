@@ -78,8 +78,9 @@ static void test_recorder_truth__dumps_grow_with_the_stacks(void **state)
 	/* the first one was cut; it was noticed within a second: most others are complete */
 	assert_in_range(cut, 1, deep / 2);
 	assert_in_range(number(profile, HEADER_DUMP_BYTES_MIN), 1024, 8192);
-	assert_in_range(number(profile, HEADER_DUMP_BYTES_MAX), 32768, 65528);
-	assert_in_range(number(profile, HEADER_DUMP_CHANGES), 1, 10);
+	/* beyond what it began with; how far, depends on whether the recorder comes in time */
+	assert_in_range(number(profile, HEADER_DUMP_BYTES_MAX), 16384, 65528);
+	assert_in_range(number(profile, HEADER_DUMP_CHANGES), 1, 100);
 	profile_destroy(profile);
 }
 
