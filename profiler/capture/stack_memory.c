@@ -86,7 +86,7 @@ static uint64_t find_runs(struct stack_memory *memory, uint64_t avma, uint64_t u
 			memory->has_absent = true;
 			continue;
 		}
-		if (end == from)
+		if (*n > 0 && end == from)
 			remote[*n - 1].iov_len += to - from;
 		else
 			remote[(*n)++] = (struct iovec){
