@@ -72,7 +72,7 @@ def test_what_go_left_on_the_threads_stack_is_no_caller(tmp_path):
             recorder.interrupt()
             done = recorder.finish(timeout=60, status=None)
     assert done.returncode == 0, done.stderr
-    switched, n, before_switch = dict.fromkeys(GO_SWITCHES, 0), 0, 0
+    switched, n = dict.fromkeys(GO_SWITCHES, 0), 0
     profile = harness.Profile(path)
     for frames, count in profile.folded():
         frames = [f.removesuffix(".abi0") for f in frames[1:] if not f.endswith("_[k]")]
@@ -80,14 +80,13 @@ def test_what_go_left_on_the_threads_stack_is_no_caller(tmp_path):
         n += count
         # as the leaf, one of them may not have left its caller's stack yet, or be back on it
         for frame in GO_SWITCHES.keys() & set(frames[:-1]):
-            if frames[0] == frame and marker == GO_SWITCHES[frame]:
-                switched[frame] += count
-            else:  # a signal came before it had changed stacks
-                before_switch += count
+            if frames[-2:] == ["runtime.systemstack", "gosave_systemstack_switch"]:
+                continue  # called right before the switch: systemstack's caller is still there
+            assert frames[0] == frame and marker == GO_SWITCHES[frame], frames
+            switched[frame] += count
         if frames and marker is None and len(frames) > 1:
             assert frames[0] in GO_ROOTS | GO_SWITCHES.keys(), frames
     assert n > 0.5 * CPU_MS / 10
-    assert before_switch <= 0.005 * n
     assert switched["runtime.systemstack"] > 0.02 * n, switched
     assert switched["runtime.mcall"] > 0, switched
     # said as what it is: a larger copy would not have helped
