@@ -19,18 +19,30 @@ enum fixed_string {
 	FIXED_TID,
 	FIXED_STOP,
 	FIXED_JOINED,
+	FIXED_STATE,
+	FIXED_WAITS_FOR,
+	FIXED_INFERRED,
 	FIXED_TIME_NS,
 	FIXED_NANOSECONDS,
-	FIXED_STOP_NAME,                                     /* + enum cp_stop */
-	FIXED_JOINED_NAME = FIXED_STOP_NAME + CP_STOP_COUNT, /* + enum cp_joined */
-	FIXED_COUNT = FIXED_JOINED_NAME + CP_JOINED_COUNT
+	FIXED_STOP_NAME,                                         /* + enum cp_stop */
+	FIXED_JOINED_NAME = FIXED_STOP_NAME + CP_STOP_COUNT,     /* + enum cp_joined */
+	FIXED_STATE_NAME = FIXED_JOINED_NAME + CP_JOINED_COUNT,  /* + enum cp_state */
+	FIXED_INFERRED_NAME = FIXED_STATE_NAME + CP_STATE_COUNT, /* + enum cp_inferred */
+	FIXED_COUNT = FIXED_INFERRED_NAME + CP_INFERRED_COUNT
 };
 
 static const char *const fixed_texts[FIXED_STOP_NAME] = {
-	[FIXED_THREAD] = "thread",   [FIXED_COMM] = "comm",
-	[FIXED_PID] = "pid",         [FIXED_TID] = "tid",
-	[FIXED_STOP] = "stop",       [FIXED_JOINED] = "joined",
-	[FIXED_TIME_NS] = "time_ns", [FIXED_NANOSECONDS] = "nanoseconds",
+	[FIXED_THREAD] = "thread",
+	[FIXED_COMM] = "comm",
+	[FIXED_PID] = "pid",
+	[FIXED_TID] = "tid",
+	[FIXED_STOP] = "stop",
+	[FIXED_JOINED] = "joined",
+	[FIXED_STATE] = "state",
+	[FIXED_WAITS_FOR] = "waits_for",
+	[FIXED_INFERRED] = "inferred",
+	[FIXED_TIME_NS] = "time_ns",
+	[FIXED_NANOSECONDS] = "nanoseconds",
 };
 
 /* What the file holds; copied whole to take a member back. */
@@ -216,6 +228,10 @@ static int64_t string_index(struct pprof_encoder *encoder, struct pprof_string_m
 
 static const char *fixed_text(unsigned fixed)
 {
+	if (fixed >= FIXED_INFERRED_NAME)
+		return cp_inferred_name((enum cp_inferred)(fixed - FIXED_INFERRED_NAME));
+	if (fixed >= FIXED_STATE_NAME)
+		return cp_state_name((enum cp_state)(fixed - FIXED_STATE_NAME));
 	if (fixed >= FIXED_JOINED_NAME)
 		return cp_joined_name((enum cp_joined)(fixed - FIXED_JOINED_NAME));
 	return fixed >= FIXED_STOP_NAME ? cp_stop_name((enum cp_stop)(fixed - FIXED_STOP_NAME))
@@ -346,7 +362,7 @@ void pprof_encoder_tables(struct pprof_encoder *encoder, const struct profile *p
 }
 
 /* A sample's labels: at most one of each kind. */
-enum { LABELS_MAX = 7 };
+enum { LABELS_MAX = 10 };
 
 struct labels {
 	Perftools__Profiles__Label items[LABELS_MAX];
@@ -362,6 +378,28 @@ static Perftools__Profiles__Label *label_add(struct pprof_encoder *encoder, stru
 	label->key = fixed_index(encoder, key);
 	labels->refs[labels->n++] = label;
 	return label;
+}
+
+/* How a stack came to be known, and what its thread did. */
+static void labels_of_stack(struct pprof_encoder *encoder, const struct profile *profile,
+			    struct pprof_string_map *strings, const struct profile_sample_key *key,
+			    struct labels *labels)
+{
+	if (key->stop != CP_STOP_END)
+		label_add(encoder, labels, FIXED_STOP)->str =
+			fixed_index(encoder, FIXED_STOP_NAME + (unsigned)key->stop);
+	if (key->joined != CP_JOINED_NO)
+		label_add(encoder, labels, FIXED_JOINED)->str =
+			fixed_index(encoder, FIXED_JOINED_NAME + (unsigned)key->joined);
+	if (key->state != CP_STATE_NONE)
+		label_add(encoder, labels, FIXED_STATE)->str =
+			fixed_index(encoder, FIXED_STATE_NAME + (unsigned)key->state);
+	if (key->waits_for.v)
+		label_add(encoder, labels, FIXED_WAITS_FOR)->str =
+			string_index(encoder, strings, profile, key->waits_for);
+	if (key->inferred != CP_INFERRED_NO)
+		label_add(encoder, labels, FIXED_INFERRED)->str =
+			fixed_index(encoder, FIXED_INFERRED_NAME + (unsigned)key->inferred);
 }
 
 /* What equals a reader's default ("", 0, end, not joined, no time) is left out. */
@@ -381,12 +419,7 @@ static void labels_make(struct pprof_encoder *encoder, const struct profile *pro
 		label_add(encoder, labels, FIXED_PID)->num = thread->pid;
 	if (thread->tid)
 		label_add(encoder, labels, FIXED_TID)->num = thread->tid;
-	if (key->stop != CP_STOP_END)
-		label_add(encoder, labels, FIXED_STOP)->str =
-			fixed_index(encoder, FIXED_STOP_NAME + (unsigned)key->stop);
-	if (key->joined != CP_JOINED_NO)
-		label_add(encoder, labels, FIXED_JOINED)->str =
-			fixed_index(encoder, FIXED_JOINED_NAME + (unsigned)key->joined);
+	labels_of_stack(encoder, profile, strings, key, labels);
 	if (key->time_ns >= 0) {
 		Perftools__Profiles__Label *label = label_add(encoder, labels, FIXED_TIME_NS);
 		label->num = key->time_ns;

@@ -19,6 +19,9 @@ enum label_kind {
 	LABEL_TID,
 	LABEL_STOP,
 	LABEL_JOINED,
+	LABEL_STATE,
+	LABEL_WAITS_FOR,
+	LABEL_INFERRED,
 	LABEL_TIME_NS
 };
 
@@ -47,9 +50,11 @@ struct reader {
 static enum label_kind label_kind(struct reader *r, raw_text key)
 {
 	static const char *const names[] = {
-		[LABEL_THREAD] = "thread",   [LABEL_COMM] = "comm", [LABEL_PID] = "pid",
-		[LABEL_TID] = "tid",         [LABEL_STOP] = "stop", [LABEL_JOINED] = "joined",
-		[LABEL_TIME_NS] = "time_ns",
+		[LABEL_THREAD] = "thread",     [LABEL_COMM] = "comm",
+		[LABEL_PID] = "pid",           [LABEL_TID] = "tid",
+		[LABEL_STOP] = "stop",         [LABEL_JOINED] = "joined",
+		[LABEL_STATE] = "state",       [LABEL_WAITS_FOR] = "waits_for",
+		[LABEL_INFERRED] = "inferred", [LABEL_TIME_NS] = "time_ns",
 	};
 	const char *text = pprof_raw_text(r->raw, key);
 	if (!text)
@@ -102,6 +107,14 @@ static int take_label(struct reader *r, const Perftools__Profiles__Label *label,
 		return 0;
 	case LABEL_JOINED:
 		*r->unknown_labels += !text || !cp_joined_parse(text, &key->joined);
+		return 0;
+	case LABEL_STATE:
+		*r->unknown_labels += !text || !cp_state_parse(text, &key->state);
+		return 0;
+	case LABEL_WAITS_FOR:
+		return text_id(r, label->str, &key->waits_for);
+	case LABEL_INFERRED:
+		*r->unknown_labels += !text || !cp_inferred_parse(text, &key->inferred);
 		return 0;
 	case LABEL_TIME_NS:
 		key->time_ns = label->num >= 0 ? label->num : -1;

@@ -200,14 +200,17 @@ static bool sample_equals(const void *key, const void *owner, uint32_t id)
 	const struct profile_sample_key *a = key;
 	const struct profile_sample_key *b = &((const struct profile *)owner)->samples[id];
 	return a->stack.v == b->stack.v && a->thread.v == b->thread.v && a->stop == b->stop &&
-	       a->joined == b->joined && a->time_ns == b->time_ns;
+	       a->joined == b->joined && a->state == b->state && a->inferred == b->inferred &&
+	       a->waits_for.v == b->waits_for.v && a->time_ns == b->time_ns;
 }
 
 static uint64_t sample_hash(const struct profile_sample_key *key)
 {
 	uint64_t hash = cp_hash_mix(key->stack.v, key->thread.v);
 	uint64_t how = (uint64_t)key->joined * CP_STOP_COUNT + key->stop;
-	return cp_hash_mix(hash, (uint64_t)key->time_ns * (CP_STOP_COUNT * CP_JOINED_COUNT) + how);
+	how = (how * CP_STATE_COUNT + key->state) * CP_INFERRED_COUNT + key->inferred;
+	hash = cp_hash_mix(hash, (uint64_t)key->waits_for.v << 32 | how);
+	return cp_hash_mix(hash, (uint64_t)key->time_ns);
 }
 
 /* Find or make the sample of @key, with zero values when made. */

@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/index.h"
 #include "base/interner.h"
+#include "base/state.h"
 #include "base/stop.h"
 #include "stack_store.h"
 
@@ -87,6 +88,9 @@ struct profile_sample_key {
 	thread_id thread;
 	enum cp_stop stop;
 	enum cp_joined joined;
+	enum cp_state state;       /* NONE in CPU profiles */
+	enum cp_inferred inferred; /* of the stack */
+	string_id waits_for;       /* "", or the lock's address as "0x...", a path, a peer */
 	int64_t time_ns; /* from the recording's start, already quantised; -1 = no timeline */
 };
 

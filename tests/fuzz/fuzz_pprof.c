@@ -114,6 +114,8 @@ static void same(const struct profile *a, const struct profile *b)
 		const struct profile_sample_key *x = &a->samples[i], *y = &b->samples[i];
 		CHECK(x->stack.v == y->stack.v && x->thread.v == y->thread.v);
 		CHECK(x->time_ns == y->time_ns && x->stop == y->stop);
+		CHECK(x->state == y->state && x->inferred == y->inferred);
+		same_text(a, x->waits_for, b, y->waits_for);
 	}
 	if (a->n_samples)
 		CHECK(!memcmp(a->values, b->values,

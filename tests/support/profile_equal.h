@@ -102,6 +102,9 @@ static inline void equal_sample(const struct profile *a, size_t i, const struct 
 	equal_text(a, s->name, b, t->name);
 	assert_int_equal(x->stop, y->stop);
 	assert_int_equal(x->joined, y->joined);
+	assert_int_equal(x->state, y->state);
+	assert_int_equal(x->inferred, y->inferred);
+	equal_text(a, x->waits_for, b, y->waits_for);
 	assert_int_equal(x->time_ns, y->time_ns);
 	for (size_t v = 0; v < a->n_value_types; v++)
 		assert_int_equal(a->values[i * a->n_value_types + v],

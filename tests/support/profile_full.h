@@ -27,6 +27,22 @@ static inline void full_joined(struct profile *profile, thread_id thread, enum c
 	assert_int_equal(profile_add_sample(profile, &key, values), 0);
 }
 
+static inline void full_wait(struct profile *profile, thread_id thread, enum cp_state state,
+			     enum cp_inferred inferred, const char *waits_for,
+			     const location_id *frames, size_t n)
+{
+	struct profile_sample_key key = {
+		.thread = thread,
+		.state = state,
+		.inferred = inferred,
+		.waits_for = build_string(profile, waits_for),
+		.time_ns = 40000000,
+	};
+	assert_int_equal(stack_store_intern(&profile->stacks, frames, n, &key.stack), 0);
+	int64_t values[] = {1 + (int64_t)state, 10 * (int64_t)inferred};
+	assert_int_equal(profile_add_sample(profile, &key, values), 0);
+}
+
 static inline location_id full_location(struct profile *profile, module_id module, uint64_t svma)
 {
 	location_id id = {0};
@@ -93,7 +109,8 @@ static inline struct profile *full_tables(void)
 	return profile;
 }
 
-/** The same with samples: all stops, all joins, with and without time, empty stack, no thread. */
+/** The same with samples: all stops, all joins, all states, with and without time, empty stack, no
+ * thread. */
 static inline struct profile *full_profile(void)
 {
 	struct profile *profile = full_tables();
@@ -108,6 +125,12 @@ static inline struct profile *full_profile(void)
 		full_sample(profile, worker, (enum cp_stop)stop, 20000000, 10 + stop, deep + 1, 3);
 	for (int joined = 0; joined < CP_JOINED_COUNT; joined++)
 		full_joined(profile, worker, (enum cp_joined)joined, 100 + joined, deep, 5);
+	for (int state = 0; state < CP_STATE_COUNT; state++)
+		full_wait(profile, worker, (enum cp_state)state,
+			  (enum cp_inferred)(state % CP_INFERRED_COUNT),
+			  state % 2 ? "0x7f0000002000" : "", deep, 2);
+	full_wait(profile, worker, CP_STATE_LOCK, CP_INFERRED_NO, "0x7f0000003000", deep, 2);
+	full_wait(profile, worker, CP_STATE_IO, CP_INFERRED_NO, "/tmp/a file", deep, 2);
 	full_sample(profile, worker, CP_STOP_NO_USER, -1, 1, NULL, 0);
 	full_sample(profile, nobody, CP_STOP_END, -1, 1LL << 38, deep + 3, 1);
 	full_sample(profile, nobody, CP_STOP_NO_MAP, -1, -7, deep + 3, 2);

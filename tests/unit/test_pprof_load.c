@@ -311,6 +311,41 @@ static void test_pprof_load__labels_we_know_become_the_model(void **state)
 	proto_free(&p);
 }
 
+static void test_pprof_load__labels_of_waits_become_the_model(void **state)
+{
+	(void)state;
+	struct proto_bytes p = {0};
+	put_sound(&p);
+	static const char *const strings[] = {"state", "waits_for", "inferred",
+					      "lock",  "0x1000",    "frames"};
+	enum { STATE = 6, WAITS_FOR, INFERRED, LOCK, ADDRESS, FRAMES };
+	for (size_t i = 0; i < 6; i++)
+		proto_text(&p, IN_STRING, strings[i]);
+	struct proto_bytes sample = begin_sample((uint64_t[]){1}, 1, 3);
+	put_label(&sample, STATE, LOCK, 0);
+	put_label(&sample, WAITS_FOR, ADDRESS, 0);
+	put_label(&sample, INFERRED, FRAMES, 0);
+	proto_message(&p, IN_SAMPLE, &sample);
+	/* names that are none of ours are counted, not believed */
+	sample = begin_sample((uint64_t[]){1}, 1, 4);
+	put_label(&sample, STATE, ADDRESS, 0);
+	put_label(&sample, INFERRED, LOCK, 0);
+	proto_message(&p, IN_SAMPLE, &sample);
+	struct pprof_load_info info;
+	struct profile *profile = load_bytes(&p, &info);
+	assert_int_equal(info.unknown_labels, 2);
+	assert_int_equal(profile->n_samples, 2);
+	assert_int_equal(profile->samples[0].state, CP_STATE_NONE);
+	assert_int_equal(profile->samples[0].waits_for.v, STRING_EMPTY.v);
+	assert_int_equal(profile->samples[0].inferred, CP_INFERRED_NO);
+	const struct profile_sample_key *key = &profile->samples[1];
+	assert_int_equal(key->state, CP_STATE_LOCK);
+	assert_string_equal(profile_text(profile, key->waits_for), "0x1000");
+	assert_int_equal(key->inferred, CP_INFERRED_FRAMES);
+	profile_destroy(profile);
+	proto_free(&p);
+}
+
 static void test_pprof_load__fields_we_do_not_know_are_passed_over(void **state)
 {
 	(void)state;
@@ -353,6 +388,7 @@ int main(void)
 		cmocka_unit_test(test_pprof_load__locations_without_address_stay_apart),
 		cmocka_unit_test(test_pprof_load__the_last_comment_of_a_key_counts),
 		cmocka_unit_test(test_pprof_load__labels_we_know_become_the_model),
+		cmocka_unit_test(test_pprof_load__labels_of_waits_become_the_model),
 		cmocka_unit_test(test_pprof_load__fields_we_do_not_know_are_passed_over),
 		cmocka_unit_test_setup_teardown(test_pprof_load__a_path_that_is_no_profile_says_so,
 						temp_dir_setup, temp_dir_teardown),

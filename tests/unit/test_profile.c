@@ -186,6 +186,28 @@ static void test_profile__samples_of_equal_keys_are_summed(void **state)
 	profile_destroy(profile);
 }
 
+static void test_profile__samples_differ_by_what_their_thread_did(void **state)
+{
+	(void)state;
+	struct profile *profile = build_profile();
+	struct profile_sample_key key = {.time_ns = -1};
+	add(profile, key, 1, 10);
+	key.state = CP_STATE_LOCK;
+	add(profile, key, 2, 20);
+	key.waits_for = build_string(profile, "0x1000");
+	add(profile, key, 4, 40);
+	key.waits_for = build_string(profile, "0x2000");
+	add(profile, key, 8, 80);
+	key.inferred = CP_INFERRED_FRAMES;
+	add(profile, key, 16, 160);
+	add(profile, key, 16, 160);
+	assert_int_equal(profile->n_samples, 5);
+	static const int64_t counts[] = {1, 2, 4, 8, 32};
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(profile->values[2 * i], counts[i]);
+	profile_destroy(profile);
+}
+
 static void test_profile__sums_saturate(void **state)
 {
 	(void)state;
@@ -320,6 +342,7 @@ int main(void)
 		cmocka_unit_test(test_profile__lines_of_a_location_can_be_replaced),
 		cmocka_unit_test(test_profile__threads_differ_by_ids_and_names),
 		cmocka_unit_test(test_profile__samples_of_equal_keys_are_summed),
+		cmocka_unit_test(test_profile__samples_differ_by_what_their_thread_did),
 		cmocka_unit_test(test_profile__sums_saturate),
 		cmocka_unit_test(test_profile__clear_keeps_all_but_the_samples),
 		cmocka_unit_test(test_profile__threads_can_be_forgotten),
