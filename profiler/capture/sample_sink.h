@@ -1,10 +1,9 @@
 /*
  * sample_sink.h - from what was taken of a thread to a sample of the profile.
  *
- * Whoever takes samples (the kernel's timers, cprof itself) hands them over as
- * struct sink_sample. Kernel frames come from its call chain, user frames from
- * unwinding its registers and stack copy; each frame becomes a location in a
- * module, and nothing of it is kept.
+ * Whoever takes samples (the kernel's timers, cprof itself) hands them over as struct sink_sample.
+ * Kernel frames come from its call chain, user frames from unwinding its registers and stack copy;
+ * each frame becomes a location in a module, and nothing of it is kept.
  *
  * Depends on: base, unwind, profile, processes.h. Threads: one at a time.
  */
@@ -24,62 +23,60 @@
 
 /* What a sample has of the user's registers. */
 enum sink_regs {
-  SINK_REGS_NONE,  /* nothing: a kernel thread, or a task that is exiting */
-  SINK_REGS_64,    /* regs, as far as regs_known says */
-  SINK_REGS_OTHER, /* only the pc means something: a program of another kind (32
-                      bits) */
+	SINK_REGS_NONE,  /* nothing: a kernel thread, or a task that is exiting */
+	SINK_REGS_64,    /* regs, as far as regs_known says */
+	SINK_REGS_OTHER, /* only the pc means something: a program of another kind (32 bits) */
 };
 
 struct sink_sample {
-  uint64_t time_ns; /* on CLOCK_MONOTONIC */
-  bool in_kernel;   /* the kernel was interrupted, and not the program */
-  uint64_t kernel_pc;
-  /* call chain with PERF_CONTEXT_* markers, leaf first, not aligned; n = 0:
-   * none */
-  const uint64_t *chain;
-  size_t n_chain;
-  enum sink_regs regs_kind;
-  struct unwind_regs regs;
-  uint32_t regs_known; /* bits by DWARF number */
-  struct unwind_stack stack;
-  int64_t count;    /* samples it stands for */
-  int64_t value_ns; /* time it stands for */
-  /* of threads that are sampled waiting; zero else */
-  enum cp_state state;
-  const char *waits_for; /* as in struct profile_sample_key; NULL = "" */
-  enum cp_inferred inferred;
+	uint64_t time_ns; /* on CLOCK_MONOTONIC */
+	bool in_kernel;   /* the kernel was interrupted, and not the program */
+	uint64_t kernel_pc;
+	/* call chain with PERF_CONTEXT_* markers, leaf first, not aligned; n = 0: none */
+	const uint64_t *chain;
+	size_t n_chain;
+	enum sink_regs regs_kind;
+	struct unwind_regs regs;
+	uint32_t regs_known; /* bits by DWARF number */
+	struct unwind_stack stack;
+	int64_t count;    /* samples it stands for */
+	int64_t value_ns; /* time it stands for */
+	/* of threads that are sampled waiting; zero else */
+	enum cp_state state;
+	const char *waits_for; /* as in struct profile_sample_key; NULL = "" */
+	enum cp_inferred inferred;
 };
 
 struct sample_counts {
-  uint64_t samples;
-  uint64_t stops[CP_STOP_COUNT];
-  uint64_t user_frames, fp_frames;
-  uint64_t libunwind_stacks;   /* walked by libunwind */
-  uint64_t in_kernel;          /* samples that interrupted the kernel */
-  uint64_t processes, threads; /* with samples */
-  uint64_t cpu_ns;             /* sum of the values in ns */
-  struct stack_join_counts joins;
-  uint64_t left_copy;      /* truncated: the stack goes on on another one */
-  uint64_t omitted_frames; /* between the two sides of very deep stacks */
+	uint64_t samples;
+	uint64_t stops[CP_STOP_COUNT];
+	uint64_t user_frames, fp_frames;
+	uint64_t libunwind_stacks;   /* walked by libunwind */
+	uint64_t in_kernel;          /* samples that interrupted the kernel */
+	uint64_t processes, threads; /* with samples */
+	uint64_t cpu_ns;             /* sum of the values in ns */
+	struct stack_join_counts joins;
+	uint64_t left_copy;      /* truncated: the stack goes on on another one */
+	uint64_t omitted_frames; /* between the two sides of very deep stacks */
 };
 
 struct sample_sink {
-  struct profile *profile;     /* borrowed */
-  struct processes *processes; /* borrowed */
-  pid_t main_pid; /* whose executable is the profile's first module; 0 = none */
-  uint64_t start_ns;
-  uint64_t quantum_ns; /* of the timeline; 0 = none */
-  int64_t period_ns;  /* credited per perf record; 0 = the period in it is ns */
-  bool kernel_frames; /* are to be shown */
-  unsigned n_regs;    /* in a perf record */
-  enum unwind_engine unwind;
-  /* filled here */
-  struct sample_counts counts;
-  struct dump_use dumps;
-  struct modules modules;
-  struct stack_join join;
-  uint64_t *pcs, *sps;
-  location_id *frames;
+	struct profile *profile;     /* borrowed */
+	struct processes *processes; /* borrowed */
+	pid_t main_pid;              /* whose executable is the profile's first module; 0 = none */
+	uint64_t start_ns;
+	uint64_t quantum_ns; /* of the timeline; 0 = none */
+	int64_t period_ns;   /* credited per perf record; 0 = the period in it is ns */
+	bool kernel_frames;  /* are to be shown */
+	unsigned n_regs;     /* in a perf record */
+	enum unwind_engine unwind;
+	/* filled here */
+	struct sample_counts counts;
+	struct dump_use dumps;
+	struct modules modules;
+	struct stack_join join;
+	uint64_t *pcs, *sps;
+	location_id *frames;
 };
 
 /** @sink: the fields up to unwind set by the caller. Return: 0 or -ENOMEM. */
@@ -93,6 +90,6 @@ void sample_sink_deinit(struct sample_sink *sink);
  * Return: 0; -ENOMEM, -EOVERFLOW: the sample is dropped, the caller counts it.
  */
 int sample_sink_add(struct sample_sink *sink, struct thread *thread,
-                    const struct sink_sample *sample);
+		    const struct sink_sample *sample);
 
 #endif
