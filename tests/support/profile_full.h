@@ -8,6 +8,9 @@
 
 #include "profile_builder.h"
 
+/* In full_profile(): by name, stop, join and state, and those written out there. */
+enum { FULL_SAMPLES = 3 + CP_STOP_COUNT + CP_JOINED_COUNT + CP_STATE_COUNT + 2 + 3 };
+
 static inline void full_sample(struct profile *profile, thread_id thread, enum cp_stop stop,
 			       int64_t time_ns, int64_t count, const location_id *frames, size_t n)
 {

@@ -53,7 +53,7 @@ static void test_pprof_save__every_field_is_read_back(void **state)
 	assert_int_equal(info.torn_bytes, 0);
 	assert_int_equal(info.unknown_labels, 0);
 	/* the builder's numbers, once without the code that compares */
-	assert_int_equal(again->n_samples, 18);
+	assert_int_equal(again->n_samples, FULL_SAMPLES);
 	assert_int_equal(again->values[0], 3);
 	assert_string_equal(profile_header_get(again, HEADER_COMMAND), "app --x='a=b' \xc3\xa9");
 	profile_destroy(profile);

@@ -121,7 +121,7 @@ static void test_pprof_writer__members_add_up_to_one_profile(void **state)
 
 	struct profile *whole = full_profile();
 	second_interval(whole);
-	assert_int_equal(whole->n_samples, 19); /* one of the two was there before */
+	assert_int_equal(whole->n_samples, FULL_SAMPLES + 1); /* one of the two was there before */
 	struct pprof_load_info info;
 	struct profile *again = load(path, &info);
 	equal_profiles(whole, again);
@@ -294,7 +294,7 @@ static void test_pprof_writer__interrupted_and_partial_writes_go_on(void **state
 	struct profile *again = load(temp_dir_file(dir, "a"), &info);
 	assert_int_equal(info.members, 2);
 	assert_int_equal(info.torn_bytes, 0);
-	assert_int_equal(again->n_samples, 19);
+	assert_int_equal(again->n_samples, FULL_SAMPLES + 1);
 	profile_destroy(profile);
 	profile_destroy(again);
 }
@@ -534,7 +534,7 @@ static void test_pprof_writer__a_failed_compaction_changes_nothing(void **state)
 	struct pprof_load_info info;
 	struct profile *again = load(path, &info);
 	assert_int_equal(info.members, 2);
-	assert_int_equal(again->n_samples, 19);
+	assert_int_equal(again->n_samples, FULL_SAMPLES + 1);
 	free(before);
 	free(after);
 	profile_destroy(profile);
