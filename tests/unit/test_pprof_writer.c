@@ -113,11 +113,11 @@ static void test_pprof_writer__members_add_up_to_one_profile(void **state)
 	struct pprof_writer *writer = create(path);
 	assert_int_equal(pprof_writer_size_bytes(writer), 0);
 	flush(writer, parts);
-	assert_int_equal(pprof_writer_samples(writer), 18);
+	assert_int_equal(pprof_writer_samples(writer), FULL_SAMPLES);
 	profile_clear_samples(parts);
 	second_interval(parts);
 	flush(writer, parts);
-	assert_int_equal(pprof_writer_samples(writer), 20);
+	assert_int_equal(pprof_writer_samples(writer), FULL_SAMPLES + 2);
 
 	struct profile *whole = full_profile();
 	second_interval(whole);
@@ -235,7 +235,7 @@ static void check_failed_flush(struct temp_dir *dir, void (*trouble)(uint64_t si
 	assert_int_equal(n_before, n_after);
 	assert_memory_equal(before, after, n_after);
 	assert_int_equal(pprof_writer_size_bytes(writer), n_before);
-	assert_int_equal(pprof_writer_samples(writer), 18);
+	assert_int_equal(pprof_writer_samples(writer), FULL_SAMPLES);
 	/* and all of it comes with the next one */
 	flush(writer, parts);
 	pprof_writer_destroy(writer);
