@@ -293,6 +293,26 @@ bool no_cfi_step(struct walk *walk, const struct unwind_regs *regs, bool fp_know
 	return by_fp > CALL_OF_OTHER;
 }
 
+enum no_cfi_call no_cfi_call_before(struct address_space *space, uint64_t ra, uint64_t *target)
+{
+	int32_t offset;
+	if (!ra || !address_space_find(space, ra - 1))
+		return NO_CFI_NO_CALL;
+	const struct code code = read_code(space, ra);
+	if (!code.readable)
+		return NO_CFI_NO_CALL;
+	if (byte_at(&code, -5) == 0xe8) {
+		memcpy(&offset, code.bytes + WINDOW - 4, sizeof(offset));
+		*target = ra + (uint64_t)(int64_t)offset;
+		if (address_space_find(space, *target)) {
+			const struct code begin = read_code(space, *target);
+			return begin.readable && is_jump(&begin) ? NO_CFI_CALL_INDIRECT
+								 : NO_CFI_CALL_DIRECT;
+		}
+	}
+	return is_after_indirect_call(&code) ? NO_CFI_CALL_INDIRECT : NO_CFI_NO_CALL;
+}
+
 bool no_cfi_is_after_call(struct address_space *space, uint64_t avma)
 {
 	const struct code code = read_code(space, avma);

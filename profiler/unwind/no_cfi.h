@@ -42,6 +42,16 @@ enum no_cfi_entry {
 
 enum no_cfi_entry no_cfi_entry_of(struct address_space *space, uint64_t avma);
 
+/* The instruction before an address. */
+enum no_cfi_call {
+	NO_CFI_NO_CALL,       /* none, or its code cannot be read */
+	NO_CFI_CALL_INDIRECT, /* through a pointer, a PLT entry or another place that only jumps on */
+	NO_CFI_CALL_DIRECT,
+};
+
+/** @target: avma of what is called; set with NO_CFI_CALL_DIRECT */
+enum no_cfi_call no_cfi_call_before(struct address_space *space, uint64_t ra, uint64_t *target);
+
 /** True when a call is right before @avma, or when its code cannot be read. */
 bool no_cfi_is_after_call(struct address_space *space, uint64_t avma);
 

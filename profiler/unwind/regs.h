@@ -47,6 +47,9 @@ uint64_t unwind_regs_result(const struct unwind_regs *regs);
 /** The frame pointer's bit in a mask of registers by DWARF number. */
 uint32_t unwind_regs_fp_bit(void);
 
+/** The bits of all registers. */
+uint32_t unwind_regs_all_bits(void);
+
 /** The bits of pc, stack pointer and frame pointer. */
 uint32_t unwind_regs_walk_bits(void);
 

@@ -92,6 +92,11 @@ uint32_t unwind_regs_fp_bit(void)
 	return UINT32_C(1) << DWARF_RBP;
 }
 
+uint32_t unwind_regs_all_bits(void)
+{
+	return (UINT32_C(1) << UNWIND_REGS_MAX) - 1;
+}
+
 uint32_t unwind_regs_walk_bits(void)
 {
 	return UINT32_C(1) << DWARF_RBP | UINT32_C(1) << DWARF_RSP | UINT32_C(1) << DWARF_RIP;

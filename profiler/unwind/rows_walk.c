@@ -156,21 +156,44 @@ static cfi_rule find_leaf_rule(struct rows_walker *walker, uint64_t *lookup)
 
 enum outcome { OUTCOME_CALLER, OUTCOME_STOP, OUTCOME_NOT_BY_ROWS };
 
+static bool needs_fp(cfi_rule rule)
+{
+	return cfi_rule_kind(rule) == CFI_RBP || cfi_rule_kind(rule) == CFI_DEREF_RBP;
+}
+
+/* The rule says where in memory the caller's rbp is. */
+static bool gives_fp(cfi_rule rule)
+{
+	return cfi_rule_rbp(rule) != CFI_RBP_SAME && cfi_rule_rbp(rule) != CFI_RBP_AT_RBP;
+}
+
 static enum outcome step_by_rule(struct walk *walk, cfi_rule rule, struct cfi_regs *regs,
 				 struct frame *next, enum cp_stop *stop)
 {
 	const struct cfi_stack stack = {walk->stack->sp, walk->stack->bytes, walk->stack->n_bytes};
 	uint64_t missing = 0;
+	if (walk->fp_unknown) {
+		if (needs_fp(rule)) {
+			walk->needs_fp = true;
+			*stop = CP_STOP_TRUNCATED;
+			return OUTCOME_STOP;
+		}
+		if (!gives_fp(rule))
+			rule = cfi_rule_rbp_kept(rule);
+	}
 	enum cfi_step step = cfi_step(rule, &stack, regs, &missing);
 	/*
 	 * Compilers do not say that an epilogue has popped rbp: between "pop %rbp" and "ret" its
 	 * slot lies below the stack pointer, and what was in it is in the register again.
 	 */
-	if (step == CFI_STEP_NO_MEM && missing < regs->rsp && regs->rsp == walk->stack->sp)
-		step = cfi_step(cfi_rule_rbp_kept(rule), &stack, regs, &missing);
+	if (step == CFI_STEP_NO_MEM && missing < regs->rsp && regs->rsp == walk->stack->sp) {
+		rule = cfi_rule_rbp_kept(rule);
+		step = cfi_step(rule, &stack, regs, &missing);
+	}
 	switch (step) {
 	case CFI_STEP_OK:
 	case CFI_STEP_SIGNAL:
+		walk->fp_unknown &= step == CFI_STEP_OK && !gives_fp(rule);
 		break;
 	case CFI_STEP_END:
 		*stop = CP_STOP_END;
@@ -224,11 +247,13 @@ static enum outcome step_without_rule(struct rows_walker *walker, struct walk *w
 				      struct frame *next, enum cp_stop *stop)
 {
 	uint64_t caller_fp;
-	if (!step_as_before(walker, walk, regs->rbp, next, &caller_fp)) {
+	if (walk->fp_unknown || !step_as_before(walker, walk, regs->rbp, next, &caller_fp)) {
 		struct unwind_regs frame_regs = *user_regs;
 		unwind_regs_set_fp(&frame_regs, regs->rbp);
-		if (!no_cfi_step(walk, &frame_regs, true, next, &caller_fp, stop))
+		if (!no_cfi_step(walk, &frame_regs, !walk->fp_unknown, next, &caller_fp, stop)) {
+			walk->needs_fp = walk->fp_unknown && *stop == CP_STOP_NO_CFI;
 			return OUTCOME_STOP;
+		}
 		if (find_rule(walker, unwind_lookup_pc(next->pc, !next->interrupted)) ==
 		    RULE_NO_MAP)
 			return OUTCOME_STOP; /* *stop is NO_CFI */
@@ -236,6 +261,7 @@ static enum outcome step_without_rule(struct rows_walker *walker, struct walk *w
 			keep_step(walker, walk->frame.pc, next->pc);
 	}
 	*regs = (struct cfi_regs){.rip = next->pc, .rsp = next->sp, .rbp = caller_fp};
+	walk->fp_unknown &= !next->interrupted;
 	return OUTCOME_CALLER;
 }
 
@@ -243,7 +269,8 @@ static enum outcome step_over_switch(struct walk *walk, enum stack_switch kind,
 				     struct cfi_regs *regs, struct frame *next, enum cp_stop *stop)
 {
 	uint64_t caller_fp;
-	if (!stack_switch_step(walk, kind, regs->rbp, next, &caller_fp, stop))
+	if (!stack_switch_step(walk, kind, walk->fp_unknown ? 0 : regs->rbp, next, &caller_fp,
+			       stop))
 		return OUTCOME_STOP;
 	*regs = (struct cfi_regs){.rip = next->pc, .rsp = next->sp, .rbp = caller_fp};
 	return OUTCOME_CALLER;
@@ -263,7 +290,7 @@ static enum outcome step(struct rows_walker *walker, struct walk *walk, cfi_rule
 }
 
 bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user_regs,
-		      const struct unwind_stack *stack, struct unwind_result *result)
+		      bool fp_known, const struct unwind_stack *stack, struct unwind_result *result)
 {
 	sync_cache(walker);
 	struct cfi_regs regs = {
@@ -275,6 +302,7 @@ bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user
 		.space = walker->space,
 		.stack = stack,
 		.frame = {.pc = regs.rip, .sp = regs.rsp, .lookup = regs.rip, .interrupted = true},
+		.fp_unknown = !fp_known,
 	};
 	cfi_rule rule = find_leaf_rule(walker, &walk.frame.lookup);
 	result->pcs[0] = walk.frame.lookup;
@@ -289,6 +317,7 @@ bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *user
 			step(walker, &walk, rule, user_regs, &regs, &next, &result->stop);
 		if (outcome != OUTCOME_CALLER) {
 			result->left_copy = walk.stack_swapped;
+			result->needs_fp = walk.needs_fp;
 			return outcome == OUTCOME_STOP;
 		}
 		next.lookup = unwind_lookup_pc(next.pc, !next.interrupted);

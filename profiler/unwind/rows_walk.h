@@ -18,10 +18,12 @@ void rows_walker_destroy(struct rows_walker *walker);
 /**
  * Walk one sample's stack, as unwinder_walk() does.
  *
+ * @fp_known: rbp in @regs is the leaf's
  * Return: false when a frame's rule is one that rows cannot say: @result is then void, and the walk
  * is libunwind's.
  */
 bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *regs,
-		      const struct unwind_stack *stack, struct unwind_result *result);
+		      bool fp_known, const struct unwind_stack *stack,
+		      struct unwind_result *result);
 
 #endif

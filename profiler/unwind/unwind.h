@@ -58,6 +58,11 @@ struct unwind_result {
 	enum cp_stop stop;
 	/* With CP_STOP_TRUNCATED: the stack goes on at another place, of which there is no copy. */
 	bool left_copy;
+	/*
+	 * The walk ended at its last frame because that frame's rule needs rbp, and rbp was not
+	 * known (unwinder_walk_known()). It is the leaf's: no frame further in has changed it.
+	 */
+	bool needs_fp;
 	size_t n_fp_frames; /* steps made without CFI: by frame pointer, by code (no_cfi.h) */
 	bool by_libunwind;  /* all of it, and not by compiled rows */
 };
@@ -84,6 +89,16 @@ void unwinder_set_engine(struct unwinder *unwinder, enum unwind_engine engine);
  */
 void unwinder_walk(struct unwinder *unwinder, const struct unwind_regs *regs,
 		   const struct unwind_stack *stack, struct unwind_result *result);
+
+/**
+ * The same for a thread of which not all registers are known, as of one that waits in the kernel.
+ *
+ * @known: by DWARF number; pc and stack pointer have to be. Where rbp is not, the walk goes on as
+ *         long as frames are found from the stack pointer, and as soon as one has saved rbp, it is
+ *         known. Else it ends as CP_STOP_TRUNCATED with @result->needs_fp.
+ */
+void unwinder_walk_known(struct unwinder *unwinder, const struct unwind_regs *regs, uint32_t known,
+			 const struct unwind_stack *stack, struct unwind_result *result);
 
 /**
  * The one place that turns a pc into the address to look it up at.

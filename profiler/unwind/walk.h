@@ -24,6 +24,8 @@ struct walk {
 	const struct unwind_stack *stack;
 	struct frame frame;
 	bool stack_swapped; /* the frames are on a stack of which there is no copy */
+	bool fp_unknown;    /* what rbp was in the frame is not known */
+	bool needs_fp;      /* the walk ended because of that */
 	size_t n_steps;     /* made */
 };
 

@@ -12,8 +12,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static const uint32_t all_regs = (UINT32_C(1) << UNWIND_REGS_MAX) - 1;
-
 struct unwinder {
 	struct address_space *space; /* borrowed */
 	enum unwind_engine engine;
@@ -182,7 +180,8 @@ static enum cp_stop walk_out(struct stepper *stepper, struct walk *walk,
 }
 
 static void walk_by_libunwind(struct unwinder *unwinder, const struct unwind_regs *regs,
-			      const struct unwind_stack *stack, struct unwind_result *result)
+			      uint32_t known, const struct unwind_stack *stack,
+			      struct unwind_result *result)
 {
 	result->by_libunwind = true;
 	result->stop = CP_STOP_UNSUPPORTED;
@@ -195,8 +194,16 @@ static void walk_by_libunwind(struct unwinder *unwinder, const struct unwind_reg
 		.frame = {.pc = pc, .sp = unwind_regs_sp(regs), .lookup = pc, .interrupted = true},
 	};
 	stepper_sync(unwinder->stepper);
-	stepper_start(unwinder->stepper, regs, all_regs, stack);
+	stepper_start(unwinder->stepper, regs, known, stack);
 	result->stop = walk_out(unwinder->stepper, &walk, result);
+	/* a register without a value is all that makes a rule fail that can be evaluated */
+	struct unwind_regs unused;
+	result->needs_fp = !(known & unwind_regs_fp_bit()) &&
+			   (result->stop == CP_STOP_UNSUPPORTED ||
+			    result->stop == CP_STOP_NO_CFI) &&
+			   !(stepper_regs(unwinder->stepper, &unused) & unwind_regs_fp_bit());
+	if (result->needs_fp)
+		result->stop = CP_STOP_TRUNCATED;
 	result->left_copy = walk.stack_swapped;
 }
 
@@ -210,23 +217,31 @@ static void begin_result(const struct unwind_regs *regs, struct unwind_result *r
 		result->sps[0] = unwind_regs_sp(regs);
 	result->n_fp_frames = 0;
 	result->left_copy = false;
+	result->needs_fp = false;
 	result->by_libunwind = false;
 }
 
-void unwinder_walk(struct unwinder *unwinder, const struct unwind_regs *regs,
-		   const struct unwind_stack *stack, struct unwind_result *result)
+void unwinder_walk_known(struct unwinder *unwinder, const struct unwind_regs *regs, uint32_t known,
+			 const struct unwind_stack *stack, struct unwind_result *result)
 {
+	const bool fp_known = known & unwind_regs_fp_bit();
 	if (result->cap == 0) {
 		result->n = result->n_omitted = result->n_fp_frames = 0;
-		result->by_libunwind = false;
+		result->by_libunwind = result->needs_fp = false;
 		result->stop = CP_STOP_DEPTH;
 		return;
 	}
 	begin_result(regs, result);
 	if (unwinder->engine != UNWIND_AUTO ||
-	    !rows_walker_walk(unwinder->rows, regs, stack, result)) {
+	    !rows_walker_walk(unwinder->rows, regs, fp_known, stack, result)) {
 		begin_result(regs, result);
-		walk_by_libunwind(unwinder, regs, stack, result);
+		walk_by_libunwind(unwinder, regs, known, stack, result);
 	}
 	walk_finish(result);
+}
+
+void unwinder_walk(struct unwinder *unwinder, const struct unwind_regs *regs,
+		   const struct unwind_stack *stack, struct unwind_result *result)
+{
+	unwinder_walk_known(unwinder, regs, unwind_regs_all_bits(), stack, result);
 }

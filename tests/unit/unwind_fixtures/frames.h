@@ -8,6 +8,8 @@
 #ifndef CPROF_TESTS_FRAMES_H
 #define CPROF_TESTS_FRAMES_H
 
+#include <stddef.h>
+
 typedef void frames_callback(void);
 
 /* Defined by the test: called by each function of a chain with its own return address. */
@@ -25,6 +27,10 @@ void frames_stuck(frames_callback *callback);    /* wrong: the CFA is the stack 
 void frames_division(frames_callback *callback); /* an expression that divides */
 void frames_jump(frames_callback *callback);     /* an expression that jumps back for ever */
 void frames_bad_register(frames_callback *callback); /* CFA from register 60 */
+
+/* ... of which @n bytes are taken with alloca(); the second one calls the first. */
+void frames_alloca(size_t n, frames_callback *callback);
+void frames_alloca_twice(size_t n, frames_callback *callback);
 
 /* Its first instruction traps (SIGILL); the second one returns. */
 void frames_trap(void);
