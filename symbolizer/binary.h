@@ -62,7 +62,8 @@ bool binary_overlaps_code(const struct binary *binary, uint64_t start, uint64_t 
  *
  * @frames: innermost inlined call first, the function itself last; borrowed until the next call
  *          (the strings until binary_close())
- * Return: 0 (@n = 0: nothing known) or -ENOMEM.
+ * Return: 0 or -ENOMEM. @n = 0: no function is known; frames[0] then has the file and the line all
+ *         the same where the line table knows them, and the name "".
  */
 int binary_find(struct binary *binary, uint64_t svma, const struct symbol_frame **frames,
 		size_t *n);

@@ -26,9 +26,8 @@ static void append(const char *bytes, size_t n, void *ctx)
 	output->n += n;
 }
 
-static bool demangle_into(const char *name, struct output *output)
+static bool demangle_into(const char *name, int options, struct output *output)
 {
-	const int options = DMGL_PARAMS | DMGL_ANSI;
 	if (setjmp(output->too_long) != 0)
 		return false;
 	output->n = 0;
@@ -40,7 +39,7 @@ static bool demangle_into(const char *name, struct output *output)
 	       cplus_demangle_v3_callback(name, options, append, output) && output->n > 0;
 }
 
-char *demangle(const char *name)
+static char *demangle_with(const char *name, int options)
 {
 	if (name[0] != '_' || (name[1] != 'Z' && name[1] != 'R'))
 		return NULL;
@@ -49,7 +48,18 @@ char *demangle(const char *name)
 	struct output output = {.text = malloc(DEMANGLE_MAX_OUTPUT)};
 	if (!output.text)
 		return NULL;
-	char *result = demangle_into(name, &output) ? strndup(output.text, output.n) : NULL;
+	char *result =
+		demangle_into(name, options, &output) ? strndup(output.text, output.n) : NULL;
 	free(output.text);
 	return result;
+}
+
+char *demangle(const char *name)
+{
+	return demangle_with(name, DMGL_PARAMS | DMGL_ANSI);
+}
+
+char *demangle_bare(const char *name)
+{
+	return demangle_with(name, DMGL_ANSI);
 }

@@ -22,4 +22,7 @@ enum { DEMANGLE_MAX_INPUT = 16 * 1024, DEMANGLE_MAX_OUTPUT = 64 * 1024 };
  */
 char *demangle(const char *name);
 
+/** The same without a C++ function's parameters: "ns::f", not "ns::f(int)". */
+char *demangle_bare(const char *name);
+
 #endif

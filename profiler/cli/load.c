@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "heap_load.h"
 #include "profile/header_keys.h"
+#include "symbolizer/bare_names.h"
 #include "symbolizer/symbolizer.h"
 #include "terminal.h"
 
@@ -32,6 +33,7 @@ int load_add_debug_dir(struct load_symbols *symbols, const char *path, struct cp
 void load_symbols_deinit(struct load_symbols *symbols)
 {
 	free(symbols->debug_dirs);
+	source_prefixes_deinit(&symbols->prefixes);
 	*symbols = (struct load_symbols){0};
 }
 
@@ -119,6 +121,10 @@ int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
 		profile->locations[i].first_line = before[i].first_line;
 		profile->locations[i].n_lines = before[i].n_lines;
 	}
+	if (!code)
+		code = source_prefixes_rewrite(&symbols->prefixes, profile);
+	if (!code && symbols->bare_names)
+		code = bare_names_rewrite(profile);
 	if (!code && !(symbols->cancel && *symbols->cancel))
 		code = profile_header_set(profile, HEADER_SYMBOLIZED, "yes");
 	terminal_progress_end();

@@ -8,6 +8,7 @@
 
 #include "profile/pprof_file.h"
 #include "profile/profile.h"
+#include "symbolizer/source_prefix.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -16,6 +17,8 @@
 struct load_symbols {
 	const char **debug_dirs; /* of --debug-dir; owned array, borrowed strings */
 	size_t n_debug_dirs, cap_debug_dirs;
+	struct source_prefixes prefixes;     /* of --source-prefix; owned */
+	bool bare_names;                     /* C++ names without parameters */
 	pid_t root_pid;                      /* see symbolizer.h */
 	const volatile sig_atomic_t *cancel; /* see symbolizer.h */
 	bool quiet;

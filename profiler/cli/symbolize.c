@@ -1,3 +1,4 @@
+#include "addresses.h"
 #include "cli.h"
 #include "load.h"
 #include "out_file.h"
@@ -9,23 +10,87 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPT_DEBUG_DIR };
+enum {
+	OPT_DEBUG_DIR,
+	OPT_SOURCE_PREFIX,
+	OPT_NO_PARAMETERS,
+	OPT_EXE,
+	OPT_ADDRESSES,
+	OPT_FUNCTIONS,
+	OPT_INLINES,
+	OPT_PRETTY,
+	OPT_BASENAMES,
+	OPT_DEMANGLE,
+};
 
 static const struct cli_option symbolize_options[] = {
 	[OPT_DEBUG_DIR] =
-		{"debug-dir", 0, "DIR", NULL,
+		{"debug-dir", 0, "DIR", "What is looked up",
 		 "look for debug files here first: DIR/.build-id/xx/yyyy.debug, or by the "
 		 "binary's path below DIR; may be given more than once"},
+	[OPT_SOURCE_PREFIX] =
+		{"source-prefix", 0, "OLD=NEW", NULL,
+		 "source files below OLD, as the compiler saw them, are below NEW; may be given "
+		 "more than once, the longest OLD that fits holds"},
+	[OPT_NO_PARAMETERS] = {"no-parameters", 0, NULL, NULL,
+			       "C++ functions without their parameters: ns::f, not ns::f(int)"},
+	[OPT_EXE] = {"exe", 'e', "FILE", "Addresses of a file, as addr2line has them",
+		     "no profile: tell what is at addresses of this program or library, given as "
+		     "hexadecimal numbers or, without any, a line each on standard input"},
+	[OPT_ADDRESSES] = {"addresses", 'a', NULL, NULL, "show the address before its answer"},
+	[OPT_FUNCTIONS] = {"functions", 'f', NULL, NULL, "show functions"},
+	[OPT_INLINES] = {"inlines", 'i', NULL, NULL, "show the calls that were inlined"},
+	[OPT_PRETTY] = {"pretty-print", 'p', NULL, NULL,
+			"one line a frame. Without any of -a, -f, -i and -p all four hold"},
+	[OPT_BASENAMES] = {"basenames", 's', NULL, NULL, "files without their directories"},
+	[OPT_DEMANGLE] = {"demangle", 'C', NULL, NULL,
+			  "names of C++ and Rust for people, not as in the file"},
 	{0},
 };
+
+struct symbolize_arguments {
+	struct load_symbols symbols;
+	const char *exe;
+	struct addresses_format format;
+	bool has_format; /* any option that only goes with -e */
+};
+
+static int take_format(int option, struct symbolize_arguments *out)
+{
+	bool *const flags[] = {
+		[OPT_ADDRESSES] = &out->format.address,   [OPT_FUNCTIONS] = &out->format.functions,
+		[OPT_INLINES] = &out->format.inlines,     [OPT_PRETTY] = &out->format.pretty,
+		[OPT_BASENAMES] = &out->format.basenames, [OPT_DEMANGLE] = &out->format.demangle,
+	};
+	*flags[option] = true;
+	out->has_format = true;
+	return CLI_OK;
+}
 
 static int take_option(const struct cli_command *self, int option, const char *value,
 		       void *arguments)
 {
-	(void)self;
-	(void)option;
+	struct symbolize_arguments *out = arguments;
 	struct cp_err err;
-	return load_add_debug_dir(arguments, value, &err) ? cli_fail("%s", err.message) : CLI_OK;
+	switch (option) {
+	case OPT_DEBUG_DIR:
+		return load_add_debug_dir(&out->symbols, value, &err) ? cli_fail("%s", err.message)
+								      : CLI_OK;
+	case OPT_SOURCE_PREFIX:
+		return source_prefixes_add(&out->symbols.prefixes, value, &err)
+			       ? cli_usage(self, "--source-prefix %s: %s", value, err.message)
+			       : CLI_OK;
+	case OPT_NO_PARAMETERS:
+		out->symbols.bare_names = true;
+		return CLI_OK;
+	case OPT_EXE:
+		if (out->exe)
+			return cli_usage(self, "-e names one file at a time");
+		out->exe = value;
+		return CLI_OK;
+	default:
+		return take_format(option, out);
+	}
 }
 
 static void tell_what_was_found(const struct profile *profile, const char *path)
@@ -65,27 +130,50 @@ static int symbolize_file(const char *path, const struct load_symbols *symbols)
 	return status;
 }
 
+static int tell_addresses(struct symbolize_arguments *arguments, char *const *operands, int n)
+{
+	struct addresses_format *format = &arguments->format;
+	if (!format->address && !format->functions && !format->inlines && !format->pretty)
+		format->address = format->functions = format->inlines = format->pretty = true;
+	const struct addresses_request request = {
+		.path = arguments->exe,
+		.symbols = &arguments->symbols,
+		.format = *format,
+		.operands = operands,
+		.n_operands = n,
+	};
+	return addresses_run(&request);
+}
+
 static int symbolize_run(const struct cli_command *self, int argc, char **argv)
 {
-	struct load_symbols symbols = {0};
+	struct symbolize_arguments arguments = {.exe = NULL};
 	int status;
-	int first = cli_parse(self, argc, argv, take_option, &symbols, &status);
-	if (first >= 0 && argc - first != 1)
+	int first = cli_parse(self, argc, argv, take_option, &arguments, &status);
+	if (first >= 0 && arguments.exe)
+		status = tell_addresses(&arguments, argv + first, argc - first);
+	else if (first >= 0 && arguments.has_format)
+		status = cli_usage(self, "-a, -f, -i, -p, -s and -C go with -e FILE");
+	else if (first >= 0 && argc - first != 1)
 		status = cli_usage(self, first == argc ? "name the profile to symbolize"
 						       : "one profile at a time");
 	else if (first >= 0)
-		status = symbolize_file(argv[first], &symbols);
-	load_symbols_deinit(&symbols);
+		status = symbolize_file(argv[first], &arguments.symbols);
+	load_symbols_deinit(&arguments.symbols);
 	return status;
 }
 
-static const char *const symbolize_synopses[] = {"FILE [OPTION...]", NULL};
+static const char *const symbolize_synopses[] = {"FILE [OPTION...]",
+						 "-e FILE [OPTION...] [ADDR...]", NULL};
 
 static const struct cli_example symbolize_examples[] = {
 	{"cprof symbolize cprof.pb.gz",
 	 "after a recording with --no-symbols or one that was killed"},
 	{"cprof symbolize prod.pb.gz --debug-dir ./debug",
 	 "a profile from another machine; debug files are found by build-id"},
+	{"cprof symbolize -e /usr/lib/libfoo.so -C 0x1139 0x11a0",
+	 "functions, lines and inlined calls at two addresses"},
+	{"cprof symbolize -fi -e ./my-program < addresses.txt", "what addr2line -fi would print"},
 	{NULL, NULL},
 };
 
@@ -99,7 +187,11 @@ const struct cli_command symbolize_command = {
 		"not all: after `record --no-symbols`, after a recorder that was killed, after "
 		"installing debug packages. The file is replaced as a whole; \"-\" reads standard "
 		"input and writes standard output. A debug file is used only when its build-id is "
-		"that of the binary that was recorded.",
+		"that of the binary that was recorded."
+		"\n\n"
+		"With -e it answers for addresses of one file, in the lines and the order of "
+		"addr2line, which it can stand in for: addresses are those of the file, the "
+		"innermost inlined call comes first, what is not known is ?? and ??:0.",
 	.options = symbolize_options,
 	.examples = symbolize_examples,
 	.run = symbolize_run,

@@ -1,0 +1,246 @@
+#include "addresses.h"
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "cli.h"
+#include "output/strbuf.h"
+#include "symbolizer/binary.h"
+#include "symbolizer/demangle.h"
+#include "symbolizer/text_file.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+
+/* What one read() of standard input may bring; a line is never as long. */
+enum { INPUT_BYTES = 1024 * 1024 };
+
+struct question {
+	uint64_t address;
+	size_t answer, n; /* in the batch's text */
+	size_t number;    /* in the order they were asked in */
+};
+
+/* Questions that came together. They are looked up in the order of addresses, which is fastest. */
+struct batch {
+	const struct addresses_request *request;
+	struct binary *binary;
+	struct question *questions;
+	size_t n, cap;
+	struct strbuf text;
+	uint64_t n_garbage; /* lines that were no address */
+};
+
+static bool parse_address(const char *text, uint64_t *out)
+{
+	char word[32];
+	while (isspace((unsigned char)*text))
+		text++;
+	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
+		text += 2;
+	size_t n = strcspn(text, " \t\r\n");
+	if (n >= sizeof(word) || text[n + strspn(text + n, " \t\r\n")])
+		return false;
+	memcpy(word, text, n);
+	word[n] = '\0';
+	char *end = word;
+	return text_file_hex(&end, out) && !*end;
+}
+
+static const char *last_part(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+static void put_name(struct strbuf *to, const struct addresses_request *request,
+		     const struct symbol_frame *frame)
+{
+	bool bare = request->format.demangle && request->symbols->bare_names;
+	CP_CLEANUP(cp_free) char *made = bare ? demangle_bare(frame->system_name) : NULL;
+	const char *name = made                       ? made
+			   : request->format.demangle ? frame->name
+						      : frame->system_name;
+	strbuf_add(to, name[0] ? name : "??");
+}
+
+static void put_frame(struct strbuf *to, const struct addresses_request *request,
+		      const struct symbol_frame *frame)
+{
+	const struct addresses_format *format = &request->format;
+	char moved[PATH_MAX];
+	if (format->functions) {
+		put_name(to, request, frame);
+		strbuf_add(to, format->pretty ? " at " : "\n");
+	}
+	const char *file = source_prefixes_apply(&request->symbols->prefixes, frame->file, moved,
+						 sizeof(moved));
+	if (format->basenames)
+		file = last_part(file);
+	strbuf_add(to, file[0] ? file : "??");
+	if (frame->line)
+		strbuf_addf(to, ":%" PRIu32 "\n", frame->line);
+	else
+		strbuf_add(to, ":?\n");
+}
+
+static int put_answer(struct batch *batch, uint64_t address)
+{
+	const struct addresses_format *format = &batch->request->format;
+	struct strbuf *to = &batch->text;
+	const struct symbol_frame *frames;
+	size_t n;
+	int rc = binary_find(batch->binary, address, &frames, &n);
+	if (rc < 0)
+		return rc;
+	if (format->address)
+		strbuf_addf(to, "0x%016" PRIx64 "%s", address, format->pretty ? ": " : "\n");
+	/* a line without a function: code written in assembly */
+	if (n == 0 && frames[0].file[0])
+		n = 1;
+	if (n == 0 && format->functions)
+		strbuf_add(to, format->pretty ? "?? " : "??\n");
+	if (n == 0)
+		strbuf_add(to, "??:0\n");
+	if (!format->inlines && n > 1)
+		n = 1;
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0 && format->pretty)
+			strbuf_add(to, " (inlined by) ");
+		put_frame(to, batch->request, &frames[i]);
+	}
+	return 0;
+}
+
+static int by_address(const void *left, const void *right)
+{
+	const struct question *a = left, *b = right;
+	return a->address < b->address ? -1 : a->address > b->address;
+}
+
+static int by_number(const void *left, const void *right)
+{
+	const struct question *a = left, *b = right;
+	return a->number < b->number ? -1 : a->number > b->number;
+}
+
+static int batch_ask(struct batch *batch, uint64_t address)
+{
+	struct question *question = CP_ARRAY_PUSH(batch->questions, batch->n, batch->cap);
+	if (!question)
+		return -ENOMEM;
+	*question = (struct question){.address = address, .number = batch->n};
+	return 0;
+}
+
+/* Answer all that was asked since the last time. Return: the exit status. */
+static int batch_answer(struct batch *batch)
+{
+	struct question *questions = batch->questions;
+	if (batch->n == 0)
+		return CLI_OK;
+	qsort(questions, batch->n, sizeof(*questions), by_address);
+	strbuf_clear(&batch->text);
+	for (size_t i = 0; i < batch->n; i++) {
+		bool again = i > 0 && questions[i].address == questions[i - 1].address;
+		questions[i].answer = again ? questions[i - 1].answer : batch->text.n;
+		if (!again && put_answer(batch, questions[i].address) < 0)
+			return cli_fail("out of memory");
+		questions[i].n = batch->text.n - questions[i].answer;
+	}
+	if (strbuf_failed(&batch->text))
+		return cli_fail("out of memory");
+	qsort(questions, batch->n, sizeof(*questions), by_number);
+	for (size_t i = 0; i < batch->n; i++)
+		fwrite(batch->text.bytes + questions[i].answer, 1, questions[i].n, stdout);
+	batch->n = 0;
+	if (fflush(stdout) == 0)
+		return CLI_OK;
+	return errno == EPIPE ? CLI_OK : cli_fail("standard output: %s", strerror(errno));
+}
+
+static int answer_operands(struct batch *batch)
+{
+	const struct addresses_request *request = batch->request;
+	for (int i = 0; i < request->n_operands; i++) {
+		uint64_t address;
+		if (!parse_address(request->operands[i], &address))
+			return cli_fail("%s is no address: give hexadecimal numbers",
+					request->operands[i]);
+		if (batch_ask(batch, address) < 0)
+			return cli_fail("out of memory");
+	}
+	return batch_answer(batch);
+}
+
+/*
+ * Ask for each whole line of @n bytes. A line that is no address is answered as 0 is, as addr2line
+ * does: questions and answers stay in step.
+ *
+ * Return: how many bytes were lines, or -ENOMEM.
+ */
+static ssize_t ask_lines(struct batch *batch, char *bytes, size_t n)
+{
+	char *line = bytes, *end;
+	while ((end = memchr(line, '\n', n - (size_t)(line - bytes)))) {
+		uint64_t address = 0;
+		*end = '\0';
+		batch->n_garbage += !parse_address(line, &address);
+		if (batch_ask(batch, address) < 0)
+			return -ENOMEM;
+		line = end + 1;
+	}
+	return line - bytes;
+}
+
+static int answer_stream(struct batch *batch, int fd)
+{
+	CP_CLEANUP(cp_free) char *bytes = malloc(INPUT_BYTES + 1);
+	size_t n = 0;
+	int status = bytes ? CLI_OK : cli_fail("out of memory");
+	for (bool more = true; more && status == CLI_OK;) {
+		ssize_t got = read(fd, bytes + n, INPUT_BYTES - n);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return cli_fail("standard input: %s", strerror(errno));
+		n += (size_t)got;
+		more = got > 0;
+		if (!more && n > 0)
+			bytes[n++] = '\n'; /* the last line may lack it */
+		ssize_t used = ask_lines(batch, bytes, n);
+		if (used < 0)
+			return cli_fail("out of memory");
+		n -= (size_t)used;
+		memmove(bytes, bytes + used, n);
+		if (n == INPUT_BYTES)
+			return cli_fail("standard input: no addresses, one a line");
+		status = batch_answer(batch);
+	}
+	char text[CP_TEXT_MAX];
+	if (status == CLI_OK && batch->n_garbage)
+		cli_warn("lines of standard input that are no addresses: %s",
+			 cp_format_count(batch->n_garbage, text));
+	return status;
+}
+
+int addresses_run(const struct addresses_request *request)
+{
+	const struct binary_options options = {.debug_dirs = request->symbols->debug_dirs,
+					       .n_debug_dirs = request->symbols->n_debug_dirs};
+	struct batch batch = {.request = request};
+	struct cp_err err = {""};
+	if (binary_open(request->path, "", &options, &batch.binary, &err) < 0)
+		return cli_fail("%s: %s", request->path, err.message);
+	if (binary_shortcoming(batch.binary)[0])
+		cli_note("%s: %s", request->path, binary_shortcoming(batch.binary));
+	int status =
+		request->n_operands ? answer_operands(&batch) : answer_stream(&batch, STDIN_FILENO);
+	binary_close(batch.binary);
+	strbuf_deinit(&batch.text);
+	free(batch.questions);
+	return status;
+}
