@@ -1,25 +1,20 @@
 #include "binary.h"
 
-#include "base/cleanup.h"
-#include "base/regular_file.h"
+#include "binary_files.h"
 #include "code_ranges.h"
 #include "dwarf_info.h"
-#include "elf/debug_file.h"
 #include "elf_plt.h"
 #include "elf_symbols.h"
 #include "symbol_names.h"
 
-#include <elfutils/libdwelf.h>
 #include <errno.h>
-#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct binary {
-	char *bytes; /* of an image in memory */
-	int fd;
-	Elf *elf; /* NULL when only the debug file is at hand */
-	struct debug_file debug_file;
-	Elf *debug_elf;
+	struct binary_files files;
 	struct code_ranges code;
 	struct symbol_table symbols;
 	struct symbol_names names;
@@ -39,11 +34,7 @@ void binary_close(struct binary *binary)
 	symbol_table_deinit(&binary->symbols);
 	code_ranges_deinit(&binary->code);
 	symbol_names_deinit(&binary->names);
-	elf_end(binary->debug_elf);
-	elf_end(binary->elf);
-	debug_file_deinit(&binary->debug_file);
-	cp_close_fd(&binary->fd);
-	free(binary->bytes);
+	binary_files_deinit(&binary->files);
 	free(binary);
 }
 
@@ -52,61 +43,12 @@ static struct binary *binary_create(void)
 	struct binary *binary = calloc(1, sizeof(*binary));
 	if (!binary)
 		return NULL;
-	elf_version(EV_CURRENT);
-	binary->fd = -1;
-	binary->debug_file = DEBUG_FILE_EMPTY;
+	binary_files_init(&binary->files);
 	if (symbol_names_init(&binary->names) < 0) {
 		free(binary);
 		return NULL;
 	}
 	return binary;
-}
-
-static bool is_program(Elf *elf)
-{
-	GElf_Ehdr header;
-	return elf && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &header) &&
-	       (header.e_type == ET_EXEC || header.e_type == ET_DYN);
-}
-
-/* Return: 0; -ESTALE: both build-ids are known and differ. @found is what @elf has. */
-static int check_build_id(Elf *elf, const struct elf_build_id *wanted, struct elf_build_id *found,
-			  struct cp_err *err)
-{
-	debug_file_build_id(elf, found);
-	if (wanted->n == 0)
-		return 0;
-	if (found->n == 0)
-		return cp_fail(err, -ESTALE,
-			       "the file on disk is another build (without a build-id)");
-	if (found->n == wanted->n && memcmp(found->bytes, wanted->bytes, wanted->n) == 0)
-		return 0;
-	char hex[2 * ELF_BUILD_ID_MAX + 1] = "";
-	for (size_t i = 0; i < found->n; i++)
-		snprintf(hex + 2 * i, 3, "%02x", found->bytes[i]);
-	return cp_fail(err, -ESTALE, "the file on disk is another build (build-id %s)", hex);
-}
-
-/* Open one path as the binary. Return: 0 and binary->elf, or the code with its reason. */
-static int try_path(struct binary *binary, const char *path, const struct elf_build_id *wanted,
-		    struct elf_build_id *found, struct cp_err *err)
-{
-	CP_CLEANUP(cp_close_fd) int fd = regular_file_open(path);
-	if (fd == -EINVAL)
-		return cp_fail(err, fd, "not a regular file");
-	if (fd < 0)
-		return cp_fail(err, fd, "%s", strerror(-fd));
-	Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
-	int rc = is_program(elf) ? check_build_id(elf, wanted, found, err)
-				 : cp_fail(err, -ENOEXEC, "not an ELF program or library");
-	if (rc < 0) {
-		elf_end(elf);
-		return rc;
-	}
-	binary->elf = elf;
-	binary->fd = fd;
-	fd = -1;
-	return 0;
 }
 
 static const char *root_of(pid_t pid, char *buf, size_t size)
@@ -117,96 +59,89 @@ static const char *root_of(pid_t pid, char *buf, size_t size)
 	return access(buf, F_OK) == 0 ? buf : NULL;
 }
 
-/* Below the target's root, else where we see the path. */
-static int open_file(struct binary *binary, const char *path, const char *root,
-		     const struct elf_build_id *wanted, struct elf_build_id *found,
-		     struct cp_err *err)
+static int try_dwarf(struct binary *binary, const struct debug_elf *file, const char *path,
+		     const struct debug_file_search *search)
 {
-	struct cp_err below_err = {""};
-	int below_rc = -ENOENT;
-	char below[PATH_MAX];
-	if (root && path[0] == '/' &&
-	    (size_t)snprintf(below, sizeof(below), "%s%s", root, path) < sizeof(below))
-		below_rc = try_path(binary, below, wanted, found, &below_err);
-	if (below_rc == 0)
-		return 0;
-	int rc = try_path(binary, path, wanted, found, err);
-	/* What is wrong with the target's own file says more than that we do not have it. */
-	if (rc == -ENOENT && below_rc != -ENOENT)
-		return cp_fail(err, below_rc, "%s", below_err.message);
+	if (!file->dwarf)
+		return file->trouble[0] ? -ENOENT : -ENOMEM;
+	int rc = dwarf_info_init(&binary->dwarf, file->dwarf, path, search, &binary->code);
+	binary->has_dwarf = rc == 0;
 	return rc;
 }
 
 /* Find DWARF: in the binary, else in its debug file, which also brings symbols. */
-static int find_debug(struct binary *binary, struct debug_file_search *search)
+static int find_dwarf(struct binary *binary, struct debug_file_search *search)
 {
-	GElf_Word crc = 0;
-	if (binary->elf) {
-		int rc = dwarf_info_init(&binary->dwarf, binary->elf, search->path, search,
-					 &binary->code);
-		binary->has_dwarf = rc == 0;
+	struct binary_files *files = &binary->files;
+	if (files->file.elf) {
+		int rc = try_dwarf(binary, &files->file, search->path, search);
 		if (rc != -ENOENT)
 			return rc;
-		search->link = dwelf_elf_gnu_debuglink(binary->elf, &crc);
-		search->link_crc = crc;
 	}
-	int rc = debug_file_find(search, &binary->debug_file);
-	if (rc == -ESTALE) {
-		snprintf(binary->shortcoming, sizeof(binary->shortcoming),
-			 "the debug file %s is of another build", binary->debug_file.path);
-		return 0;
-	}
-	if (rc < 0)
-		return rc == -ENOENT ? 0 : rc;
-	binary->debug_elf = elf_begin(binary->debug_file.fd, ELF_C_READ_MMAP, NULL);
-	if (!binary->debug_elf)
-		return 0;
-	if (binary->code.n == 0 && code_ranges_read(&binary->code, binary->debug_elf) < 0)
+	int rc = binary_files_find_debug(files, search);
+	if (rc < 0 || !files->debug.elf)
+		return rc;
+	if (binary->code.n == 0 && code_ranges_read(&binary->code, files->debug.elf) < 0)
 		return -ENOMEM;
-	rc = dwarf_info_init(&binary->dwarf, binary->debug_elf, binary->debug_file.path, search,
-			     &binary->code);
-	binary->has_dwarf = rc == 0;
+	rc = try_dwarf(binary, &files->debug, files->debug_path, search);
 	return rc == -ENOENT ? 0 : rc;
+}
+
+static int add_symbols(struct binary *binary, Elf *elf)
+{
+	return elf ? elf_symbols_add(&binary->symbols, elf, &binary->code,
+				     &binary->has_symbol_table)
+		   : 0;
 }
 
 static int read_symbols(struct binary *binary)
 {
-	int rc = 0;
-	if (binary->elf)
-		rc = elf_symbols_add(&binary->symbols, binary->elf, &binary->code,
-				     &binary->has_symbol_table);
-	if (rc == 0 && binary->debug_elf)
-		rc = elf_symbols_add(&binary->symbols, binary->debug_elf, &binary->code,
-				     &binary->has_symbol_table);
-	if (rc == 0 && binary->elf)
-		rc = elf_plt_add(&binary->symbols, &binary->names.strings, binary->elf);
+	struct binary_files *files = &binary->files;
+	int rc = add_symbols(binary, files->file.elf);
+	if (rc == 0)
+		rc = add_symbols(binary, files->debug.elf);
+	if (rc == 0 && !binary->has_dwarf && !files->debug.elf)
+		rc = binary_files_find_mini(files);
+	if (rc == 0)
+		rc = add_symbols(binary, files->mini.elf);
+	if (rc == 0 && files->file.elf)
+		rc = elf_plt_add(&binary->symbols, &binary->names.strings, files->file.elf);
 	if (rc == 0)
 		rc = symbol_table_seal(&binary->symbols);
 	return rc;
 }
 
+static const char *missing_text(const struct binary *binary)
+{
+	const struct binary_files *files = &binary->files;
+	if (binary->has_dwarf)
+		return binary->dwarf.alt_missing ? "the shared debug file (dwz) it refers to is "
+						   "missing: names may be wanting"
+						 : "";
+	if (files->file.trouble[0] || files->debug.trouble[0])
+		return files->file.trouble[0] ? files->file.trouble : files->debug.trouble;
+	if (files->trouble[0])
+		return files->trouble;
+	if (files->mini.elf)
+		return "no debug information: function names from its minidebuginfo, no lines";
+	return binary->has_symbol_table ? "no debug information: function names as far as ELF "
+					  "symbols go, no lines"
+					: "no debug information and no symbol table";
+}
+
 static void describe_shortcoming(struct binary *binary)
 {
-	const char *text = NULL;
-	if (binary->has_dwarf && binary->dwarf.alt_missing)
-		text = "the shared debug file (dwz) it refers to is missing: names may be wanting";
-	else if (!binary->has_dwarf && binary->shortcoming[0])
-		return;
-	else if (!binary->has_dwarf && binary->has_symbol_table)
-		text = "no debug information: function names as far as ELF symbols go, no lines";
-	else if (!binary->has_dwarf)
-		text = "no debug information and no symbol table";
-	snprintf(binary->shortcoming, sizeof(binary->shortcoming), "%s", text ? text : "");
+	snprintf(binary->shortcoming, sizeof(binary->shortcoming), "%s", missing_text(binary));
 }
 
 /* From an open (or absent) ELF file to everything that can be looked up. */
 static int load(struct binary *binary, struct debug_file_search *search, struct cp_err *err)
 {
 	int rc = 0;
-	if (binary->elf)
-		rc = code_ranges_read(&binary->code, binary->elf);
+	if (binary->files.file.elf)
+		rc = code_ranges_read(&binary->code, binary->files.file.elf);
 	if (rc == 0)
-		rc = find_debug(binary, search);
+		rc = find_dwarf(binary, search);
 	if (rc == 0)
 		rc = read_symbols(binary);
 	if (rc < 0)
@@ -225,11 +160,11 @@ int binary_open(const char *path, const char *build_id, const struct binary_opti
 		return cp_fail_nomem(err);
 	debug_file_parse_build_id(build_id, &wanted);
 	const char *root = root_of(options->root_pid, root_buf, sizeof(root_buf));
-	int rc = open_file(binary, path, root, &wanted, &found, err);
+	int rc = binary_files_open(&binary->files, path, root, &wanted, &found, err);
 	bool missing = rc < 0;
 	struct debug_file_search search = {.path = path,
 					   .root = root,
-					   .binary_fd = binary->fd,
+					   .binary_fd = binary->files.file.fd,
 					   .build_id = missing ? &wanted : &found,
 					   .dirs = options->debug_dirs,
 					   .n_dirs = options->n_debug_dirs};
@@ -238,7 +173,7 @@ int binary_open(const char *path, const char *build_id, const struct binary_opti
 		int load_rc = load(binary, &search, &load_err);
 		if (load_rc < 0)
 			rc = cp_fail(err, load_rc, "%s", load_err.message);
-		else if (missing && binary->debug_elf)
+		else if (missing && binary->files.debug.elf)
 			rc = 0; /* the debug file by build-id says it all */
 	}
 	if (rc < 0)
@@ -253,15 +188,10 @@ int binary_open_memory(const void *bytes, size_t n, const char *build_id, struct
 {
 	struct elf_build_id wanted = {.n = 0}, found;
 	struct binary *binary = binary_create();
-	if (!binary || !(binary->bytes = malloc(n + 1))) {
-		binary_close(binary);
+	if (!binary)
 		return cp_fail_nomem(err);
-	}
-	memcpy(binary->bytes, bytes, n);
 	debug_file_parse_build_id(build_id, &wanted);
-	binary->elf = elf_memory(binary->bytes, n);
-	int rc = is_program(binary->elf) ? check_build_id(binary->elf, &wanted, &found, err)
-					 : cp_fail(err, -ENOEXEC, "not an ELF image");
+	int rc = binary_files_open_memory(&binary->files, bytes, n, &wanted, &found, err);
 	if (rc == 0) {
 		struct debug_file_search search = {.path = "", .binary_fd = -1, .build_id = &found};
 		rc = load(binary, &search, err);
@@ -276,6 +206,12 @@ int binary_open_memory(const void *bytes, size_t n, const char *build_id, struct
 const char *binary_shortcoming(const struct binary *binary)
 {
 	return binary->shortcoming;
+}
+
+bool binary_changed(const struct binary *binary)
+{
+	return binary_files_changed(&binary->files) ||
+	       (binary->has_dwarf && debug_elf_changed(&binary->dwarf.alt_file));
 }
 
 bool binary_has_functions(const struct binary *binary)

@@ -6,8 +6,6 @@
  * its debug file is found by build-id.
  *
  * Depends on: base, elf (debug_file), libelf, libdw. Threads: one at a time.
- * A file that somebody truncates in place while it is open ends the process with SIGBUS: files
- * are mapped, as debug files of gigabytes must not be read into memory.
  */
 #ifndef CPROF_SYMBOLIZER_BINARY_H
 #define CPROF_SYMBOLIZER_BINARY_H
@@ -48,6 +46,11 @@ void binary_close(struct binary *binary);
 
 /** What is wanting (debug information, a symbol table) as a short sentence, or "". Borrowed. */
 const char *binary_shortcoming(const struct binary *binary);
+
+/**
+ * True when a file was written to or truncated since it was opened: what was found may be wrong.
+ */
+bool binary_changed(const struct binary *binary);
 
 bool binary_has_functions(const struct binary *binary); /* any symbol table or DWARF */
 bool binary_has_dwarf(const struct binary *binary);

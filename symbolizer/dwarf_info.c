@@ -32,11 +32,17 @@ static int attach_alt(struct dwarf_info *info, const char *elf_path,
 		return 0;
 	memcpy(id.bytes, id_bytes, (size_t)id_size);
 	id.n = (size_t)id_size;
-	int rc = debug_file_find_alt(search, elf_path, name, &id, &info->alt_file);
+	struct debug_file found;
+	int rc = debug_file_find_alt(search, elf_path, name, &id, &found);
+	if (rc == 0)
+		rc = debug_elf_open(found.fd, &info->alt_file);
+	if (rc == 0)
+		found.fd = -1;
+	debug_file_deinit(&found);
 	if (rc < 0)
 		return rc == -ENOMEM ? rc : 0;
-	info->alt_elf = elf_begin(info->alt_file.fd, ELF_C_READ_MMAP, NULL);
-	info->alt = info->alt_elf ? dwarf_begin_elf(info->alt_elf, DWARF_C_READ, NULL) : NULL;
+	if (info->alt_file.dwarf)
+		info->alt = dwarf_begin_elf(info->alt_file.dwarf, DWARF_C_READ, NULL);
 	if (info->alt) {
 		dwarf_setalt(info->dwarf, info->alt);
 		info->alt_missing = false;
@@ -47,7 +53,7 @@ static int attach_alt(struct dwarf_info *info, const char *elf_path,
 int dwarf_info_init(struct dwarf_info *info, Elf *elf, const char *elf_path,
 		    const struct debug_file_search *search, const struct code_ranges *code)
 {
-	*info = (struct dwarf_info){.alt_file = DEBUG_FILE_EMPTY};
+	*info = (struct dwarf_info){.alt_file = DEBUG_ELF_EMPTY};
 	info->dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
 	if (!info->dwarf)
 		return -ENOENT;
@@ -73,9 +79,8 @@ void dwarf_info_deinit(struct dwarf_info *info)
 		dwarf_end(info->dwarf);
 	if (info->alt)
 		dwarf_end(info->alt);
-	elf_end(info->alt_elf);
-	debug_file_deinit(&info->alt_file);
-	*info = (struct dwarf_info){.alt_file = DEBUG_FILE_EMPTY};
+	debug_elf_deinit(&info->alt_file);
+	*info = (struct dwarf_info){.alt_file = DEBUG_ELF_EMPTY};
 }
 
 static const char *compilation_dir(struct dwarf_unit *unit)

@@ -14,6 +14,7 @@
 #include "die_walk.h"
 #include "dwarf_names.h"
 #include "dwarf_units.h"
+#include "elf/debug_elf.h"
 #include "elf/debug_file.h"
 #include "symbol_frame.h"
 
@@ -22,8 +23,7 @@ enum { DWARF_INFO_MAX_FRAMES = DIE_WALK_MAX_DEPTH + 1 };
 
 struct dwarf_info {
 	Dwarf *dwarf, *alt;
-	Elf *alt_elf;
-	struct debug_file alt_file;
+	struct debug_elf alt_file;
 	bool alt_missing; /* refers to shared debug information that was not found */
 	struct dwarf_units units;
 	struct dwarf_names names;

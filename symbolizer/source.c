@@ -183,6 +183,11 @@ const char *source_shortcoming(const struct source *source)
 	return source->kind == SOURCE_BINARY ? binary_shortcoming(source->binary) : "";
 }
 
+bool source_changed(const struct source *source)
+{
+	return source->kind == SOURCE_BINARY && binary_changed(source->binary);
+}
+
 int source_find(struct source *source, uint64_t svma, const struct symbol_frame **frames, size_t *n)
 {
 	if (source->kind == SOURCE_BINARY)

@@ -41,6 +41,9 @@ bool source_has_inlines(const struct source *source); /* knows what was inlined 
 /** What is wanting, or "". Borrowed. */
 const char *source_shortcoming(const struct source *source);
 
+/** As binary_changed(): to be asked after the look-ups. */
+bool source_changed(const struct source *source);
+
 /** As binary_find(). */
 int source_find(struct source *source, uint64_t svma, const struct symbol_frame **frames,
 		size_t *n);

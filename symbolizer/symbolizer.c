@@ -146,6 +146,24 @@ static bool cancelled(const struct run *run)
 	return run->options->cancel && *run->options->cancel;
 }
 
+/* Of a file that was written to meanwhile nothing is sure, also what looks right. */
+static int take_back(struct run *run, const struct query *queries, size_t n, const char *path,
+		     struct outcome *outcome)
+{
+	struct profile *profile = run->profile;
+	for (size_t i = 0; i < n; i++) {
+		struct profile_location *location = &profile->locations[queries[i].location];
+		run->stats.symbolized -= location->n_lines > 0;
+		run->stats.with_lines -=
+			location->n_lines > 0 && profile->lines[location->first_line].line > 0;
+		location->n_lines = 0;
+	}
+	*outcome = (struct outcome){.functions = false};
+	return note_reason(run, path,
+			   "a file of it was changed while it was read, so its names are left "
+			   "out: 'cprof symbolize' looks them up again");
+}
+
 /* All locations of one binary. */
 static int run_group(struct run *run, const struct query *queries, size_t n)
 {
@@ -163,6 +181,8 @@ static int run_group(struct run *run, const struct query *queries, size_t n)
 	rc = note_reason(run, request.path, source_shortcoming(source));
 	for (size_t i = 0; i < n && rc == 0 && !cancelled(run); i++)
 		rc = resolve(run, source, &queries[i], &outcome);
+	if (rc == 0 && source_changed(source))
+		rc = take_back(run, queries, n, request.path, &outcome);
 	set_flags(run->profile, queries, &outcome);
 	source_close(source);
 	return rc;

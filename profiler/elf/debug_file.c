@@ -141,17 +141,30 @@ static bool same_file(int a, int b)
 	       sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
-static bool belongs(const struct hunt *hunt, int fd)
+static int read_build_id(int fd, struct elf_build_id *out)
 {
 	/* Not mapped: whoever owns the file may truncate it, and the recorder would get a SIGBUS.
 	 */
 	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
-	struct elf_build_id id = {.n = 0};
 	bool is_elf = elf && elf_kind(elf) == ELF_K_ELF;
+	out->n = 0;
 	if (is_elf)
-		debug_file_build_id(elf, &id);
+		debug_file_build_id(elf, out);
 	elf_end(elf);
-	if (!is_elf)
+	return is_elf ? 0 : -ENOEXEC;
+}
+
+int debug_file_read_build_id(const char *path, struct elf_build_id *out)
+{
+	elf_version(EV_CURRENT);
+	CP_CLEANUP(cp_close_fd) int fd = regular_file_open(path);
+	return fd < 0 ? fd : read_build_id(fd, out);
+}
+
+static bool belongs(const struct hunt *hunt, int fd)
+{
+	struct elf_build_id id;
+	if (read_build_id(fd, &id) < 0)
 		return false;
 	/* Equal build-ids say more than a CRC, which the link states for one exact file: a debug
 	 * file that dwz or objcopy rewrote later still belongs to its binary. */
@@ -272,6 +285,15 @@ static int by_path(struct hunt *hunt)
 	return 0;
 }
 
+static int by_fetch(struct hunt *hunt)
+{
+	const struct debug_file_search *search = hunt->search;
+	if (!search->fetch || hunt->found || hunt->wanted->n < BUILD_ID_MIN_BYTES)
+		return 0;
+	CP_CLEANUP(cp_free) char *path = search->fetch(search->fetch_ctx, hunt->wanted);
+	return path ? consider(hunt, path) : 0;
+}
+
 static int finish(struct hunt *hunt, int rc)
 {
 	if (rc < 0)
@@ -291,6 +313,8 @@ int debug_file_find(const struct debug_file_search *search, struct debug_file *o
 		rc = by_link(&hunt);
 	if (rc == 0)
 		rc = by_path(&hunt);
+	if (rc == 0)
+		rc = by_fetch(&hunt);
 	return finish(&hunt, rc);
 }
 
@@ -319,5 +343,7 @@ int debug_file_find_alt(const struct debug_file_search *search, const char *debu
 		rc = consider_path(&hunt, "%s/.dwz/%s", debug_dir(search, i), base);
 	if (rc == 0 && !hunt.found)
 		rc = by_build_id(&hunt);
+	if (rc == 0)
+		rc = by_fetch(&hunt);
 	return finish(&hunt, rc);
 }

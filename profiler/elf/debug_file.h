@@ -25,6 +25,12 @@ struct debug_file_search {
 	uint64_t crc_bytes_max;              /* larger files do not match by CRC; 0 = no limit */
 	const char *const *dirs;             /* --debug-dir, before /usr/lib/debug */
 	size_t n_dirs;
+	/*
+	 * The last resort, or NULL: bring the debug file of a build-id from elsewhere.
+	 * Return: its path, which the caller frees; NULL: there is none.
+	 */
+	char *(*fetch)(void *ctx, const struct elf_build_id *id);
+	void *fetch_ctx;
 };
 
 struct debug_file {
@@ -40,7 +46,8 @@ void debug_file_deinit(struct debug_file *file);
  * Find a binary's separate debug file.
  *
  * Order: by build-id below each directory, then by .gnu_debuglink (next to the binary, .debug/,
- * the binary's directory below each debug directory), then by path below each debug directory.
+ * the binary's directory below each debug directory), then by path below each debug directory,
+ * then by @search->fetch.
  *
  * @out: filled on success; the caller owns it
  * Return: 0; -ENOENT: none; -ESTALE: only files of another build: @out->path names the first
@@ -51,7 +58,7 @@ int debug_file_find(const struct debug_file_search *search, struct debug_file *o
 /**
  * Find the file of shared debug information (dwz) that a debug file refers to.
  *
- * @search:     root and dirs are used
+ * @search:     root, dirs and fetch are used
  * @debug_path: path of the file that has the .gnu_debugaltlink: relative names start there
  * @alt_name:   the name in .gnu_debugaltlink
  * @alt_id:     the build-id there; must match
@@ -69,6 +76,13 @@ int debug_file_find_alt(const struct debug_file_search *search, const char *debu
  * Return: false when it has none, or an unusable one (@out->n = 0).
  */
 bool debug_file_build_id(Elf *elf, struct elf_build_id *out);
+
+/**
+ * The same of the file at a path.
+ *
+ * Return: 0 (@out->n = 0: it has none); -ENOEXEC: no ELF file; -errno of opening.
+ */
+int debug_file_read_build_id(const char *path, struct elf_build_id *out);
 
 /** The same in the bytes of a note section, as /sys/kernel/notes gives them. */
 bool debug_file_build_id_in_notes(const void *bytes, size_t n, struct elf_build_id *out);

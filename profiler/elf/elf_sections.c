@@ -1,17 +1,15 @@
 #include "elf_sections.h"
 
 #include "base/cleanup.h"
+#include "inflate.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 enum {
 	SECTIONS_MAX = 1 << 16, /* linked files have 40; bounds what a hostile one costs */
 	NAMES_BYTES_MAX = 4 << 20,
-	DEFLATE_RATIO_MAX = 1032, /* a match of 258 bytes takes two bits at least (RFC 1951) */
-	DEFLATE_SLACK = 64,
 };
 
 void elf_sections_deinit(struct elf_sections *sections)
@@ -97,19 +95,20 @@ const Elf64_Shdr *elf_sections_find(const struct elf_sections *sections, const c
 	return NULL;
 }
 
-static int inflate_bytes(const uint8_t *in, uint64_t n_in, uint64_t n_out, uint64_t max,
-			 uint8_t **out, uint64_t *n)
+static int inflate_bytes(uint32_t type, const uint8_t *in, uint64_t n_in, uint64_t n_out,
+			 uint64_t max, uint8_t **out, uint64_t *n)
 {
-	if (n_out > n_in * DEFLATE_RATIO_MAX + DEFLATE_SLACK)
-		return -EBADMSG;
+	int ret = inflate_check(type, n_in, n_out);
+	if (ret)
+		return ret;
 	if (n_out > max)
 		return -EFBIG;
 	CP_CLEANUP(cp_free) uint8_t *bytes = malloc(n_out + 1);
 	if (!bytes)
 		return -ENOMEM;
-	uLongf done = n_out;
-	if (uncompress(bytes, &done, in, n_in) != Z_OK || done != n_out)
-		return -EBADMSG;
+	ret = inflate_into(type, in, n_in, bytes, n_out);
+	if (ret)
+		return ret;
 	*out = bytes;
 	*n = n_out;
 	bytes = NULL;
@@ -127,16 +126,15 @@ static int inflate_section(const uint8_t *bytes, uint64_t size, bool zdebug, uin
 			return -EBADMSG;
 		for (size_t i = MAGIC_BYTES; i < HEADER_BYTES; i++)
 			n_out = n_out << 8 | bytes[i];
-		return inflate_bytes(bytes + HEADER_BYTES, size - HEADER_BYTES, n_out, max, out, n);
+		return inflate_bytes(ELFCOMPRESS_ZLIB, bytes + HEADER_BYTES, size - HEADER_BYTES,
+				     n_out, max, out, n);
 	}
 	Elf64_Chdr header;
 	if (size < sizeof(header))
 		return -EBADMSG;
 	memcpy(&header, bytes, sizeof(header));
-	if (header.ch_type != ELFCOMPRESS_ZLIB)
-		return -ENOTSUP;
-	return inflate_bytes(bytes + sizeof(header), size - sizeof(header), header.ch_size, max,
-			     out, n);
+	return inflate_bytes(header.ch_type, bytes + sizeof(header), size - sizeof(header),
+			     header.ch_size, max, out, n);
 }
 
 int elf_section_read(const struct elf_source *source, const Elf64_Shdr *header, bool zdebug,

@@ -5,7 +5,7 @@
  * symbolizer reads sections through libelf. Every size in the file is a claim: a section's content
  * is bounded before memory is taken for it.
  *
- * Depends on: base, elf_source.h, zlib. Threads: any.
+ * Depends on: base, elf_source.h, inflate.h. Threads: any.
  */
 #ifndef CPROF_ELF_ELF_SECTIONS_H
 #define CPROF_ELF_ELF_SECTIONS_H
@@ -35,8 +35,8 @@ void elf_sections_deinit(struct elf_sections *sections);
 const Elf64_Shdr *elf_sections_find(const struct elf_sections *sections, const char *name);
 
 /**
- * Read a section's content; sections compressed by zlib (SHF_COMPRESSED, or the older .zdebug_*)
- * are inflated.
+ * Read a section's content; sections compressed by zlib (also the older .zdebug_*) or zstd are
+ * inflated.
  *
  * @zdebug: the section is of the older form
  * @max:    of its content, inflated

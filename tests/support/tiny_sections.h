@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <zlib.h>
+#include <zstd.h>
 
 enum { TINY_SECTIONS = 4, TINY_DEBUG_FRAME_ROOM = 256 };
 
@@ -107,6 +108,21 @@ static inline void tiny_sections_compress(struct tiny_sections *file, uint64_t c
 	memcpy(file->debug_frame, &header, sizeof(header));
 	if (compress(file->debug_frame + sizeof(header), &n, (const uint8_t *)&frame,
 		     sizeof(frame)) != Z_OK)
+		abort();
+	file->frame.sh_flags = SHF_COMPRESSED;
+	file->frame.sh_size = sizeof(header) + n;
+}
+
+/* The same by zstd. */
+static inline void tiny_sections_compress_zstd(struct tiny_sections *file)
+{
+	const struct tiny_debug_frame frame = tiny_debug_frame_make();
+	const Elf64_Chdr header = {.ch_type = 2, .ch_size = sizeof(frame), .ch_addralign = 1};
+	memcpy(file->debug_frame, &header, sizeof(header));
+	const size_t n =
+		ZSTD_compress(file->debug_frame + sizeof(header),
+			      sizeof(file->debug_frame) - sizeof(header), &frame, sizeof(frame), 3);
+	if (ZSTD_isError(n))
 		abort();
 	file->frame.sh_flags = SHF_COMPRESSED;
 	file->frame.sh_size = sizeof(header) + n;

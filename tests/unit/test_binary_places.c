@@ -1,0 +1,171 @@
+/* Where debug information hides: each place with its file made here, and what is told of it. */
+#include "symbolizer_fixtures/expect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char *path_in(const char *dir, const char *name, char buf[FIXTURE_PATH_MAX])
+{
+	snprintf(buf, FIXTURE_PATH_MAX, "%s/%s", dir, name);
+	return buf;
+}
+
+static const char *const chains[] = {"chain_gcc5", "chain_gcc4"};
+
+static void test_binary_places__sections_compressed_by_zstd(void **state)
+{
+	const char *dir = *state;
+	char whole[FIXTURE_PATH_MAX], path[FIXTURE_PATH_MAX];
+	for (size_t i = 0; i < sizeof(chains) / sizeof(chains[0]); i++) {
+		fixture_path(chains[i], whole);
+		fixture_run(OBJCOPY " --compress-debug-sections=zstd %s %s", whole,
+			    path_in(dir, "zstd", path));
+		fixture_run("readelf -t %s | grep -A3 debug_info | grep -q 000800", path);
+		struct binary *binary = open_binary(path, "", NULL);
+		assert_true(binary_has_dwarf(binary));
+		assert_string_equal(binary_shortcoming(binary), "");
+		expect_chain(binary, whole);
+		binary_close(binary);
+	}
+}
+
+static void test_binary_places__zstd_in_the_debug_file_and_in_the_shared_one(void **state)
+{
+	const char *dir = *state;
+	char whole[FIXTURE_PATH_MAX], path[FIXTURE_PATH_MAX], sweep[FIXTURE_PATH_MAX];
+	const struct symbol_frame *frames;
+	fixture_path("chain_gcc5", whole);
+	fixture_run("cd %s && " OBJCOPY
+		    " --only-keep-debug --compress-debug-sections=zstd %s chain.debug && " OBJCOPY
+		    " --strip-all --add-gnu-debuglink=chain.debug %s chain",
+		    dir, whole, whole);
+	struct binary *binary = open_binary(path_in(dir, "chain", path), "", NULL);
+	expect_chain(binary, whole);
+	binary_close(binary);
+
+	fixture_path("sweep_gcc4", sweep);
+	fixture_run("cd %s && cp %s b && cp %s c && dwz -m shared -r b c && " OBJCOPY
+		    " --strip-symbol=_ZN3app3runEi --compress-debug-sections=zstd b && " OBJCOPY
+		    " --compress-debug-sections=zstd shared",
+		    dir, sweep, sweep);
+	binary = open_binary(path_in(dir, "b", path), "", NULL);
+	assert_string_equal(binary_shortcoming(binary), "");
+	assert_int_equal(find(binary, fixture_address(sweep, "_ZN3app3runEi"), &frames), 1);
+	assert_string_equal(frames[0].name, "app::run(int)");
+	binary_close(binary);
+}
+
+static void test_binary_places__damaged_zstd_sections_are_no_debug_information(void **state)
+{
+	const char *dir = *state;
+	char whole[FIXTURE_PATH_MAX], path[FIXTURE_PATH_MAX];
+	const struct symbol_frame *frames;
+	/* all of .debug_info behind its header is overwritten */
+	fixture_run(
+		"cd %s && " OBJCOPY " --compress-debug-sections=zstd %s damaged && "
+		"set -- $(readelf -SW damaged | sed -n 's/^.* \\.debug_info *PROGBITS *[0-9a-f]* "
+		"\\([0-9a-f]*\\) \\([0-9a-f]*\\) .*/\\1 \\2/p') && "
+		"head -c $((0x$2 - 24)) /dev/zero | tr '\\0' z | "
+		"dd of=damaged bs=1 seek=$((0x$1 + 24)) conv=notrunc status=none",
+		dir, fixture_path("chain_gcc5", whole));
+	struct binary *binary = open_binary(path_in(dir, "damaged", path), "", NULL);
+	assert_false(binary_has_dwarf(binary));
+	assert_int_equal(find(binary, fixture_address(whole, "at_last"), &frames), 1);
+	assert_string_equal(frames[0].name, "last"); /* by its symbol */
+	binary_close(binary);
+}
+
+static void test_binary_places__minidebuginfo_names_what_stripping_took(void **state)
+{
+	const char *dir = *state;
+	char whole[FIXTURE_PATH_MAX], path[FIXTURE_PATH_MAX];
+	const struct symbol_frame *frames;
+	fixture_path("stubs_plain", whole);
+	fixture_run("cd %s && " OBJCOPY " -S --keep-symbol=internal %s mini && xz mini && " OBJCOPY
+		    " -S %s stripped && cp stripped bare && " OBJCOPY
+		    " --add-section .gnu_debugdata=mini.xz stripped",
+		    dir, whole, whole);
+	struct binary *binary = open_binary(path_in(dir, "bare", path), "", NULL);
+	size_t n = find(binary, fixture_address(whole, "internal"), &frames);
+	assert_true(n == 0 || strcmp(frames[0].name, "internal") != 0);
+	binary_close(binary);
+	binary = open_binary(path_in(dir, "stripped", path), "", NULL);
+	assert_true(binary_has_functions(binary));
+	assert_string_equal(
+		binary_shortcoming(binary),
+		"no debug information: function names from its minidebuginfo, no lines");
+	assert_int_equal(find(binary, fixture_address(whole, "internal"), &frames), 1);
+	assert_string_equal(frames[0].name, "internal");
+	binary_close(binary);
+}
+
+static void test_binary_places__damaged_minidebuginfo_leaves_the_rest(void **state)
+{
+	const char *dir = *state;
+	char whole[FIXTURE_PATH_MAX], path[FIXTURE_PATH_MAX];
+	const struct symbol_frame *frames;
+	fixture_path("templates_gcc", whole);
+	fixture_run("cd %s && echo no xz > mini.xz && " OBJCOPY " -S %s stripped && " OBJCOPY
+		    " --add-section .gnu_debugdata=mini.xz stripped",
+		    dir, whole);
+	struct binary *binary = open_binary(path_in(dir, "stripped", path), "", NULL);
+	assert_int_equal(find(binary, fixture_address(whole, "at_area"), &frames), 1);
+	assert_string_equal(frames[0].name, "shapes::box<int>::area(int)");
+	binary_close(binary);
+}
+
+static void test_binary_places__files_truncated_under_us_give_no_signal(void **state)
+{
+	const char *dir = *state;
+	char whole[FIXTURE_PATH_MAX], path[FIXTURE_PATH_MAX];
+	const struct symbol_frame *frames;
+	fixture_path("sweep_gcc5", whole);
+	path_in(dir, "sweep", path);
+	uint64_t run = fixture_address(whole, "_ZN3app3runEi");
+	/* once before anything was looked up, once in the middle */
+	for (int looked = 0; looked < 2; looked++) {
+		fixture_run("cp %s %s", whole, path);
+		struct binary *binary = open_binary(path, "", NULL);
+		assert_false(binary_changed(binary));
+		if (looked)
+			assert_true(find(binary, run, &frames) > 0);
+		assert_int_equal(truncate(path, 0), 0);
+		for (uint64_t at = run; at < run + 512; at++)
+			find(binary, at, &frames);
+		assert_true(binary_changed(binary));
+		binary_close(binary);
+	}
+}
+
+static void test_binary_places__a_file_written_to_is_known_to_have_changed(void **state)
+{
+	const char *dir = *state;
+	char whole[FIXTURE_PATH_MAX], path[FIXTURE_PATH_MAX];
+	fixture_run("cp %s %s", fixture_path("chain_gcc5", whole), path_in(dir, "chain", path));
+	struct binary *binary = open_binary(path, "", NULL);
+	assert_false(binary_changed(binary));
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_int_equal(write(fd, "x", 1), 1);
+	close(fd);
+	assert_true(binary_changed(binary));
+	binary_close(binary);
+}
+
+#define WITH_DIR(test)                                                                             \
+	cmocka_unit_test_setup_teardown(test, fixture_setup_dir, fixture_teardown_dir)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_DIR(test_binary_places__sections_compressed_by_zstd),
+		WITH_DIR(test_binary_places__zstd_in_the_debug_file_and_in_the_shared_one),
+		WITH_DIR(test_binary_places__damaged_zstd_sections_are_no_debug_information),
+		WITH_DIR(test_binary_places__minidebuginfo_names_what_stripping_took),
+		WITH_DIR(test_binary_places__damaged_minidebuginfo_leaves_the_rest),
+		WITH_DIR(test_binary_places__files_truncated_under_us_give_no_signal),
+		WITH_DIR(test_binary_places__a_file_written_to_is_known_to_have_changed),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
