@@ -7,7 +7,9 @@
 #include "heap_rows.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,12 +18,55 @@ double heap_half_width(double variance)
 	return 1.96 * sqrt(variance > 0 ? variance : 0);
 }
 
+/* Room for @n more frames behind @at. */
+static int reserve(struct heap_analysis *analysis, size_t at, size_t n)
+{
+	frame_id *stack = cp_array_reserve(analysis->stack, &analysis->cap_stack, at + n,
+					   sizeof(*analysis->stack));
+	if (stack)
+		analysis->stack = stack;
+	location_id *places = cp_array_reserve(analysis->stack_at, &analysis->cap_stack_at, at + n,
+					       sizeof(*analysis->stack_at));
+	if (places)
+		analysis->stack_at = places;
+	return stack && places ? 0 : -ENOMEM;
+}
+
 long heap_analysis_stack(struct heap_analysis *analysis, uint32_t site, const frame_id **out)
 {
-	const long n = frames_of_stack(analysis->frames, analysis->input->stacks[site],
-				       &analysis->stack, &analysis->cap_stack);
+	const struct stack_store *stacks = &analysis->input->profile->stacks;
+	size_t total = 0;
+	for (stack_id stack = analysis->input->stacks[site]; stack.v != STACK_NONE.v;
+	     stack = stack_store_parent(stacks, stack)) {
+		size_t n;
+		const location_id location = stack_store_leaf(stacks, stack);
+		const frame_id *of = frames_of_location(analysis->frames, location, &n);
+		if (reserve(analysis, total, n))
+			return -ENOMEM;
+		for (size_t i = 0; i < n; i++) {
+			analysis->stack[total + i] = of[i];
+			analysis->stack_at[total + i] = location;
+		}
+		total += n;
+	}
 	*out = analysis->stack;
-	return n;
+	return (long)total;
+}
+
+const char *heap_analysis_name(struct heap_analysis *analysis, size_t i)
+{
+	const struct frame *frame = frames_get(analysis->frames, analysis->stack[i]);
+	const uint32_t id = analysis->stack_at[i].v;
+	const char *name = frames_text(analysis->frames, frame->name);
+	const char *module = frames_text(analysis->frames, frame->module);
+	const size_t n = strlen(name);
+	if (frame->symbolized || module[0] != '/' || n < 2)
+		return name;
+	if (!analysis->address_names[id] &&
+	    asprintf(&analysis->address_names[id], "%.*s+0x%" PRIx64 "]", (int)(n - 1), name,
+		     analysis->input->profile->locations[id].svma) < 0)
+		analysis->address_names[id] = NULL;
+	return analysis->address_names[id] ? analysis->address_names[id] : name;
 }
 
 void heap_sum_add(struct heap_sum *sum, const struct heap_weight *weight)
@@ -49,13 +94,14 @@ static int describe(struct heap_analysis *analysis, uint32_t site)
 	const struct heap_snapshot *snapshot = analysis->input->snapshot;
 	row->complete = n > 0 && heap_stack_end(snapshot, snapshot->sites[site].node) == 0;
 	row->rule = heap_suppressions_find(analysis->input->rules, stack, (size_t)n, row->complete);
-	row->name = site ? "[unknown]" : "[further stacks]";
+	row->name = row->function = site ? "[unknown]" : "[further stacks]";
 	row->file = row->module = "";
 	if (n == 0)
 		return 0;
 	row->in_charge = (uint32_t)heap_blame_find(&analysis->blame, stack, (size_t)n);
 	const struct frame *frame = frames_get(analysis->frames, stack[row->in_charge]);
-	row->name = text_of(analysis, frame->name);
+	row->function = text_of(analysis, frame->name);
+	row->name = heap_analysis_name(analysis, row->in_charge);
 	row->file = text_of(analysis, frame->file);
 	row->module = text_of(analysis, frame->module);
 	row->line = frame->line;
@@ -114,8 +160,7 @@ static uint64_t age_of(const struct heap_analysis *analysis, const struct heap_l
 }
 
 /* Where a block is counted; NULL: with its site. */
-static struct heap_sum *taken_out(struct heap_analysis *analysis,
-				  const struct heap_births_of *births,
+static struct heap_sum *taken_out(struct heap_analysis *analysis, struct heap_births_of *births,
 				  const struct heap_live *block)
 {
 	if (analysis->sites[block->site].rule != HEAP_RULE_NONE)
@@ -134,7 +179,6 @@ static void count_block(struct heap_analysis *analysis, struct heap_births_of *b
 	struct heap_row *row = &analysis->sites[block->site];
 	struct heap_sum *out = taken_out(analysis, births, block);
 	heap_sum_add(&analysis->all, weight);
-	row->all_bytes += weight->bytes;
 	if (age_ns > analysis->oldest_ns)
 		analysis->oldest_ns = age_ns;
 	if (out == &analysis->suppressed) {
@@ -184,6 +228,16 @@ static void withdraw_growth(struct heap_analysis *analysis)
 		analysis->places[i].growth.verdict = HEAP_GROWTH_UNKNOWN;
 }
 
+/* A start takes a quarter of the run at most. What is live of the time after it bounds growth. */
+static double most_rate(const struct heap_births *births)
+{
+	const double time_s = (double)(births->to_ns - births->from_ns) / 1e9;
+	double bytes = 0;
+	for (unsigned i = HEAP_GROWTH_WINDOWS / 4; i < HEAP_GROWTH_WINDOWS; i++)
+		bytes += births->bytes[i];
+	return time_s > 0 ? bytes / (time_s * 3 / 4) : 0;
+}
+
 static int judge(struct heap_analysis *analysis, const struct heap_births_of *births)
 {
 	struct heap_births_sum sum, all;
@@ -196,6 +250,8 @@ static int judge(struct heap_analysis *analysis, const struct heap_births_of *bi
 			heap_births_collect(births, analysis, i, &all);
 	}
 	heap_births_judge(births, &all, &analysis->growth);
+	if (all.births.to_ns > all.births.from_ns)
+		analysis->most_rate = most_rate(&all.births);
 	analysis->growth_by_since = analysis->input->since != NULL;
 	const int rc = heap_places_make(analysis, births);
 	if (heap_end_unknown(analysis))
@@ -214,6 +270,9 @@ static int analyse(struct heap_analysis *analysis)
 	CP_CLEANUP(heap_births_of_deinit) struct heap_births_of births = {0};
 	CP_CLEANUP(heap_threads_deinit) struct heap_threads threads = {0};
 	int rc = frames_create(analysis->input->profile, &analysis->frames);
+	analysis->address_names = calloc(analysis->input->profile->n_locations + 1, sizeof(char *));
+	if (!analysis->address_names)
+		rc = -ENOMEM;
 	if (!rc)
 		rc = heap_blame_init(&analysis->blame, analysis->frames);
 	if (!rc)
@@ -226,6 +285,7 @@ static int analyse(struct heap_analysis *analysis)
 		rc = count_blocks(analysis, &births, &threads);
 	if (rc)
 		return rc;
+	heap_births_settle(&births);
 	rc = judge(analysis, &births);
 	return rc ? rc : heap_rows_make(analysis, &threads);
 }
@@ -236,16 +296,37 @@ static bool same_process(const struct heap_header *a, const struct heap_header *
 	       a->start_boot_ticks == b->start_boot_ticks;
 }
 
-int heap_analysis_create(const struct heap_input *input, const struct heap_report_options *options,
-			 struct heap_analysis **out, struct cp_err *err)
+/* Allocations and frees: what only grows tells the order of copies. */
+static uint64_t events_of(const struct heap_snapshot *snapshot)
 {
-	if (input->since && !same_process(&input->since->header, &input->snapshot->header))
+	uint64_t n = 0;
+	for (uint32_t i = 0; i < snapshot->header.n_sites; i++)
+		n += snapshot->sites[i].allocs + snapshot->sites[i].frees;
+	return n;
+}
+
+static int check_since(const struct heap_input *input, struct cp_err *err)
+{
+	const struct heap_header *then = &input->since->header, *now = &input->snapshot->header;
+	if (!same_process(then, now))
 		return cp_fail(
 			err, -EINVAL,
 			"%s is of another process (pid %u) than %s (pid %u): an earlier copy "
 			"of the same file is needed",
-			input->since_path, input->since->header.pid, input->path,
-			input->snapshot->header.pid);
+			input->since_path, then->pid, input->path, now->pid);
+	if (events_of(input->since) > events_of(input->snapshot))
+		return cp_fail(err, -EINVAL,
+			       "%s is later than %s: --since takes the earlier one of two copies",
+			       input->since_path, input->path);
+	return 0;
+}
+
+int heap_analysis_create(const struct heap_input *input, const struct heap_report_options *options,
+			 struct heap_analysis **out, struct cp_err *err)
+{
+	const int rc = input->since ? check_since(input, err) : 0;
+	if (rc)
+		return rc;
 	struct heap_analysis *analysis = calloc(1, sizeof(*analysis));
 	if (!analysis)
 		return cp_fail_nomem(err);
@@ -274,5 +355,10 @@ void heap_analysis_destroy(struct heap_analysis *analysis)
 	free(analysis->rows);
 	free(analysis->places);
 	free(analysis->stack);
+	free(analysis->stack_at);
+	for (size_t i = 0; analysis->address_names && i < analysis->input->profile->n_locations;
+	     i++)
+		free(analysis->address_names[i]);
+	free(analysis->address_names);
 	free(analysis);
 }

@@ -23,12 +23,12 @@ struct heap_sum {
 
 /* A site, or several put together. */
 struct heap_row {
-	const char *name; /* borrowed from the frames, or made (threads) */
-	const char *file; /* source of the frame in charge, "" = unknown */
+	const char *name;     /* borrowed, or made: "tid 7", "[libx.so+0x1234]" */
+	const char *function; /* by site: of the frame in charge, without an address */
+	const char *file;     /* source of the frame in charge, "" = unknown */
 	const char *module;
 	uint32_t line;
 	struct heap_sum live;
-	double all_bytes; /* live, whatever is filtered; by site */
 	double peak_blocks, peak_bytes, allocs, alloc_bytes, temporary, frees;
 	double allocs_variance, alloc_bytes_variance;
 	uint64_t raw_allocs;
@@ -39,7 +39,8 @@ struct heap_row {
 	uint32_t rule;             /* that takes its live blocks out; HEAP_RULE_NONE */
 	bool complete;             /* by site */
 	struct heap_growth growth; /* by site, and of places */
-	uint32_t n_stacks;         /* of places: that have live blocks */
+	double rise; /* of places, bytes per second: of steady growth, or since the earlier copy */
+	uint32_t n_stacks; /* of places: that have live blocks */
 };
 
 struct heap_analysis {
@@ -49,8 +50,8 @@ struct heap_analysis {
 	struct heap_blame blame;
 	struct heap_row *sites; /* by site; [n_sites] */
 	uint32_t n_sites;
-	/* sites with live blocks by the source line in charge: first those that grow, by rate, then
-	 * the others by live bytes */
+	/* sites with live blocks by the source line in charge: first those that grow, then those
+	 * that rose, by rate, then the others by live bytes */
 	struct heap_row *places;
 	size_t n_places, cap_places;
 	struct heap_row *rows; /* as asked for, sorted; only such as have something to show */
@@ -71,12 +72,15 @@ struct heap_analysis {
 	size_t n_kept_sites;       /* that have live blocks after the filters */
 	size_t n_growing;          /* places */
 	double growing_rate;       /* their sum, bytes per second */
+	double most_rate;          /* were all that was allocated after the first quarter to stay */
 	struct heap_growth growth; /* of everything that is live after the filters */
 	bool growth_by_since;
 
-	/* the frames of one site: heap_analysis_stack() */
+	/* the frames of one site and where they are: heap_analysis_stack() */
 	frame_id *stack;
-	size_t cap_stack;
+	location_id *stack_at;
+	size_t cap_stack, cap_stack_at;
+	char **address_names; /* by location, of those without a function; made when asked for */
 };
 
 /** Return: 0; -EINVAL (the copies are of different processes), -ENOMEM; with a message. */
@@ -91,6 +95,17 @@ void heap_analysis_destroy(struct heap_analysis *analysis);
  * Return: how many, or -ENOMEM.
  */
 long heap_analysis_stack(struct heap_analysis *analysis, uint32_t site, const frame_id **out);
+
+/**
+ * The name of a frame of the site that heap_analysis_stack() was last asked about.
+ *
+ * Return: the function, else "[libx.so+0x1234]": the address is that of the ELF file, as addr2line
+ * takes it. Valid with @analysis.
+ */
+const char *heap_analysis_name(struct heap_analysis *analysis, size_t i);
+
+/** Count a block. */
+void heap_sum_add(struct heap_sum *sum, const struct heap_weight *weight);
 
 /** The half width of the 95 % interval of an estimate. */
 double heap_half_width(double variance);

@@ -22,13 +22,10 @@ static bool is_block(const void *key, const void *owner, uint32_t id)
 static int note_earlier(struct heap_births_of *births)
 {
 	const struct heap_snapshot *since = births->since;
-	int rc = since->n_blocks < CP_INDEX_NONE ? 0 : -ENOMEM;
-	for (size_t i = 0; i < since->n_blocks && !rc; i++) {
-		const struct heap_live *block = &since->blocks[i];
-		births->bytes_before[block->site] +=
-			heap_weight_of(block->size_bytes, since->header.sample_bytes).bytes;
-		rc = cp_index_add(&births->earlier, hash_of(block), (uint32_t)i);
-	}
+	births->met = calloc(since->n_blocks + 1, sizeof(*births->met));
+	int rc = births->met && since->n_blocks < CP_INDEX_NONE ? 0 : -ENOMEM;
+	for (size_t i = 0; i < since->n_blocks && !rc; i++)
+		rc = cp_index_add(&births->earlier, hash_of(&since->blocks[i]), (uint32_t)i);
 	return rc;
 }
 
@@ -43,12 +40,13 @@ int heap_births_of_init(struct heap_births_of *births, const struct heap_analysi
 	*births = (struct heap_births_of){
 		.since = input->since,
 		.sites = calloc((size_t)n_sites + 1, sizeof(*births->sites)),
-		.bytes_before = calloc((size_t)n_sites + 1, sizeof(*births->bytes_before)),
+		.gone = calloc((size_t)n_sites + 1, sizeof(*births->gone)),
 		.from_ns = input->since ? input->since_target->now_ns : 0,
 		.to_ns = now_ns > min_age_ns ? now_ns - min_age_ns : 0,
 		.now_ns = now_ns,
+		.min_age_ns = min_age_ns,
 	};
-	if (!births->sites || !births->bytes_before)
+	if (!births->sites || !births->gone)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n_sites; i++)
 		births->sites[i] =
@@ -59,14 +57,36 @@ int heap_births_of_init(struct heap_births_of *births, const struct heap_analysi
 void heap_births_of_deinit(struct heap_births_of *births)
 {
 	free(births->sites);
-	free(births->bytes_before);
+	free(births->met);
+	free(births->gone);
 	cp_index_deinit(&births->earlier);
 }
 
-bool heap_births_before(const struct heap_births_of *births, const struct heap_live *block)
+bool heap_births_before(struct heap_births_of *births, const struct heap_live *block)
 {
-	return births->since && cp_index_find(&births->earlier, hash_of(block), is_block, block,
-					      births->since) != CP_INDEX_NONE;
+	if (!births->since)
+		return false;
+	const uint32_t id =
+		cp_index_find(&births->earlier, hash_of(block), is_block, block, births->since);
+	if (id == CP_INDEX_NONE)
+		return false;
+	births->met[id] = true;
+	return true;
+}
+
+/* What was too young to count in the earlier copy is not missed either. */
+void heap_births_settle(struct heap_births_of *births)
+{
+	const struct heap_snapshot *since = births->since;
+	for (size_t i = 0; since && i < since->n_blocks; i++) {
+		const struct heap_live *block = &since->blocks[i];
+		const uint64_t born_ns = (uint64_t)block->born_ticks * HEAP_TICK_NS;
+		if (births->met[i] || born_ns + births->min_age_ns > births->from_ns)
+			continue;
+		const struct heap_weight weight =
+			heap_weight_of(block->size_bytes, since->header.sample_bytes);
+		heap_sum_add(&births->gone[block->site], &weight);
+	}
 }
 
 void heap_births_count(struct heap_births_of *births, const struct heap_live *block, double bytes)
@@ -81,14 +101,23 @@ static bool turns_over(double allocs, double frees)
 	return frees * 4 >= allocs;
 }
 
-/* Between two copies the growth is what they differ by. */
-static void replace_rate(const struct heap_births_of *births, double difference,
+/*
+ * Between two copies the growth is what they differ by, however it came about: in bursts, late, or
+ * by a block that became larger, which two copies show and ages do not. With a least age what came
+ * is counted over the time in which it could become old enough.
+ */
+static void replace_rate(const struct heap_births_of *births, const struct heap_births_sum *sum,
 			 struct heap_growth *growth)
 {
-	const uint64_t time_ns =
-		births->now_ns > births->from_ns ? births->now_ns - births->from_ns : 0;
-	growth->rate = growth->low = growth->high =
-		time_ns ? difference / ((double)time_ns / 1e9) : 0;
+	if (growth->verdict == HEAP_GROWTH_UNKNOWN)
+		return;
+	const double came_s = (double)(births->to_ns - births->from_ns) / 1e9;
+	const double went_s = (double)(births->now_ns - births->from_ns) / 1e9;
+	const double half = heap_half_width(sum->came_variance / (came_s * came_s) +
+					    sum->went_variance / (went_s * went_s));
+	growth->rate = sum->came / came_s - sum->went / went_s;
+	growth->low = growth->rate - half;
+	growth->high = growth->rate + half;
 	if (growth->rate <= 0 && growth->verdict == HEAP_GROWTH_GROWING)
 		growth->verdict = HEAP_GROWTH_BURSTY;
 }
@@ -107,8 +136,10 @@ void heap_births_collect(const struct heap_births_of *births, const struct heap_
 		sum->births.bytes[i] += births->sites[site].bytes[i];
 	sum->allocs += row->allocs;
 	sum->frees += row->frees;
-	/* all that is live there now, filtered or not: the same was live then */
-	sum->difference += row->all_bytes - births->bytes_before[site];
+	sum->came += row->live.bytes;
+	sum->came_variance += row->live.bytes_variance;
+	sum->went += births->gone[site].bytes;
+	sum->went_variance += births->gone[site].bytes_variance;
 	if (!births->since || site >= births->since->header.n_sites)
 		return;
 	sum->allocs -= (double)births->since->sites[site].allocs;
@@ -120,5 +151,5 @@ void heap_births_judge(const struct heap_births_of *births, const struct heap_bi
 {
 	heap_growth_judge(&sum->births, turns_over(sum->allocs, sum->frees), out);
 	if (births->since)
-		replace_rate(births, sum->difference, out);
+		replace_rate(births, sum, out);
 }

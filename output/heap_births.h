@@ -14,17 +14,21 @@ struct heap_births_of {
 	struct heap_births *sites;         /* by site */
 	const struct heap_snapshot *since; /* or NULL */
 	struct cp_index earlier;           /* its blocks */
-	double *bytes_before;              /* live there by site */
+	bool *met;                         /* by block of it: it is still live */
+	struct heap_sum *gone;             /* by site: those that are not; heap_births_settle() */
 	uint64_t from_ns, to_ns;           /* births that are looked at */
-	uint64_t now_ns;
+	uint64_t now_ns, min_age_ns;
 };
 
 /** Prepare for the sites of an analysis. Return: 0 or -ENOMEM. */
 int heap_births_of_init(struct heap_births_of *births, const struct heap_analysis *analysis);
 void heap_births_of_deinit(struct heap_births_of *births);
 
-/** True when the earlier copy has the very same block. */
-bool heap_births_before(const struct heap_births_of *births, const struct heap_live *block);
+/** True when the earlier copy has the very same block; noted for heap_births_settle(). */
+bool heap_births_before(struct heap_births_of *births, const struct heap_live *block);
+
+/** After all live blocks: what the earlier copy had and is no more. */
+void heap_births_settle(struct heap_births_of *births);
 
 void heap_births_count(struct heap_births_of *births, const struct heap_live *block, double bytes);
 
@@ -32,7 +36,8 @@ void heap_births_count(struct heap_births_of *births, const struct heap_live *bl
 struct heap_births_sum {
 	struct heap_births births;
 	double allocs, frees; /* in the time looked at */
-	double difference;    /* of the live bytes to those of the earlier copy */
+	/* since the earlier copy, of the old enough: bytes that came, that went, their variances */
+	double came, came_variance, went, went_variance;
 };
 
 /** Start with nothing. */

@@ -2,7 +2,9 @@
  * heap_gates.h - yes, no, or "cannot tell": what --fail-on-unfreed and --fail-on-growth decide.
  *
  * A gate passes only where the numbers can bear it: a file with nothing in it, a table that was
- * full, a run too short to have a trend give UNKNOWN, with the reason.
+ * full, a run too short to have a trend give UNKNOWN, with the reason. So does growth that is
+ * neither seen nor excluded: of a run alone only steady growth can be told, while bursts, a late
+ * start or a block that becomes larger look like memory in use; two copies tell.
  *
  * Depends on: base, heap_analysis.h. Threads: any.
  */
@@ -15,6 +17,7 @@ struct heap_gate {
 	const char *name; /* "unfreed", "growth" */
 	enum heap_gate_result result;
 	double limit, value; /* bytes, or bytes per hour */
+	double most;         /* of UNKNOWN: the value may be up to this; 0 = cannot be told */
 	const char *reason;  /* of UNKNOWN; static */
 };
 

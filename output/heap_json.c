@@ -1,6 +1,5 @@
 /* The heap report for programs; heap_json.md documents the schema. */
 #include "heap_parts.h"
-#include "symbol_reasons.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -181,6 +180,15 @@ static void put_age(struct maker *maker, json_t *object, const struct heap_sum *
 		put_null(maker, object, "oldest_age_ns");
 }
 
+/* The next event of a thread is seldom a sampled one: who is freed by it cannot be told then. */
+static void put_temporary(struct maker *maker, json_t *object, double value)
+{
+	if (is_sampled(maker))
+		put_null(maker, object, "temporary");
+	else
+		put_count(maker, object, "temporary", value);
+}
+
 static json_t *make_totals(struct maker *maker)
 {
 	const struct heap_analysis *analysis = maker->report->analysis;
@@ -209,7 +217,7 @@ static json_t *make_totals(struct maker *maker)
 	put_count(maker, totals, "free_calls", analysis->frees);
 	put_count(maker, totals, "free_bytes", analysis->free_bytes);
 	put_u64(maker, totals, "reallocs", snapshot->reallocs);
-	put_count(maker, totals, "temporary", analysis->temporary);
+	put_temporary(maker, totals, analysis->temporary);
 	put_age(maker, totals, &analysis->all, analysis->oldest_ns);
 	put_u64(maker, totals, "sites", analysis->n_used_sites);
 	put_u64(maker, totals, "threads", header->max_threads);
@@ -226,8 +234,11 @@ static void put_rate(struct maker *maker, json_t *object, const struct heap_grow
 		return;
 	}
 	put(maker, object, "bytes_per_hour", json_real(growth->rate * 3600));
+	/* between two exact copies a difference is what it is */
 	put(maker, object, "interval",
-	    by_since ? json_null() : make_pair(growth->low * 3600, growth->high * 3600));
+	    by_since && growth->low >= growth->high
+		    ? json_null()
+		    : make_pair(growth->low * 3600, growth->high * 3600));
 }
 
 static json_t *make_growth(struct maker *maker, const struct heap_growth *growth)
@@ -262,7 +273,8 @@ static json_t *make_places(struct maker *maker)
 {
 	const struct heap_analysis *analysis = maker->report->analysis;
 	json_t *array = json_array();
-	for (size_t i = 0; array && i < analysis->n_places; i++)
+	const size_t limit = maker->report->options->limit;
+	for (size_t i = 0; array && i < analysis->n_places && (!limit || i < limit); i++)
 		append(maker, array, make_place(maker, &analysis->places[i]));
 	return array;
 }
@@ -281,6 +293,7 @@ static json_t *make_verdict(struct maker *maker)
 	put_u64(maker, verdict, "growing_places", analysis->n_growing);
 	put(maker, verdict, "growing_bytes_per_hour", json_real(analysis->growing_rate * 3600));
 	put_rate(maker, verdict, &analysis->growth, analysis->growth_by_since);
+	put_u64(maker, verdict, "n_places", analysis->n_places);
 	put(maker, verdict, "places", make_places(maker));
 	put_bool(maker, verdict, "at_least", maker->report->input->snapshot->header.frozen != 0);
 	maker->failed |= strbuf_failed(&text);
@@ -288,10 +301,12 @@ static json_t *make_verdict(struct maker *maker)
 	return verdict;
 }
 
-static json_t *make_frame(struct maker *maker, frame_id id)
+/* Frame @i of the stack that was asked for last. */
+static json_t *make_frame(struct maker *maker, size_t i)
 {
-	const struct frames *frames = maker->report->analysis->frames;
-	const struct frame *frame = frames_get(frames, id);
+	const struct heap_analysis *analysis = maker->report->analysis;
+	const struct frames *frames = analysis->frames;
+	const struct frame *frame = frames_get(frames, analysis->stack[i]);
 	json_t *object = json_object();
 	put_text(maker, object, "function",
 		 frame->symbolized ? frames_text(frames, frame->name) : NULL);
@@ -299,6 +314,8 @@ static json_t *make_frame(struct maker *maker, frame_id id)
 	put(maker, object, "line", frame->line ? json_integer(frame->line) : json_null());
 	put_text(maker, object, "module", frames_text(frames, frame->module));
 	put_bool(maker, object, "inlined", frame->inlined);
+	put_u64(maker, object, "address",
+		maker->report->input->profile->locations[analysis->stack_at[i].v].svma);
 	return object;
 }
 
@@ -308,9 +325,8 @@ static void put_stack(struct maker *maker, json_t *object, const struct heap_row
 	const long n = heap_analysis_stack(maker->report->analysis, row->site, &stack);
 	json_t *array = json_array();
 	for (long i = 0; array && i < n; i++)
-		append(maker, array, make_frame(maker, stack[i]));
-	put(maker, object, "in_charge",
-	    n > 0 ? make_frame(maker, stack[row->in_charge]) : json_null());
+		append(maker, array, make_frame(maker, (size_t)i));
+	put(maker, object, "in_charge", n > 0 ? make_frame(maker, row->in_charge) : json_null());
 	put(maker, object, "frames", array);
 	put_bool(maker, object, "complete", row->complete);
 	maker->failed |= n < 0;
@@ -319,15 +335,18 @@ static void put_stack(struct maker *maker, json_t *object, const struct heap_row
 static void put_allocs(struct maker *maker, json_t *object, const struct heap_row *row)
 {
 	static const char *const keys[] = {"peak_blocks", "peak_bytes", "alloc_calls",
-					   "alloc_bytes", "temporary"};
-	const double values[] = {row->peak_blocks, row->peak_bytes, row->allocs, row->alloc_bytes,
-				 row->temporary};
+					   "alloc_bytes"};
+	const double values[] = {row->peak_blocks, row->peak_bytes, row->allocs, row->alloc_bytes};
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (maker->report->options->by == HEAP_BY_THREAD)
 			put_null(maker, object, keys[i]);
 		else
 			put_count(maker, object, keys[i], values[i]);
 	}
+	if (maker->report->options->by == HEAP_BY_THREAD)
+		put_null(maker, object, "temporary");
+	else
+		put_temporary(maker, object, row->temporary);
 }
 
 static json_t *make_row(struct maker *maker, const struct heap_row *row)
@@ -421,24 +440,24 @@ static json_t *make_rss(struct maker *maker)
 	return object;
 }
 
-struct missing {
-	struct maker *maker;
-	json_t *array;
-};
-
-static void add_missing(void *ctx, const char *module, const char *reason)
+static json_t *make_missing(struct maker *maker)
 {
-	struct missing *missing = ctx;
-	json_t *entry = json_object();
-	put_text(missing->maker, entry, "module", module);
-	put_text(missing->maker, entry, "reason", reason);
-	append(missing->maker, missing->array, entry);
+	const struct heap_missing_list *list = &maker->report->missing;
+	json_t *array = json_array();
+	for (size_t i = 0; array && i < list->n; i++) {
+		json_t *entry = json_object();
+		put_text(maker, entry, "module", list->items[i].path);
+		put_text(maker, entry, "build_id", list->items[i].build_id);
+		put_text(maker, entry, "reason", list->items[i].reason);
+		put_text(maker, entry, "remedy", list->items[i].remedy);
+		append(maker, array, entry);
+	}
+	return array;
 }
 
 static json_t *make_coverage(struct maker *maker)
 {
 	struct heap_coverage coverage = {0};
-	struct missing missing = {.maker = maker, .array = json_array()};
 	json_t *object = json_object(), *cut = json_object();
 	heap_coverage_count(maker->report->analysis, &coverage);
 	put_u64(maker, object, "sites", coverage.sites);
@@ -452,18 +471,26 @@ static json_t *make_coverage(struct maker *maker)
 	put_u64(maker, object, "frames", coverage.frames);
 	put_u64(maker, object, "symbolized_frames", coverage.symbolized);
 	put_u64(maker, object, "frames_with_lines", coverage.with_lines);
-	symbol_reasons_each(maker->report->input->profile, add_missing, &missing);
-	put(maker, object, "missing", missing.array);
+	put(maker, object, "missing", make_missing(maker));
+	put_text(maker, object, "remedy_note", maker->report->missing.note);
+	put_text(maker, object, "remedy_command", maker->report->missing.command);
 	return object;
 }
 
 static json_t *make_losses(struct maker *maker)
 {
 	static const char *const names[HEAP_LOSS_COUNT] = {
-		[HEAP_LOSS_REENTERED] = "reentered",     [HEAP_LOSS_TABLE_FULL] = "table_full",
-		[HEAP_LOSS_NO_SPACE] = "no_space",       [HEAP_LOSS_LOCK] = "lock",
-		[HEAP_LOSS_SITES_FULL] = "sites_full",   [HEAP_LOSS_UNKNOWN_FREE] = "unknown_free",
-		[HEAP_LOSS_MISSED_FREE] = "missed_free", [HEAP_LOSS_BOOTSTRAP] = "bootstrap",
+		[HEAP_LOSS_REENTERED] = "reentered",
+		[HEAP_LOSS_TABLE_FULL] = "table_full",
+		[HEAP_LOSS_NO_SPACE] = "no_space",
+		[HEAP_LOSS_LOCK] = "lock",
+		[HEAP_LOSS_SITES_FULL] = "sites_full",
+		[HEAP_LOSS_UNKNOWN_FREE] = "unknown_free",
+		[HEAP_LOSS_MISSED_FREE] = "missed_free",
+		[HEAP_LOSS_BOOTSTRAP] = "bootstrap",
+		[HEAP_LOSS_STACK_LOCK] = "stack_lock",
+		[HEAP_LOSS_STACK_NO_SPACE] = "stack_no_space",
+		[HEAP_LOSS_MODULES_FULL] = "modules_full",
 	};
 	const struct heap_snapshot *snapshot = maker->report->input->snapshot;
 	const struct heap_analysis *analysis = maker->report->analysis;
@@ -481,7 +508,8 @@ static json_t *make_limits(struct maker *maker)
 {
 	const struct heap_header *header = &maker->report->input->snapshot->header;
 	json_t *object = json_object();
-	put_u64(maker, object, "blocks", header->max_blocks);
+	put_u64(maker, object, "blocks",
+		header->limit_blocks ? header->limit_blocks : header->max_blocks);
 	put_u64(maker, object, "block_bytes", sizeof(struct heap_block));
 	put_u64(maker, object, "frames", header->max_nodes);
 	put_u64(maker, object, "sites", header->max_sites);
@@ -499,6 +527,10 @@ static json_t *make_gates(struct maker *maker)
 		put_text(maker, object, "gate", gate->name);
 		put_count(maker, object, "limit", gate->limit);
 		put_count(maker, object, "value", gate->value);
+		if (gate->most > 0)
+			put_count(maker, object, "most", gate->most);
+		else
+			put_null(maker, object, "most");
 		put_text(maker, object, "result", heap_gate_result_name(gate->result));
 		put_text(maker, object, "reason", gate->reason);
 		append(maker, array, object);
@@ -527,11 +559,24 @@ static json_t *make_head(struct maker *maker)
 	return object;
 }
 
+/* So that the rows and this add up to the verdict. */
+static json_t *make_not_shown(struct maker *maker)
+{
+	const struct heap_report *report = maker->report;
+	struct heap_sum sum = {0};
+	for (size_t i = report->n_shown; i < report->analysis->n_rows; i++) {
+		sum.blocks += report->analysis->rows[i].live.blocks;
+		sum.bytes += report->analysis->rows[i].live.bytes;
+	}
+	return make_sum(maker, &sum);
+}
+
 static json_t *make_tail(struct maker *maker)
 {
 	const struct heap_report *report = maker->report;
 	json_t *object = json_object();
 	put_u64(maker, object, "n_rows", report->analysis->n_rows);
+	put(maker, object, "not_shown", make_not_shown(maker));
 	put(maker, object, "sizes", make_sizes(maker));
 	put(maker, object, "suppressed", make_suppressed(maker));
 	put(maker, object, "too_young", make_sum(maker, &report->analysis->too_young));

@@ -59,9 +59,12 @@ static void put_first(const struct heap_report *report, struct strbuf *text)
 {
 	for (size_t i = 0; i < report->analysis->n_places && i < FIRST_PLACES; i++) {
 		const struct heap_row *row = &report->analysis->places[i];
-		if (row->growth.verdict != HEAP_GROWTH_GROWING)
+		if (row->rise <= 0)
 			break;
-		fputs("- growing ", report->out);
+		fputs(row->growth.verdict == HEAP_GROWTH_GROWING
+			      ? "- growing "
+			      : "- more than in the earlier copy, not steadily: ",
+		      report->out);
 		heap_add_rate(text, &row->growth);
 		fputs(strbuf_text(text), report->out);
 		strbuf_clear(text);

@@ -256,11 +256,11 @@ void heap_add_place(const struct heap_row *row, struct strbuf *to)
 	}
 }
 
-static void add_name(const struct heap_analysis *analysis, frame_id id, struct strbuf *to)
+/* The name of a frame of the stack that was asked for last. */
+static void add_name(struct heap_analysis *analysis, size_t i, struct strbuf *to)
 {
 	struct strbuf clean = {0};
-	const struct frame *frame = frames_get(analysis->frames, id);
-	strbuf_add_printable(&clean, frames_text(analysis->frames, frame->name));
+	strbuf_add_printable(&clean, heap_analysis_name(analysis, i));
 	short_name_add(to, strbuf_text(&clean), CHAIN_NAME);
 	strbuf_deinit(&clean);
 }
@@ -277,19 +277,22 @@ int heap_add_chain(struct heap_analysis *analysis, const struct heap_row *row, s
 	/* of the way down only the outermost: which function of the library was called */
 	if (row->in_charge > 0) {
 		strbuf_add(to, "; by ");
-		add_name(analysis, stack[row->in_charge - 1], to);
+		add_name(analysis, row->in_charge - 1, to);
 	}
 	for (size_t i = row->in_charge + 1; i < depth && shown < CHAIN_FRAMES; i++) {
 		if (heap_blame_passes_over(&analysis->blame, stack[i]))
 			continue;
-		const char *name =
-			frames_text(analysis->frames, frames_get(analysis->frames, stack[i])->name);
+		const char *name = heap_analysis_name(analysis, i);
 		/* of recursion, and of code without names, one frame says as much as ten */
 		if (strcmp(name, "_start") == 0 || strcmp(name, last) == 0)
 			continue;
 		last = name;
 		strbuf_add(to, shown ? " < " : "; called by ");
-		add_name(analysis, stack[i], to);
+		add_name(analysis, i, to);
+		/* two calls in one function are two stacks */
+		const uint32_t line = frames_get(analysis->frames, stack[i])->line;
+		if (line)
+			strbuf_addf(to, ":%u", line);
 		shown++;
 	}
 	return 0;

@@ -1,7 +1,7 @@
 /*
  * heap_parts.h - what the forms of the heap report share: the verdict and its sentences.
  *
- * Depends on: base, heap_analysis.h, heap_gates.h, strbuf.h. Threads: one.
+ * Depends on: base, heap_analysis.h, heap_gates.h, heap_missing.h, strbuf.h. Threads: one.
  */
 #ifndef CPROF_OUTPUT_HEAP_PARTS_H
 #define CPROF_OUTPUT_HEAP_PARTS_H
@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "heap_analysis.h"
 #include "heap_gates.h"
+#include "heap_missing.h"
 #include "strbuf.h"
 
 #include <stdio.h>
@@ -17,6 +18,7 @@ struct heap_report {
 	struct heap_analysis *analysis;
 	const struct heap_input *input;
 	const struct heap_report_options *options;
+	struct heap_missing_list missing;
 	struct heap_gate gates[HEAP_GATES_MAX];
 	size_t n_gates;
 	size_t n_shown; /* rows within the limit */

@@ -4,10 +4,11 @@
  */
 #include "base/text.h"
 #include "heap_parts.h"
-#include "symbol_reasons.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+enum { SUMMARY_MISSING = 2 };
 
 struct remarks {
 	const struct heap_report *report;
@@ -99,11 +100,11 @@ static void remark_room(const struct remarks *remarks)
 {
 	char text[CP_TEXT_MAX];
 	const struct heap_snapshot *snapshot = remarks->report->input->snapshot;
-	const uint32_t max = snapshot->header.max_blocks;
+	const uint32_t max = snapshot->header.limit_blocks ? snapshot->header.limit_blocks
+							   : snapshot->header.max_blocks;
 	if (snapshot->disk_bytes)
 		strbuf_addf(remarks->to, "file: %s; ", cp_format_bytes(snapshot->disk_bytes, text));
-	strbuf_addf(remarks->to, "room for %s live blocks",
-		    cp_format_count(snapshot->header.max_blocks, text));
+	strbuf_addf(remarks->to, "room for %s live blocks", cp_format_count(max, text));
 	strbuf_addf(remarks->to, ", %s when full (CPROF_HEAP_MAX_BLOCKS)",
 		    cp_format_bytes((uint64_t)max * sizeof(struct heap_block), text));
 	say(remarks);
@@ -116,7 +117,8 @@ static const struct {
 	{HEAP_LOSS_TABLE_FULL,
 	 "blocks beyond the limit of live blocks were not recorded: raise CPROF_HEAP_MAX_BLOCKS"},
 	{HEAP_LOSS_NO_SPACE,
-	 "blocks were not recorded because the file could not grow: the file system was full"},
+	 "blocks were not recorded because the file could not grow: its file system was full; make "
+	 "room there, or choose another place with CPROF_HEAP_OUTPUT"},
 	{HEAP_LOSS_SITES_FULL,
 	 "blocks are without their stack, since there were more stacks than the limit: raise "
 	 "CPROF_HEAP_MAX_SITES and CPROF_HEAP_MAX_NODES"},
@@ -126,6 +128,13 @@ static const struct {
 	{HEAP_LOSS_MISSED_FREE,
 	 "blocks were freed without the recorder seeing it, and are counted as freed since their "
 	 "address was handed out again"},
+	{HEAP_LOSS_STACK_LOCK,
+	 "blocks are without their stack because another thread held a lock for too long"},
+	{HEAP_LOSS_STACK_NO_SPACE, "blocks are without their stack because the file could not "
+				   "grow: the file system was full"},
+	{HEAP_LOSS_MODULES_FULL,
+	 "frames have no name, since there were more modules than the limit: raise "
+	 "CPROF_HEAP_MAX_MODULES"},
 	{HEAP_LOSS_BOOTSTRAP, "blocks are from before the recorder was ready, and not recorded"},
 };
 
@@ -151,22 +160,60 @@ static void remark_losses(const struct remarks *remarks)
 	}
 	if (snapshot->header.frozen)
 		strbuf_add(remarks->to,
-			   "a table was full: everything here is \"at least\", from then on frees "
-			   "are still counted, further blocks are not");
+			   snapshot->header.losses[HEAP_LOSS_NO_SPACE] &&
+					   !snapshot->header.losses[HEAP_LOSS_TABLE_FULL]
+				   ? "the file could not grow: everything here is \"at least\", "
+				     "from then on frees are still counted, further blocks are not"
+				   : "a table was full: everything here is \"at least\", from then "
+				     "on frees are still counted, further blocks are not");
 	else if (!any)
 		strbuf_add(remarks->to, "lost: nothing");
 	if (remarks->to->n)
 		say(remarks);
 }
 
-static void remark_symbols(void *ctx, const char *module, const char *reason)
+/* The remedy says it all: "build it with -g". */
+static bool is_plain(const struct heap_missing *binary)
 {
-	const struct remarks *remarks = ctx;
-	strbuf_add(remarks->to, "names: ");
-	strbuf_add_printable(remarks->to, module);
-	strbuf_add(remarks->to, ": ");
-	strbuf_add_printable(remarks->to, reason);
-	say(remarks);
+	return binary->remedy && binary->reason &&
+	       strncmp(binary->reason, "no debug information", 20) == 0;
+}
+
+static void remark_missing(const struct remarks *remarks)
+{
+	const struct heap_missing_list *list = &remarks->report->missing;
+	const size_t most =
+		remarks->report->options->summary ? SUMMARY_MISSING : HEAP_MISSING_REMEDIES;
+	bool needs_note = false;
+	for (size_t i = 0; i < list->n && i < most; i++) {
+		const struct heap_missing *binary = &list->items[i];
+		const bool unnamed = binary->named < binary->addresses;
+		if (remarks->report->options->summary && !unnamed)
+			break;
+		strbuf_add(remarks->to, unnamed ? "no symbols: " : "no line information: ");
+		strbuf_add_printable(remarks->to, binary->path);
+		if (binary->reason && !is_plain(binary)) {
+			strbuf_add(remarks->to, ": ");
+			strbuf_add_printable(remarks->to, binary->reason);
+		}
+		if (binary->remedy) {
+			strbuf_add(remarks->to, binary->reason && !is_plain(binary) ? "; " : ": ");
+			strbuf_add_printable(remarks->to, binary->remedy);
+			needs_note = needs_note || strstr(binary->remedy, "-dbgsym");
+		}
+		say(remarks);
+	}
+	if (list->n > most && !remarks->report->options->summary) {
+		strbuf_addf(remarks->to, "%zu more binaries without symbols or lines",
+			    list->n - most);
+		say(remarks);
+	}
+	if (needs_note && list->note) {
+		strbuf_add(remarks->to, list->note);
+		if (list->command)
+			strbuf_addf(remarks->to, ": %s", list->command);
+		say(remarks);
+	}
 }
 
 static void remark_gates(const struct remarks *remarks)
@@ -179,6 +226,13 @@ static void remark_gates(const struct remarks *remarks)
 			    : gate->result == HEAP_GATE_PASS ? "passed"
 							     : "COULD NOT JUDGE");
 		if (gate->reason) {
+			if (gate->most > 0) {
+				strbuf_add(remarks->to, "up to ");
+				heap_add_bytes(remarks->to, gate->most, 0);
+				strbuf_add(remarks->to, growth ? "/h against " : " against ");
+				heap_add_bytes(remarks->to, gate->limit, 0);
+				strbuf_add(remarks->to, growth ? "/h: " : ": ");
+			}
 			strbuf_add(remarks->to, gate->reason);
 		} else {
 			heap_add_bytes(remarks->to, gate->value, 0);
@@ -197,8 +251,7 @@ void heap_each_remark(const struct heap_report *report, struct strbuf *scratch,
 		.report = report, .to = scratch, .remark = remark, .ctx = ctx};
 	remark_taken_out(&remarks);
 	remark_quality(&remarks);
-	if (!report->options->summary)
-		symbol_reasons_each(report->input->profile, remark_symbols, (void *)&remarks);
+	remark_missing(&remarks);
 	if (!report->options->summary)
 		remark_room(&remarks);
 	remark_losses(&remarks);

@@ -34,9 +34,12 @@ int heap_report_write(const struct heap_input *input, const struct heap_report_o
 		.out = out,
 	};
 	report.n_gates = heap_gates_decide(analysis, report.gates);
+	rc = heap_missing_find(analysis, input->remedies, &report.missing);
 	errno = 0;
-	rc = write_form(&report);
+	if (!rc)
+		rc = write_form(&report);
 	*gate = heap_gates_together(report.gates, report.n_gates);
+	heap_missing_deinit(&report.missing);
 	heap_analysis_destroy(analysis);
 	if (rc)
 		return cp_fail_nomem(err);

@@ -4,7 +4,8 @@
  * "Not freed" is not "leaked": a block that something still points to may be meant to live until
  * the end. The words keep the two apart.
  *
- * Depends on: base, profile, heap (the reader), report.h (formats), jansson. Threads: any.
+ * Depends on: base, profile, heap (the reader), report.h (formats), remedy.h, jansson. Threads:
+ * any.
  */
 #ifndef CPROF_OUTPUT_HEAP_REPORT_H
 #define CPROF_OUTPUT_HEAP_REPORT_H
@@ -15,6 +16,7 @@
 #include "heap/heap_target.h"
 #include "heap_suppress.h"
 #include "profile/profile.h"
+#include "remedy.h"
 #include "report.h"
 
 #include <stdio.h>
@@ -38,6 +40,7 @@ struct heap_input {
 	const struct heap_target *since_target;
 	const char *since_path;
 	struct heap_suppressions *rules;
+	const struct remedy_source *remedies; /* for missing names; NULL = none are looked for */
 };
 
 struct heap_report_options {

@@ -77,7 +77,6 @@ void heap_row_merge(struct heap_row *to, const struct heap_row *from)
 		to->oldest_ns = from->oldest_ns;
 	if (to->line != from->line)
 		to->line = 0;
-	to->all_bytes += from->all_bytes;
 }
 
 /* What makes two sites one row. */
@@ -103,6 +102,8 @@ static void name_row(const struct heap_analysis *analysis, struct heap_row *row)
 		row->name = row->module[0] ? row->module : row->name;
 		row->file = "";
 		row->line = 0;
+	} else {
+		row->name = row->function;
 	}
 }
 

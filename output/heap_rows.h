@@ -35,6 +35,4 @@ int heap_rows_make(struct heap_analysis *analysis, const struct heap_threads *th
 /** Add what @from counts to @to; name and place stay. */
 void heap_row_merge(struct heap_row *to, const struct heap_row *from);
 
-void heap_sum_add(struct heap_sum *sum, const struct heap_weight *weight);
-
 #endif

@@ -8,7 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_PLACES = 3, SUMMARY_PLACES = 5, NARROW = 60, WIDE = 120, TEMPORARY_SITES = 3 };
+enum {
+	FIRST_PLACES = 3,
+	SUMMARY_PLACES = 5,
+	NARROW = 60,
+	WIDE = 120,
+	TEMPORARY_SITES = 3,
+	INTERVAL = 8
+};
 
 struct printer {
 	const struct heap_report *report;
@@ -80,6 +87,11 @@ static void column(struct printer *printer, int width, bool left)
 	strbuf_clear(&printer->scratch);
 }
 
+static bool is_sampled(const struct printer *printer)
+{
+	return printer->report->input->snapshot->header.sample_bytes != 0;
+}
+
 static void bytes_column(struct printer *printer, double bytes, double variance, int width)
 {
 	heap_add_bytes(&printer->scratch, bytes, variance);
@@ -146,7 +158,7 @@ static void print_head(struct printer *printer)
 static int print_first(struct printer *printer, const struct heap_row *row)
 {
 	char text[CP_TEXT_MAX];
-	const bool sampled = printer->report->input->snapshot->header.sample_bytes != 0;
+	const bool sampled = is_sampled(printer);
 	strbuf_add(&printer->line, "  ");
 	bytes_column(printer, row->live.bytes, row->live.bytes_variance, sampled ? 17 : 9);
 	strbuf_add(&printer->line, " in ");
@@ -159,8 +171,11 @@ static int print_first(struct printer *printer, const struct heap_row *row)
 	bold(printer, false);
 	flush(printer);
 	strbuf_addf(&printer->line, "%*s", sampled ? 23 : 15, "");
-	if (row->growth.verdict == HEAP_GROWTH_GROWING) {
-		strbuf_add(&printer->line, "growing ");
+	if (row->rise > 0) {
+		strbuf_add(&printer->line,
+			   row->growth.verdict == HEAP_GROWTH_GROWING
+				   ? "growing "
+				   : "more than in the earlier copy, not steadily: ");
 		heap_add_rate(&printer->line, &row->growth);
 		strbuf_add(&printer->line, "; ");
 	}
@@ -194,12 +209,13 @@ static int print_verdict(struct printer *printer)
 	for (size_t i = 0; i < n && !rc; i++)
 		rc = print_first(printer, &analysis->places[i]);
 	if (analysis->n_places > n) {
-		double rest = analysis->kept.bytes;
-		for (size_t i = 0; i < n; i++)
+		double rest = analysis->kept.bytes, variance = analysis->kept.bytes_variance;
+		for (size_t i = 0; i < n; i++) {
 			rest -= analysis->places[i].live.bytes;
+			variance -= analysis->places[i].live.bytes_variance;
+		}
 		strbuf_add(&printer->line, "  ");
-		bytes_column(printer, rest, 0,
-			     analysis->input->snapshot->header.sample_bytes ? 17 : 9);
+		bytes_column(printer, rest, variance, is_sampled(printer) ? 17 : 9);
 		strbuf_addf(&printer->line, " from %zu more place%s", analysis->n_places - n,
 			    analysis->n_places - n == 1 ? "" : "s");
 		flush(printer);
@@ -217,16 +233,17 @@ static const char *const sort_names[] = {"live", "live at the peak", "allocated 
 static int print_row(struct printer *printer, const struct heap_row *row)
 {
 	const bool by_thread = printer->report->options->by == HEAP_BY_THREAD;
-	bytes_column(printer, row->live.bytes, 0, 9);
+	const int more = is_sampled(printer) ? INTERVAL : 0; /* 0 without variance */
+	bytes_column(printer, row->live.bytes, row->live.bytes_variance, 9 + more);
 	count_column(printer, row->live.blocks, 11);
 	age_column(printer, row, 11);
 	if (!by_thread) {
 		bytes_column(printer, row->peak_bytes, 0, 11);
-		bytes_column(printer, row->alloc_bytes, 0, 11);
+		bytes_column(printer, row->alloc_bytes, row->alloc_bytes_variance, 11 + more);
 		count_column(printer, row->allocs, 13);
 	}
 	strbuf_add(&printer->line, "  ");
-	who(printer, row, by_thread ? 33 : 68);
+	who(printer, row, (size_t)(by_thread ? 33 + more : 68 + 2 * more));
 	flush(printer);
 	if (printer->report->options->by != HEAP_BY_SITE)
 		return 0;
@@ -247,9 +264,10 @@ static int print_rows(struct printer *printer)
 	snprintf(text, sizeof(text), "By %s, most %s first", row_names[report->options->by],
 		 sort_names[report->options->sort]);
 	heading(printer, text);
-	strbuf_add(&printer->line, "     live     blocks     oldest");
+	const int more = is_sampled(printer) ? INTERVAL : 0;
+	strbuf_addf(&printer->line, "%*s     blocks     oldest", 9 + more, "live");
 	if (report->options->by != HEAP_BY_THREAD)
-		strbuf_add(&printer->line, "    at peak  allocated        calls");
+		strbuf_addf(&printer->line, "    at peak%*s        calls", 11 + more, "allocated");
 	strbuf_addf(&printer->line, "  %s",
 		    report->options->by == HEAP_BY_SITE ? "in charge"
 							: row_names[report->options->by]);
@@ -314,12 +332,14 @@ static int print_activity(struct printer *printer)
 			&printer->line, " (%u threads fold it in steps: within %s)",
 			header->max_threads,
 			cp_format_bytes((uint64_t)header->max_threads * header->fold_bytes, text));
-	if (analysis->allocs > 0)
+	if (is_sampled(printer))
+		strbuf_add(&printer->line, "; temporary allocations are not known when sampled");
+	else if (analysis->allocs > 0)
 		strbuf_addf(&printer->line,
 			    "; %.0f %% temporary, that is freed by the next event of their thread",
 			    100 * analysis->temporary / analysis->allocs);
 	flush_wrapped(printer, 2);
-	return print_temporary(printer);
+	return is_sampled(printer) ? 0 : print_temporary(printer);
 }
 
 static void print_size(struct printer *printer, unsigned i, double all)

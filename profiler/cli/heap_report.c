@@ -23,7 +23,8 @@ enum {
 	OPT_GROWTH,
 };
 
-enum { DEFAULT_ROWS = 10 };
+/* A row in JSON has its stack: some kilobytes. */
+enum { DEFAULT_ROWS = 10, DEFAULT_JSON_ROWS = 1000 };
 
 /* In the order of enum report_format, heap_by and heap_sort. */
 static const char formats[] = "text|json|markdown";
@@ -40,7 +41,7 @@ static const struct cli_option heap_report_options_table[] = {
 		      "order of the rows: live bytes, live at the peak, bytes allocated in all, "
 		      "number of allocations (default: live)"},
 	[OPT_LIMIT] = {"limit", 0, "N", NULL,
-		       "rows at most; 0 = all (default: all in JSON, else 10)"},
+		       "rows at most; 0 = all (default: 1000 in JSON, else 10)"},
 	[OPT_MIN_AGE] = {"min-age", 0, "TIME", NULL,
 			 "only blocks that are at least this old, such as 60s or 10m"},
 	[OPT_SINCE] = {"since", 0, "FILE", NULL,
@@ -54,8 +55,8 @@ static const struct cli_option heap_report_options_table[] = {
 			 "that cannot be told"},
 	[OPT_GROWTH] = {"fail-on-growth", 0, "RATE", NULL,
 			"exit with 3 when memory piles up steadily by more than RATE, such as "
-			"1MB/h, over the run or since the earlier copy; with 4 when that cannot "
-			"be told"},
+			"1MB/h, over the run, or is more by it than in the earlier copy; with 4 "
+			"when that cannot be told"},
 	{0},
 };
 
@@ -155,8 +156,8 @@ static int show(struct heap_report_arguments *arguments, struct heap_file *file)
 	enum heap_gate_result gate = HEAP_GATE_NONE;
 	struct out_file out;
 	struct cp_err err = {""};
-	if (!arguments->limit_given && report->format != REPORT_JSON)
-		report->limit = DEFAULT_ROWS;
+	if (!arguments->limit_given)
+		report->limit = report->format == REPORT_JSON ? DEFAULT_JSON_ROWS : DEFAULT_ROWS;
 	report->colour = terminal_colour(STDOUT_FILENO);
 	report->width = terminal_width(STDOUT_FILENO);
 	int code = out_file_open(&out, NULL, &err);

@@ -78,6 +78,7 @@ static int report(struct heap_loaded *loaded, const struct heap_loaded *since,
 		.stacks = loaded->stacks,
 		.rss_unknown = read_rss(loaded, &rss),
 		.rules = &rules,
+		.remedies = remedy_system(),
 	};
 	if (!input.rss_unknown)
 		input.rss = &rss;

@@ -59,16 +59,22 @@ enum heap_stack_flag {
 	HEAP_STACK_BAD = 1 << 4,         /* the caller lies outside the stack, or in no code */
 };
 
-/* Events that are not in the tables, or only in part. Each is a counter in the header. */
+/*
+ * Events that are not in the tables, or only in part. Each is a counter in the header. Blocks that
+ * are credited to site 0 are there, without their stack.
+ */
 enum heap_loss {
 	HEAP_LOSS_REENTERED,  /* events of a signal handler that interrupted the shim's own work */
 	HEAP_LOSS_TABLE_FULL, /* blocks beyond the limit of live blocks */
 	HEAP_LOSS_NO_SPACE,   /* blocks for which the file could not grow: file system full */
 	HEAP_LOSS_LOCK,       /* events given up because a lock was held for too long */
-	HEAP_LOSS_SITES_FULL, /* blocks of further sites or stacks, all credited to site 0 */
-	HEAP_LOSS_UNKNOWN_FREE, /* frees of blocks that are not in the table; not a loss */
-	HEAP_LOSS_MISSED_FREE,  /* blocks found at an address that was handed out again */
-	HEAP_LOSS_BOOTSTRAP,    /* blocks from before the shim was ready (dlsym's own) */
+	HEAP_LOSS_SITES_FULL, /* blocks of further sites or stacks, credited to site 0 */
+	HEAP_LOSS_UNKNOWN_FREE,   /* frees of blocks that are not in the table; not a loss */
+	HEAP_LOSS_MISSED_FREE,    /* blocks found at an address that was handed out again */
+	HEAP_LOSS_BOOTSTRAP,      /* blocks from before the shim was ready (dlsym's own) */
+	HEAP_LOSS_STACK_LOCK,     /* blocks credited to site 0: a lock was held for too long */
+	HEAP_LOSS_STACK_NO_SPACE, /* blocks credited to site 0: the file could not grow */
+	HEAP_LOSS_MODULES_FULL,   /* frames in further modules, which have no name: not blocks */
 	HEAP_LOSS_COUNT
 };
 
@@ -101,7 +107,8 @@ struct heap_header {
 	uint32_t n_replicas;
 	uint32_t counter_bytes;           /* 64: heap_counter, 128: heap_counter_sampled */
 	uint32_t threads_beyond_replicas; /* threads that shared the last replica */
-	uint32_t reserved1;
+	/* bits by enum heap_setting: values in the environment that were not used as given */
+	uint32_t settings_refused;
 
 	/* how full it is; monotone */
 	uint32_t n_nodes, n_sites, n_modules; /* used, with index 0 */
@@ -119,11 +126,12 @@ struct heap_header {
 	uint64_t peak_monotonic_ns;
 	uint64_t peak_epoch;  /* counts new peaks: see heap_counter.epoch */
 	uint32_t max_threads; /* that held a replica at the same time */
-	uint32_t reserved0;
+	/* of a packed file, which has no room for more: max_blocks of its writer; else 0 */
+	uint32_t limit_blocks;
 
 	uint64_t losses[HEAP_LOSS_COUNT];
 
-	/* of each shard of the block table: entries above were never used; monotone */
+	/* of each part of the block table: entries above were never used; monotone */
 	uint32_t entries_used[HEAP_SHARDS];
 
 	struct heap_region modules;  /* struct heap_module[max_modules] */

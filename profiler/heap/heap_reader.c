@@ -8,7 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* A table of @count entries of @size bytes must lie in its region, and that in the file. */
+/*
+ * A region must lie in the file and hold the @count entries of @size bytes that are used: a packed
+ * file has no room for more.
+ */
 static int check_region(const struct heap_source *source, const struct heap_region *region,
 			const char *what, uint64_t count, uint64_t size)
 {
@@ -22,20 +25,21 @@ static int check_region(const struct heap_source *source, const struct heap_regi
 
 static int check_regions(const struct heap_source *source, const struct heap_header *header)
 {
-	int rc = check_region(source, &header->modules, "modules", header->max_modules,
+	int rc = check_region(source, &header->modules, "modules", header->n_modules,
 			      sizeof(struct heap_module));
 	if (!rc)
-		rc = check_region(source, &header->nodes, "stack frames", header->max_nodes,
+		rc = check_region(source, &header->nodes, "stack frames", header->n_nodes,
 				  sizeof(struct heap_node));
 	if (!rc)
-		rc = check_region(source, &header->sites, "allocation sites", header->max_sites,
+		rc = check_region(source, &header->sites, "allocation sites", header->n_sites,
 				  sizeof(struct heap_site));
 	if (!rc)
 		rc = check_region(source, &header->replicas, "threads' totals", header->n_replicas,
 				  sizeof(struct heap_replica));
 	if (!rc)
 		rc = check_region(source, &header->counters, "counters",
-				  (uint64_t)header->n_replicas * header->max_sites,
+				  (uint64_t)(header->n_replicas - 1) * header->max_sites +
+					  header->n_sites,
 				  header->counter_bytes);
 	if (!rc)
 		rc = check_region(source, &header->blocks, "blocks", header->max_blocks,

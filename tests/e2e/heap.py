@@ -235,6 +235,7 @@ def sums_by_check(path, skip=()):
 
 
 def report(*args, status=0, **more):
+    args = ("--limit", "0", *args)
     done = harness.cprof("heap", "report", "--format", "json", *args, status=status, **more)
     return json.loads(done.stdout)
 

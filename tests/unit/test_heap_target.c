@@ -160,34 +160,124 @@ static void test_heap_target__states_of_the_dead(void **state)
 	build_heap_free(&build);
 }
 
-static void test_heap_target__moving_keeps_holes_and_times(void **state)
+static struct heap_snapshot *read_file(const char *path)
+{
+	struct heap_snapshot *snapshot;
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(heap_snapshot_read_fd(fd, path, false, &snapshot, NULL), 0);
+	close(fd);
+	return snapshot;
+}
+
+static int by_address(const void *left, const void *right)
+{
+	const struct heap_live *a = left, *b = right;
+	return a->address < b->address ? -1 : a->address > b->address;
+}
+
+/* All but where things lie, how many sets of counters there are, and the room for blocks. */
+static void assert_same(struct heap_snapshot *a, struct heap_snapshot *b)
+{
+	const struct heap_header *was = &a->header, *is = &b->header;
+	assert_int_equal(is->limit_blocks, was->max_blocks);
+	assert_int_equal(is->n_nodes, was->n_nodes);
+	assert_int_equal(is->n_sites, was->n_sites);
+	assert_int_equal(is->max_sites, was->max_sites);
+	assert_int_equal(is->peak_bytes, was->peak_bytes);
+	assert_int_equal(is->end_monotonic_ns, was->end_monotonic_ns);
+	assert_memory_equal(is->losses, was->losses, sizeof(is->losses));
+	assert_memory_equal(is->command, was->command, sizeof(is->command));
+	assert_memory_equal(b->modules, a->modules, is->n_modules * sizeof(*a->modules));
+	assert_memory_equal(b->nodes, a->nodes, is->n_nodes * sizeof(*a->nodes));
+	assert_memory_equal(b->sites, a->sites, is->n_sites * sizeof(*a->sites));
+	assert_int_equal(b->n_blocks, a->n_blocks);
+	qsort(a->blocks, a->n_blocks, sizeof(*a->blocks), by_address);
+	qsort(b->blocks, b->n_blocks, sizeof(*b->blocks), by_address);
+	for (size_t i = 0; i < a->n_blocks; i++) {
+		assert_int_equal(b->blocks[i].address, a->blocks[i].address);
+		assert_int_equal(b->blocks[i].size_bytes, a->blocks[i].size_bytes);
+		assert_int_equal(b->blocks[i].born_ticks, a->blocks[i].born_ticks);
+		assert_int_equal(b->blocks[i].site, a->blocks[i].site);
+		assert_int_equal(b->blocks[i].tid, a->blocks[i].tid);
+	}
+	assert_int_equal(b->reallocs, a->reallocs);
+	assert_memory_equal(b->size_allocs, a->size_allocs, sizeof(a->size_allocs));
+	assert_memory_equal(b->size_bytes, a->size_bytes, sizeof(a->size_bytes));
+}
+
+static struct heap_build build_full(uint64_t sample_bytes)
+{
+	struct heap_build build = build_heap(sample_bytes);
+	const uint16_t exe = build_heap_module(&build, "/usr/bin/built", 0x400000);
+	for (uint32_t i = 1; i <= 5; i++) {
+		build_heap_site(&build, build_heap_node(&build, i - 1, 0x401000 + i, exe, 0));
+		for (uint32_t n = 0; n < 9 * i; n++)
+			build_heap_block(&build, i, 10 * i + n, n, 70 + i);
+		for (uint32_t replica = 0; replica < 2; replica++)
+			*build_heap_counter(&build, replica, i) = (struct heap_counter){
+				.allocs = 1000 + i,
+				.alloc_bytes = 77 * i,
+				.frees = 500,
+				.free_bytes = 33 * i,
+				.peak_blocks = 600,
+				.peak_bytes = 60 * i,
+				.epoch = replica,
+				.temporary = 3,
+			};
+	}
+	build_heap_replica(&build, 1)->reallocs = 8;
+	build_heap_replica(&build, 1)->size_allocs[5] = 2570;
+	build_heap_replica(&build, 1)->size_bytes[5] = 99;
+	build.header->peak_bytes = 4711;
+	build.header->losses[HEAP_LOSS_MISSED_FREE] = 2;
+	return build;
+}
+
+/* Of the same kind and size as before, but as long as it is big. */
+static void test_heap_target__moving_packs_and_keeps_all(void **state)
+{
+	struct temp_dir *dir = *state;
+	for (uint64_t sample_bytes = 0; sample_bytes <= 4096; sample_bytes += 4096) {
+		char from[PATH_MAX], to[PATH_MAX];
+		struct stat before, after;
+		struct heap_build build = build_full(sample_bytes);
+		snprintf(from, sizeof(from), "%s", temp_dir_file(dir, "live"));
+		snprintf(to, sizeof(to), "%s", temp_dir_file(dir, "moved"));
+		temp_dir_write(from, build.bytes, build.n);
+		assert_int_equal(truncate(from, 1 << 30), 0);
+		assert_int_equal(stat(from, &before), 0);
+		struct heap_snapshot *was = read_file(from);
+		assert_int_equal(heap_move(from, to, NULL), 0);
+		assert_int_equal(access(from, F_OK), -1);
+		struct heap_snapshot *is = read_file(to);
+		assert_same(was, is);
+		assert_int_equal(stat(to, &after), 0);
+		assert_int_equal(after.st_size, is->header.file_bytes);
+		assert_true(after.st_size < 10 * 4096);
+		assert_int_equal(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
+		heap_snapshot_destroy(was);
+		heap_snapshot_destroy(is);
+		build_heap_free(&build);
+	}
+	struct cp_err err;
+	char nowhere[PATH_MAX];
+	snprintf(nowhere, sizeof(nowhere), "%s", temp_dir_file(dir, "nowhere"));
+	assert_int_equal(heap_move(nowhere, temp_dir_file(dir, "to"), &err), -ENOENT);
+}
+
+/* What cannot be packed is at least there. */
+static void test_heap_target__moving_what_is_damaged_renames(void **state)
 {
 	struct temp_dir *dir = *state;
 	char from[PATH_MAX], to[PATH_MAX];
-	struct stat before, after;
+	snprintf(from, sizeof(from), "%s", temp_dir_file(dir, "damaged"));
 	snprintf(to, sizeof(to), "%s", temp_dir_file(dir, "moved"));
-	/* another file system, where there is one */
-	snprintf(from, sizeof(from), "/dev/shm/cprof-test-move.%ld", (long)getpid());
-	const int fd = open(from, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, 1 << 30), 0);
-	assert_int_equal(pwrite(fd, "begin", 5, 0), 5);
-	assert_int_equal(pwrite(fd, "middle", 6, 500 << 20), 6);
-	assert_int_equal(fstat(fd, &before), 0);
+	temp_dir_write(from, "no heap file", 12);
 	assert_int_equal(heap_move(from, to, NULL), 0);
 	assert_int_equal(access(from, F_OK), -1);
-	assert_int_equal(stat(to, &after), 0);
-	assert_int_equal(after.st_size, 1 << 30);
-	assert_true(after.st_blocks * 512 < 1 << 20);
-	assert_int_equal(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
-	char text[7] = "";
-	const int moved = open(to, O_RDONLY | O_CLOEXEC);
-	assert_int_equal(pread(moved, text, 6, 500 << 20), 6);
-	assert_string_equal(text, "middle");
-	close(moved);
-	close(fd);
-	struct cp_err err;
-	assert_int_equal(heap_move(from, to, &err), -ENOENT);
+	assert_int_equal(access(to, F_OK), 0);
+	assert_int_equal(temp_dir_each(dir, NULL), 1);
 }
 
 static void test_heap_target__programs_that_cannot_be_recorded(void **state)
@@ -221,7 +311,8 @@ int main(void)
 		IN_DIR(test_heap_target__who_maps_it_is_running),
 		IN_DIR(test_heap_target__a_forked_child_is_not_its_parent),
 		IN_DIR(test_heap_target__states_of_the_dead),
-		IN_DIR(test_heap_target__moving_keeps_holes_and_times),
+		IN_DIR(test_heap_target__moving_packs_and_keeps_all),
+		IN_DIR(test_heap_target__moving_what_is_damaged_renames),
 		IN_DIR(test_heap_target__programs_that_cannot_be_recorded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
