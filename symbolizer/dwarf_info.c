@@ -60,6 +60,7 @@ int dwarf_info_init(struct dwarf_info *info, Elf *elf, const char *elf_path,
 	int rc = interner_init(&info->paths);
 	if (rc == 0)
 		rc = attach_alt(info, elf_path, search);
+	dwarf_names_init(&info->names, &info->units.tables);
 	if (rc == 0)
 		rc = dwarf_units_init(&info->units, info->dwarf, code, range_budget(elf));
 	if (rc == 0 && info->units.ranges.n == 0)
@@ -86,41 +87,47 @@ void dwarf_info_deinit(struct dwarf_info *info)
 static const char *compilation_dir(struct dwarf_unit *unit)
 {
 	Dwarf_Attribute found;
-	const char *dir = NULL;
-	if (dwarf_attr(&unit->die, DW_AT_comp_dir, &found))
-		dir = dwarf_formstring(&found);
-	return dir ? dir : "";
+	if (!unit->comp_dir && dwarf_attr(&unit->die, DW_AT_comp_dir, &found))
+		unit->comp_dir = dwarf_formstring(&found);
+	if (!unit->comp_dir)
+		unit->comp_dir = "";
+	return unit->comp_dir;
 }
 
 /* A source path as the compiler saw it: relative ones start at its working directory. */
-static const char *source_path(struct dwarf_info *info, struct dwarf_unit *unit, const char *path)
+static const char *source_path(struct dwarf_info *info, struct dwarf_unit *unit,
+			       struct line_file *file)
 {
-	/* libdw's name of a file that the table does not name */
-	if (!path || strcmp(path, "???") == 0)
+	if (!file || !file->name[0])
 		return "";
-	const char *dir = path[0] == '/' ? "" : compilation_dir(unit);
-	if (!dir[0])
-		return path;
+	if (file->path)
+		return file->path;
+	file->path = file->name;
+	if (file->name[0] == '/')
+		return file->path;
+	const char *dir = line_table_dir(&unit->lines, file);
+	const char *base = dir[0] == '/' ? "" : compilation_dir(unit);
 	char joined[PATH_MAX];
 	string_id id;
-	int n = snprintf(joined, sizeof(joined), "%s/%s", dir, path);
-	if (n < 0 || (size_t)n >= sizeof(joined) ||
-	    interner_add_bytes(&info->paths, joined, (size_t)n, &id) < 0)
-		return path;
-	return interner_get(&info->paths, id);
+	int n = snprintf(joined, sizeof(joined), "%s%s%s%s%s", base, base[0] ? "/" : "", dir,
+			 dir[0] ? "/" : "", file->name);
+	if (n > 0 && (size_t)n < sizeof(joined) &&
+	    interner_add_bytes(&info->paths, joined, (size_t)n, &id) == 0)
+		file->path = interner_get(&info->paths, id);
+	return file->path;
 }
 
 /* Where the code at an address comes from: the place in the innermost frame. */
-static void place_innermost(struct dwarf_info *info, struct dwarf_unit *unit, uint64_t svma,
-			    struct symbol_frame *frame)
+static int place_innermost(struct dwarf_info *info, struct dwarf_unit *unit, uint64_t svma,
+			   struct symbol_frame *frame)
 {
-	int number = 0;
-	Dwarf_Line *line = dwarf_units_line(unit, svma);
-	if (!line)
-		return;
-	frame->file = source_path(info, unit, dwarf_linesrc(line, NULL, NULL));
-	if (dwarf_lineno(line, &number) == 0 && number > 0)
-		frame->line = (uint32_t)number;
+	const struct line_row *row;
+	int rc = dwarf_units_line(&info->units, unit, svma, &row);
+	if (rc < 0 || !row)
+		return rc;
+	frame->file = source_path(info, unit, dwarf_units_file(unit, row->file));
+	frame->line = row->line;
+	return 0;
 }
 
 static int name_frame(struct dwarf_info *info, Dwarf_Die *die, struct symbol_frame *frame,
@@ -148,9 +155,9 @@ int dwarf_info_find(struct dwarf_info *info, uint64_t svma, struct dwarf_chain *
 	int rc = dwarf_units_find(&info->units, svma, &unit, &function);
 	if (rc < 0 || !unit)
 		return rc;
-	place_innermost(info, unit, svma, frame);
-	if (!function)
-		return 0;
+	rc = place_innermost(info, unit, svma, frame);
+	if (rc < 0 || !function)
+		return rc;
 
 	const struct dwarf_inlines *inlines = &function->inlines;
 	for (uint32_t id = dwarf_inlines_find(inlines, svma); id != INLINE_NONE;) {

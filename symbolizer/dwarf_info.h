@@ -11,7 +11,7 @@
 
 #include "base/interner.h"
 #include "code_ranges.h"
-#include "die_walk.h"
+#include "die_visit.h"
 #include "dwarf_names.h"
 #include "dwarf_units.h"
 #include "elf/debug_elf.h"
@@ -19,7 +19,7 @@
 #include "symbol_frame.h"
 
 /* Inlined calls nest as their entries do; then the function itself. */
-enum { DWARF_INFO_MAX_FRAMES = DIE_WALK_MAX_DEPTH + 1 };
+enum { DWARF_INFO_MAX_FRAMES = DIE_VISIT_MAX_DEPTH + 1 };
 
 struct dwarf_info {
 	Dwarf *dwarf, *alt;

@@ -1,7 +1,7 @@
 #include "dwarf_inlines.h"
 
 #include "base/array.h"
-#include "die_walk.h"
+#include "die_visit.h"
 #include "dwarf_ranges.h"
 
 #include <dwarf.h>
@@ -15,14 +15,10 @@ void dwarf_inlines_deinit(struct dwarf_inlines *inlines)
 	*inlines = (struct dwarf_inlines){0};
 }
 
-static uint32_t number_attribute(Dwarf_Die *die, unsigned int attribute)
+size_t dwarf_inlines_bytes(const struct dwarf_inlines *inlines)
 {
-	Dwarf_Attribute found;
-	Dwarf_Word value;
-	if (!dwarf_attr(die, attribute, &found) || dwarf_formudata(&found, &value) != 0 ||
-	    value > UINT32_MAX)
-		return 0;
-	return (uint32_t)value;
+	return inlines->cap_calls * sizeof(*inlines->calls) +
+	       inlines->cap_ranges * sizeof(*inlines->ranges);
 }
 
 /* What the walk knows about the entry at each depth of its path. */
@@ -31,35 +27,49 @@ struct nesting {
 	uint32_t depth; /* that call's depth + 1 */
 };
 
-static int add_call(struct dwarf_inlines *inlines, Dwarf_Die *die, const struct nesting *around,
-		    struct nesting *inside, uint64_t *budget)
+static int add_range(struct dwarf_inlines *inlines, const struct inline_range *range)
 {
+	if (range->end <= range->start)
+		return 0;
+	struct inline_range *added =
+		CP_ARRAY_PUSH(inlines->ranges, inlines->n_ranges, inlines->cap_ranges);
+	if (!added)
+		return -ENOMEM;
+	*added = *range;
+	return 0;
+}
+
+static int add_call(struct dwarf_inlines *inlines, struct die_visit *visit,
+		    const struct nesting *around, struct nesting *inside, uint64_t *budget)
+{
+	const struct die_entry *entry = &visit->current;
 	if (inlines->n_calls >= INLINE_NONE)
 		return -ENOMEM;
 	struct inline_call *call =
 		CP_ARRAY_PUSH(inlines->calls, inlines->n_calls, inlines->cap_calls);
 	if (!call)
 		return -ENOMEM;
-	*call = (struct inline_call){.die = *die,
+	*call = (struct inline_call){.die = visit->die,
 				     .parent = around->call,
-				     .call_file = number_attribute(die, DW_AT_call_file),
-				     .call_line = number_attribute(die, DW_AT_call_line)};
+				     .call_file = entry->call_file,
+				     .call_line = entry->call_line};
 	inside->call = (uint32_t)(inlines->n_calls - 1);
 	inside->depth = around->depth + 1;
 	if (inside->depth > inlines->n_depths)
 		inlines->n_depths = inside->depth;
 
-	struct dwarf_range_cursor cursor = dwarf_range_begin(die, budget);
 	struct inline_range range = {.depth = around->depth, .call = inside->call};
-	while (dwarf_range_next(&cursor, &range.start, &range.end)) {
-		if (range.end <= range.start)
-			continue;
-		struct inline_range *added =
-			CP_ARRAY_PUSH(inlines->ranges, inlines->n_ranges, inlines->cap_ranges);
-		if (!added)
-			return -ENOMEM;
-		*added = range;
+	if (entry->has_bounds) {
+		range.start = entry->low;
+		range.end = entry->high;
+		return add_range(inlines, &range);
 	}
+	if (!entry->has_code)
+		return 0;
+	struct dwarf_range_cursor cursor = dwarf_range_begin(&call->die, budget);
+	while (dwarf_range_next(&cursor, &range.start, &range.end))
+		if (add_range(inlines, &range) < 0)
+			return -ENOMEM;
 	return 0;
 }
 
@@ -75,21 +85,24 @@ static int compare_ranges(const void *left, const void *right)
 	return a->call > b->call ? -1 : a->call < b->call;
 }
 
-int dwarf_inlines_read(struct dwarf_inlines *inlines, const Dwarf_Die *function,
-		       const uint8_t *unit_end, uint64_t *budget)
+int dwarf_inlines_read(struct dwarf_inlines *inlines, struct die_tables *tables,
+		       const struct die_unit *unit, const Dwarf_Die *function, uint64_t *budget)
 {
-	struct die_walk walk;
-	struct nesting nesting[DIE_WALK_MAX_DEPTH];
+	struct die_visit visit;
+	struct nesting nesting[DIE_VISIT_MAX_DEPTH];
 	bool descend = true;
-	die_walk_init(&walk, function, unit_end);
+	die_visit_init(&visit, tables, unit, function);
 	nesting[0] = (struct nesting){.call = INLINE_NONE};
-	while (die_walk_next(&walk, descend)) {
-		const struct nesting *around = &nesting[walk.depth - 1];
-		struct nesting *inside = &nesting[walk.depth];
+	while (die_visit_next(&visit, descend)) {
+		unsigned int depth = visit.current.depth;
+		if (depth == 0)
+			continue; /* the function itself */
+		const struct nesting *around = &nesting[depth - 1];
+		struct nesting *inside = &nesting[depth];
 		*inside = *around;
-		switch (dwarf_tag(die_walk_current(&walk))) {
+		switch (visit.current.tag) {
 		case DW_TAG_inlined_subroutine:
-			if (add_call(inlines, die_walk_current(&walk), around, inside, budget) < 0)
+			if (add_call(inlines, &visit, around, inside, budget) < 0)
 				return -ENOMEM;
 			descend = true;
 			break;

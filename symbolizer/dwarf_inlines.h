@@ -5,10 +5,12 @@
  * of the calls are kept sorted by (depth, start): at one depth they are disjoint, so the innermost
  * call at an address takes one binary search per depth, and parent links give the chain.
  *
- * Depends on: base, libdw, die_walk. Threads: as the Dwarf handle.
+ * Depends on: base, libdw, die_visit. Threads: as the Dwarf handle.
  */
 #ifndef CPROF_SYMBOLIZER_DWARF_INLINES_H
 #define CPROF_SYMBOLIZER_DWARF_INLINES_H
+
+#include "die_tables.h"
 
 #include <elfutils/libdw.h>
 #include <stdint.h>
@@ -38,16 +40,20 @@ struct dwarf_inlines {
 
 void dwarf_inlines_deinit(struct dwarf_inlines *inlines);
 
+/** Bytes that the tree holds. */
+size_t dwarf_inlines_bytes(const struct dwarf_inlines *inlines);
+
 /**
  * Read the calls inlined into a function.
  *
  * @function: its DW_TAG_subprogram
- * @unit_end: behind the last byte of its unit
+ * @tables:   of the file
+ * @unit:     of the function
  * @budget:   ranges that may still be read from this file; lowered
  * Return: 0 or -ENOMEM. Damaged entries are left out.
  */
-int dwarf_inlines_read(struct dwarf_inlines *inlines, const Dwarf_Die *function,
-		       const uint8_t *unit_end, uint64_t *budget);
+int dwarf_inlines_read(struct dwarf_inlines *inlines, struct die_tables *tables,
+		       const struct die_unit *unit, const Dwarf_Die *function, uint64_t *budget);
 
 /** The innermost inlined call at an address, or INLINE_NONE. */
 uint32_t dwarf_inlines_find(const struct dwarf_inlines *inlines, uint64_t svma);

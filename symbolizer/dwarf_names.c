@@ -14,6 +14,12 @@ enum { MAX_STEPS = 8 };
 /* Of names put together from scopes: deeper or longer ones stay bare. */
 enum { MAX_SCOPES = 32, MAX_NESTED_FUNCTIONS = 4, MAX_QUALIFIED_BYTES = 4096 };
 
+void dwarf_names_init(struct dwarf_names *names, struct die_tables *tables)
+{
+	*names = (struct dwarf_names){.n = 0};
+	dwarf_scopes_init(&names->scopes, tables);
+}
+
 void dwarf_names_deinit(struct dwarf_names *names)
 {
 	for (size_t i = 0; i < names->n; i++)

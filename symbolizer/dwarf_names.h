@@ -33,6 +33,8 @@ struct dwarf_names {
 	int depth; /* functions whose names are being put together, each inside the next */
 };
 
+/** @tables: of the file; borrowed */
+void dwarf_names_init(struct dwarf_names *names, struct die_tables *tables);
 void dwarf_names_deinit(struct dwarf_names *names);
 
 /**

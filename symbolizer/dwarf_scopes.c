@@ -1,7 +1,7 @@
 #include "dwarf_scopes.h"
 
 #include "base/array.h"
-#include "die_walk.h"
+#include "die_visit.h"
 
 #include <dwarf.h>
 #include <errno.h>
@@ -20,6 +20,11 @@ static void forget_lists(struct dwarf_scopes *scopes)
 		free(scopes->lists[i].scopes);
 	scopes->n = 0;
 	scopes->n_scopes = 0;
+}
+
+void dwarf_scopes_init(struct dwarf_scopes *scopes, struct die_tables *tables)
+{
+	*scopes = (struct dwarf_scopes){.tables = tables};
 }
 
 void dwarf_scopes_deinit(struct dwarf_scopes *scopes)
@@ -44,66 +49,77 @@ static bool has_scopes(Dwarf_Die *unit)
 	}
 }
 
-static bool is_scope(int tag)
+static bool is_scope(unsigned int tag)
 {
 	return tag == DW_TAG_namespace || tag == DW_TAG_module || tag == DW_TAG_class_type ||
 	       tag == DW_TAG_structure_type || tag == DW_TAG_union_type ||
 	       tag == DW_TAG_enumeration_type || tag == DW_TAG_subprogram;
 }
 
-static bool may_hold_scopes(int tag)
+static bool may_hold_scopes(unsigned int tag)
 {
 	return is_scope(tag) || tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine;
 }
 
-/* Behind the last byte of a unit, or NULL when that is not to be had. */
-static const uint8_t *unit_end(Dwarf_Die *first)
+/* Where a unit's entries are. Return: false when that is not to be had. */
+static bool find_place(Dwarf_Die *first, struct die_unit *place)
 {
 	Dwarf_Half version;
-	uint8_t type;
-	Dwarf_Off next, offset = dwarf_dieoffset(first);
+	uint8_t type, address_size, offset_size;
+	Dwarf_Off next, abbrevs, offset = dwarf_dieoffset(first);
 	size_t header_size;
 	/* .debug_types has an offset space of its own */
 	if (dwarf_cu_info(first->cu, &version, &type, NULL, NULL, NULL, NULL, NULL) != 0 ||
 	    type == DW_UT_type || type == DW_UT_split_type)
-		return NULL;
-	if (dwarf_next_unit(dwarf_cu_getdwarf(first->cu), offset - dwarf_cuoffset(first), &next,
-			    &header_size, &version, NULL, NULL, NULL, NULL, NULL) != 0 ||
+		return false;
+	Dwarf *dwarf = dwarf_cu_getdwarf(first->cu);
+	if (dwarf_next_unit(dwarf, offset - dwarf_cuoffset(first), &next, &header_size, &version,
+			    &abbrevs, &address_size, &offset_size, NULL, NULL) != 0 ||
 	    next <= offset || next - offset > UINT32_MAX)
-		return NULL;
-	return (const uint8_t *)first->addr + (next - offset);
+		return false;
+	*place = (struct die_unit){.dwarf = dwarf,
+				   .start = (const uint8_t *)first->addr - header_size,
+				   .end = (const uint8_t *)first->addr + (next - offset),
+				   .abbrev_offset = abbrevs,
+				   .format = {.version = version,
+					      .address_size = address_size,
+					      .offset_size = offset_size}};
+	return true;
 }
 
-static int fill_list(struct dwarf_scope_list *list, const uint8_t *end)
+static int fill_list(struct dwarf_scope_list *list, struct die_tables *tables,
+		     const struct die_unit *place)
 {
-	struct die_walk walk;
-	uint32_t open[DIE_WALK_MAX_DEPTH]; /* the scope each depth's children are in */
+	struct die_visit visit;
+	uint32_t open[DIE_VISIT_MAX_DEPTH]; /* the scope each depth's children are in */
 	const uint8_t *base = list->first.addr;
 	bool descend = true;
-	die_walk_init(&walk, &list->first, end);
+	die_visit_init(&visit, tables, place, &list->first);
 	open[0] = NO_PARENT;
 	unsigned int depth = 0;
-	while (die_walk_next(&walk, descend)) {
-		Dwarf_Die *die = die_walk_current(&walk);
-		uint32_t here = (uint32_t)((const uint8_t *)die->addr - base);
-		int tag = dwarf_tag(die);
+	while (die_visit_next(&visit, descend)) {
+		const struct die_entry *entry = &visit.current;
+		uint32_t here = (uint32_t)(entry->addr - base);
+		if (entry->depth == 0)
+			continue; /* the unit itself */
 		/* Scopes as deep as this entry or deeper end where it starts. */
-		/* NOLINTBEGIN(clang-analyzer-core.*): below the root walk.depth is at least 1, and
+		/* NOLINTBEGIN(clang-analyzer-core.*): below the root the depth is at least 1, and
 		 * open[] holds indexes of scopes that are there, or its parent's */
-		for (; depth >= walk.depth; depth--)
+		for (; depth >= entry->depth; depth--)
 			if (open[depth] != open[depth - 1])
 				list->scopes[open[depth]].end = here;
 		/* NOLINTEND(clang-analyzer-core.*) */
-		depth = walk.depth;
+		depth = entry->depth;
 		open[depth] = open[depth - 1];
-		descend = may_hold_scopes(tag);
-		if (!is_scope(tag) || dwarf_haschildren(die) <= 0)
+		descend = may_hold_scopes(entry->tag);
+		if (!is_scope(entry->tag) || !entry->has_children)
 			continue;
 		struct dwarf_scope *scope = CP_ARRAY_PUSH(list->scopes, list->n, list->cap);
 		if (!scope)
 			return -ENOMEM;
-		*scope = (struct dwarf_scope){
-			.start = here, .end = (uint32_t)(end - base), .parent = open[depth - 1]};
+		*scope = (struct dwarf_scope){.start = here,
+					      .end = (uint32_t)(place->end - base),
+					      .parent = open[depth - 1]};
 		open[depth] = (uint32_t)(list->n - 1);
 	}
 	return 0;
@@ -128,8 +144,9 @@ static int get_list(struct dwarf_scopes *scopes, Dwarf_Die *die,
 	if (!list)
 		return -ENOMEM;
 	*list = (struct dwarf_scope_list){.unit = die->cu, .first = first};
-	const uint8_t *end = has_scopes(&first) ? unit_end(&first) : NULL;
-	if (end && fill_list(list, end) < 0)
+	struct die_unit place;
+	if (has_scopes(&first) && find_place(&first, &place) &&
+	    fill_list(list, scopes->tables, &place) < 0)
 		return -ENOMEM;
 	scopes->n_scopes += list->n;
 	*out = list;

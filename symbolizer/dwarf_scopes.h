@@ -6,10 +6,12 @@
  * listed by one walk, when first asked for, as intervals of offsets. Few units need it, and the
  * lists are dropped when they grow past a bound.
  *
- * Depends on: base, libdw, die_walk. Threads: as the Dwarf handle.
+ * Depends on: base, libdw, die_visit. Threads: as the Dwarf handle.
  */
 #ifndef CPROF_SYMBOLIZER_DWARF_SCOPES_H
 #define CPROF_SYMBOLIZER_DWARF_SCOPES_H
+
+#include "die_tables.h"
 
 #include <elfutils/libdw.h>
 #include <stdint.h>
@@ -30,8 +32,11 @@ struct dwarf_scopes {
 	struct dwarf_scope_list *lists;
 	size_t n, cap;
 	size_t n_scopes; /* in all lists */
+	struct die_tables *tables;
 };
 
+/** @tables: of the file; borrowed */
+void dwarf_scopes_init(struct dwarf_scopes *scopes, struct die_tables *tables);
 void dwarf_scopes_deinit(struct dwarf_scopes *scopes);
 
 /**

@@ -1,7 +1,7 @@
 #include "dwarf_units.h"
 
 #include "base/array.h"
-#include "die_walk.h"
+#include "die_visit.h"
 #include "dwarf_ranges.h"
 
 #include <dwarf.h>
@@ -10,21 +10,23 @@
 /* Units that claim one address; more than one is a damaged file or a leftover. */
 enum { MAX_CANDIDATES = 8 };
 
+/* What is kept of units, in bytes; one alone may be larger. */
+enum { MAX_LOADED_BYTES = 48 * 1024 * 1024 };
+
 /* Code that the linker dropped keeps ranges near 0, where no code is. */
 static bool is_code(const struct dwarf_units *units, uint64_t start)
 {
 	return units->code->n == 0 || code_ranges_find(units->code, start) != NULL;
 }
 
-static int add_unit(struct dwarf_units *units, Dwarf_Die *die, Dwarf_Off end_offset)
+static int add_unit(struct dwarf_units *units, Dwarf_Die *die, const struct die_unit *place)
 {
 	if (units->n >= UINT32_MAX)
 		return -ENOMEM;
 	struct dwarf_unit *unit = CP_ARRAY_PUSH(units->units, units->n, units->cap);
 	if (!unit)
 		return -ENOMEM;
-	*unit = (struct dwarf_unit){
-		.die = *die, .end = (uint8_t *)die->addr + (end_offset - dwarf_dieoffset(die))};
+	*unit = (struct dwarf_unit){.die = *die, .place = *place};
 	struct dwarf_range_cursor cursor = dwarf_range_begin(die, &units->range_budget);
 	uint64_t start, end;
 	while (dwarf_range_next(&cursor, &start, &end)) {
@@ -41,14 +43,24 @@ static int read_headers(struct dwarf_units *units)
 	Dwarf_Off offset = 0, next;
 	size_t header_size;
 	Dwarf_Half version;
-	while (dwarf_next_unit(units->dwarf, offset, &next, &header_size, &version, NULL, NULL,
-			       NULL, NULL, NULL) == 0) {
+	Dwarf_Off abbrevs;
+	uint8_t address_size, offset_size;
+	while (dwarf_next_unit(units->dwarf, offset, &next, &header_size, &version, &abbrevs,
+			       &address_size, &offset_size, NULL, NULL) == 0) {
 		Dwarf_Die die;
 		/* Partial units (dwz) and type units have no code. */
 		if (dwarf_offdie(units->dwarf, offset + header_size, &die)) {
+			const uint8_t *start = (const uint8_t *)die.addr - header_size;
+			struct die_unit place = {.dwarf = units->dwarf,
+						 .start = start,
+						 .end = start + (next - offset),
+						 .abbrev_offset = abbrevs,
+						 .format = {.version = version,
+							    .address_size = address_size,
+							    .offset_size = offset_size}};
 			int tag = dwarf_tag(&die);
 			if ((tag == DW_TAG_compile_unit || tag == DW_TAG_skeleton_unit) &&
-			    add_unit(units, &die, next) < 0)
+			    add_unit(units, &die, &place) < 0)
 				return -ENOMEM;
 		}
 		if (next <= offset)
@@ -100,7 +112,12 @@ static int read_aranges(struct dwarf_units *units)
 int dwarf_units_init(struct dwarf_units *units, Dwarf *dwarf, const struct code_ranges *code,
 		     uint64_t range_budget)
 {
-	*units = (struct dwarf_units){.dwarf = dwarf, .code = code, .range_budget = range_budget};
+	*units = (struct dwarf_units){.dwarf = dwarf,
+				      .code = code,
+				      .range_budget = range_budget,
+				      .max_bytes = MAX_LOADED_BYTES};
+	die_tables_init(&units->tables, dwarf);
+	line_sections_init(&units->line_sections, dwarf_getelf(dwarf));
 	int rc = read_headers(units);
 	bool all_have_ranges = true;
 	for (size_t i = 0; i < units->n; i++)
@@ -122,37 +139,92 @@ static void forget_functions(struct dwarf_unit *unit)
 	range_table_deinit(&unit->function_ranges);
 }
 
+static void forget_unit(struct dwarf_unit *unit)
+{
+	forget_functions(unit);
+	free(unit->functions);
+	line_table_deinit(&unit->lines);
+	unit->functions = NULL;
+	unit->cap_functions = 0;
+	unit->state = UNIT_FUNCTIONS_UNREAD;
+	unit->lines_read = false;
+	unit->bytes = 0;
+}
+
 void dwarf_units_deinit(struct dwarf_units *units)
 {
-	for (size_t i = 0; i < units->n; i++) {
-		forget_functions(&units->units[i]);
-		free(units->units[i].functions);
-	}
+	for (size_t i = 0; i < units->n; i++)
+		forget_unit(&units->units[i]);
 	free(units->units);
+	free(units->loaded);
 	range_table_deinit(&units->ranges);
+	die_tables_deinit(&units->tables);
 	*units = (struct dwarf_units){0};
 }
 
-static int add_function(struct dwarf_units *units, struct dwarf_unit *unit, Dwarf_Die *die)
+/* Note that a unit holds so many bytes more. */
+static void account(struct dwarf_units *units, struct dwarf_unit *unit, size_t bytes)
 {
-	struct dwarf_range_cursor cursor = dwarf_range_begin(die, &units->range_budget);
-	uint64_t start, end;
-	bool added = false;
-	while (dwarf_range_next(&cursor, &start, &end)) {
-		if (end <= start || !is_code(units, start))
-			continue;
-		if (!added) {
-			struct dwarf_function *function = CP_ARRAY_PUSH(
-				unit->functions, unit->n_functions, unit->cap_functions);
-			if (!function)
-				return -ENOMEM;
-			*function = (struct dwarf_function){.die = *die, .entry = start};
-			added = true;
-		}
-		if (range_table_add(&unit->function_ranges, start, end,
-				    (uint32_t)(unit->n_functions - 1)) < 0)
-			return -ENOMEM;
+	if (unit->bytes == 0 && bytes > 0) {
+		uint32_t *slot = CP_ARRAY_PUSH(units->loaded, units->n_loaded, units->cap_loaded);
+		if (!slot)
+			return; /* then it stays until the end */
+		*slot = (uint32_t)(unit - units->units);
 	}
+	unit->bytes += bytes;
+	units->bytes += bytes;
+}
+
+/* Make room: units that were not asked for lately go, but for the one in use. */
+static void trim(struct dwarf_units *units, const struct dwarf_unit *in_use)
+{
+	while (units->bytes > units->max_bytes && units->n_loaded > 1) {
+		size_t oldest = 0;
+		for (size_t i = 1; i < units->n_loaded; i++)
+			if (units->units[units->loaded[i]].used <
+			    units->units[units->loaded[oldest]].used)
+				oldest = i;
+		struct dwarf_unit *unit = &units->units[units->loaded[oldest]];
+		if (unit == in_use)
+			break;
+		units->bytes -= unit->bytes;
+		forget_unit(unit);
+		units->loaded[oldest] = units->loaded[--units->n_loaded];
+	}
+}
+
+/* The function of an entry gets one more range; it is made with its first. */
+static int add_function_range(struct dwarf_units *units, struct dwarf_unit *unit,
+			      const Dwarf_Die *die, uint64_t start, uint64_t end, bool *added)
+{
+	if (end <= start || !is_code(units, start))
+		return 0;
+	if (!*added) {
+		struct dwarf_function *function =
+			CP_ARRAY_PUSH(unit->functions, unit->n_functions, unit->cap_functions);
+		if (!function)
+			return -ENOMEM;
+		*function = (struct dwarf_function){.die = *die, .entry = start};
+		*added = true;
+	}
+	return range_table_add(&unit->function_ranges, start, end,
+			       (uint32_t)(unit->n_functions - 1));
+}
+
+static int add_function(struct dwarf_units *units, struct dwarf_unit *unit, struct die_visit *visit)
+{
+	const struct die_entry *entry = &visit->current;
+	bool added = false;
+	if (entry->has_bounds)
+		return add_function_range(units, unit, &visit->die, entry->low, entry->high,
+					  &added);
+	if (!entry->has_code)
+		return 0;
+	struct dwarf_range_cursor cursor = dwarf_range_begin(&visit->die, &units->range_budget);
+	uint64_t start, end;
+	while (dwarf_range_next(&cursor, &start, &end))
+		if (add_function_range(units, unit, &visit->die, start, end, &added) < 0)
+			return -ENOMEM;
 	return 0;
 }
 
@@ -160,17 +232,20 @@ static int read_functions(struct dwarf_units *units, struct dwarf_unit *unit, bo
 {
 	forget_functions(unit);
 	unit->state = all ? UNIT_FUNCTIONS_ALL : UNIT_FUNCTIONS_OUTER;
-	struct die_walk walk;
+	struct die_visit visit;
 	bool descend = true;
-	die_walk_init(&walk, &unit->die, unit->end);
-	while (die_walk_next(&walk, descend)) {
-		Dwarf_Die *die = die_walk_current(&walk);
-		int tag = dwarf_tag(die);
-		if (tag == DW_TAG_subprogram && add_function(units, unit, die) < 0)
+	die_visit_init(&visit, &units->tables, &unit->place, &unit->die);
+	while (die_visit_next(&visit, descend)) {
+		unsigned int tag = visit.current.tag;
+		if (tag == DW_TAG_subprogram && add_function(units, unit, &visit) < 0)
 			return -ENOMEM;
-		descend = all || tag == DW_TAG_namespace || tag == DW_TAG_module;
+		descend = all || visit.current.depth == 0 || tag == DW_TAG_namespace ||
+			  tag == DW_TAG_module;
 	}
 	range_table_seal(&unit->function_ranges);
+	account(units, unit,
+		unit->cap_functions * sizeof(*unit->functions) +
+			unit->function_ranges.cap * sizeof(*unit->function_ranges.entries) + 1);
 	return 0;
 }
 
@@ -193,9 +268,10 @@ static int find_function(struct dwarf_units *units, struct dwarf_unit *unit, uin
 	struct dwarf_function *function = &unit->functions[id];
 	if (!function->inlines_read) {
 		function->inlines_read = true;
-		if (dwarf_inlines_read(&function->inlines, &function->die, unit->end,
-				       &units->range_budget) < 0)
+		if (dwarf_inlines_read(&function->inlines, &units->tables, &unit->place,
+				       &function->die, &units->range_budget) < 0)
 			return -ENOMEM;
+		account(units, unit, dwarf_inlines_bytes(&function->inlines));
 	}
 	*out = function;
 	return 0;
@@ -211,6 +287,8 @@ int dwarf_units_find(struct dwarf_units *units, uint64_t svma, struct dwarf_unit
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0 && ids[i] == ids[i - 1])
 			continue;
+		units->units[ids[i]].used = ++units->clock;
+		trim(units, &units->units[ids[i]]);
 		int rc = find_function(units, &units->units[ids[i]], svma, function);
 		if (rc < 0)
 			return rc;
@@ -222,41 +300,31 @@ int dwarf_units_find(struct dwarf_units *units, uint64_t svma, struct dwarf_unit
 	return 0;
 }
 
-static void read_lines(struct dwarf_unit *unit)
+static int read_lines(struct dwarf_units *units, struct dwarf_unit *unit)
 {
+	Dwarf_Attribute found;
+	Dwarf_Word offset;
 	unit->lines_read = true;
-	if (dwarf_getsrclines(&unit->die, &unit->lines, &unit->n_lines) != 0)
-		unit->n_lines = 0;
-	if (dwarf_getsrcfiles(&unit->die, &unit->files, &unit->n_files) != 0)
-		unit->n_files = 0;
+	if (!dwarf_attr(&unit->die, DW_AT_stmt_list, &found) ||
+	    dwarf_formudata(&found, &offset) != 0)
+		return 0;
+	int rc = line_table_read(&unit->lines, &units->line_sections, offset, units->code);
+	account(units, unit, line_table_bytes(&unit->lines));
+	return rc;
 }
 
-Dwarf_Line *dwarf_units_line(struct dwarf_unit *unit, uint64_t svma)
+int dwarf_units_line(struct dwarf_units *units, struct dwarf_unit *unit, uint64_t svma,
+		     const struct line_row **row)
 {
-	if (!unit->lines_read)
-		read_lines(unit);
-	size_t low = 0, high = unit->n_lines; /* the last row at or before the address */
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		Dwarf_Addr here;
-		Dwarf_Line *line = dwarf_onesrcline(unit->lines, middle);
-		if (dwarf_lineaddr(line, &here) != 0)
-			return NULL;
-		if (here <= svma)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	bool ends = true;
-	Dwarf_Line *line = low > 0 ? dwarf_onesrcline(unit->lines, low - 1) : NULL;
-	if (!line || dwarf_lineendsequence(line, &ends) != 0 || ends)
-		return NULL;
-	return line;
+	uint64_t start, end;
+	*row = NULL;
+	if (!unit->lines_read && read_lines(units, unit) < 0)
+		return -ENOMEM;
+	*row = line_table_find(&unit->lines, svma, &start, &end);
+	return 0;
 }
 
-const char *dwarf_units_file(struct dwarf_unit *unit, uint32_t index)
+struct line_file *dwarf_units_file(struct dwarf_unit *unit, uint32_t index)
 {
-	if (!unit->lines_read)
-		read_lines(unit);
-	return index < unit->n_files ? dwarf_filesrc(unit->files, index, NULL, NULL) : NULL;
+	return index < unit->lines.n_files ? &unit->lines.files[index] : NULL;
 }

@@ -2,20 +2,24 @@
  * dwarf_units.h - the compilation units of a file: which one has an address, and what is in it.
  *
  * All unit headers are read once, with the ranges of each unit's first entry; the rest of a unit
- * is read when an address falls into it. .debug_aranges serves only units whose first entry
+ * is read when an address falls into it, and forgotten again when others need the room: memory
+ * follows the units in use, not the file. .debug_aranges serves only units whose first entry
  * states no ranges: clang writes none, and where compilers do they repeat the entry's.
  *
  * Inside a unit, functions are first looked for where compilers put them (top level, namespaces),
  * passing over everything else; only when an address is in none of them is the whole unit walked,
  * which finds nested ones.
  *
- * Depends on: base, libdw, code_ranges, range_table, dwarf_inlines. Threads: as the Dwarf handle.
+ * Depends on: base, libdw, code_ranges, range_table, dwarf_inlines, line_table. Threads: as the
+ * Dwarf handle.
  */
 #ifndef CPROF_SYMBOLIZER_DWARF_UNITS_H
 #define CPROF_SYMBOLIZER_DWARF_UNITS_H
 
 #include "code_ranges.h"
+#include "die_tables.h"
 #include "dwarf_inlines.h"
+#include "line_table.h"
 #include "range_table.h"
 
 struct dwarf_function {
@@ -29,17 +33,17 @@ enum dwarf_unit_functions { UNIT_FUNCTIONS_UNREAD, UNIT_FUNCTIONS_OUTER, UNIT_FU
 
 struct dwarf_unit {
 	Dwarf_Die die;
-	const uint8_t *end; /* behind the last byte */
+	struct die_unit place; /* its entries */
 	bool has_ranges;
 	enum dwarf_unit_functions state;
 	struct dwarf_function *functions;
 	size_t n_functions, cap_functions;
 	struct range_table function_ranges;
 	bool lines_read;
-	Dwarf_Lines *lines;
-	size_t n_lines;
-	Dwarf_Files *files;
-	size_t n_files;
+	struct line_table lines;
+	size_t bytes;         /* held by what was read */
+	uint64_t used;        /* when it was last asked for */
+	const char *comp_dir; /* NULL = not asked for yet */
 };
 
 struct dwarf_units {
@@ -49,7 +53,13 @@ struct dwarf_units {
 	struct dwarf_unit *units;
 	size_t n, cap;
 	struct range_table ranges;
-	uint64_t range_budget; /* see dwarf_ranges.h */
+	struct die_tables tables;
+	struct line_sections line_sections;
+	uint64_t range_budget;   /* see dwarf_ranges.h */
+	size_t bytes, max_bytes; /* held by all units, and what they are kept below */
+	uint32_t *loaded;        /* units that hold something */
+	size_t n_loaded, cap_loaded;
+	uint64_t clock;
 };
 
 /**
@@ -68,15 +78,20 @@ void dwarf_units_deinit(struct dwarf_units *units);
  *
  * @unit:     NULL when no unit claims the address
  * @function: NULL when the unit has none there; its inlined calls have been read
- * Return: 0 or -ENOMEM.
+ * Return: 0 or -ENOMEM. What was found is valid until the next call.
  */
 int dwarf_units_find(struct dwarf_units *units, uint64_t svma, struct dwarf_unit **unit,
 		     struct dwarf_function **function);
 
-/** A unit's line of an address, or NULL. The line table is read on the first call. */
-Dwarf_Line *dwarf_units_line(struct dwarf_unit *unit, uint64_t svma);
+/**
+ * A unit's line of an address; its line table is read on the first call.
+ *
+ * Return: 0 and @row (NULL = none), -ENOMEM.
+ */
+int dwarf_units_line(struct dwarf_units *units, struct dwarf_unit *unit, uint64_t svma,
+		     const struct line_row **row);
 
-/** The name of a file in a unit's file table, or NULL. */
-const char *dwarf_units_file(struct dwarf_unit *unit, uint32_t index);
+/** A file of a unit's line table, or NULL. After dwarf_units_line(). */
+struct line_file *dwarf_units_file(struct dwarf_unit *unit, uint32_t index);
 
 #endif

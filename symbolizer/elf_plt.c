@@ -22,8 +22,9 @@ struct slots {
 			*/
 };
 
+/* @keep_all: also those without a name, so that the order is the section's */
 static int read_relocations(struct slots *slots, Elf *elf, Elf_Scn *section,
-			    const GElf_Shdr *header)
+			    const GElf_Shdr *header, bool keep_all)
 {
 	GElf_Shdr symbols_header;
 	Elf_Scn *symbols = elf_getscn(elf, header->sh_link);
@@ -43,6 +44,8 @@ static int read_relocations(struct slots *slots, Elf *elf, Elf_Scn *section,
 		if (GELF_R_SYM(rela.r_info) != 0 &&
 		    gelf_getsym(symbol_data, (int)GELF_R_SYM(rela.r_info), &symbol))
 			name = elf_strptr(elf, symbols_header.sh_link, symbol.st_name);
+		if (!name && !keep_all)
+			continue;
 		struct slot *slot = CP_ARRAY_PUSH(slots->slots, slots->n, slots->cap);
 		if (!slot)
 			return -ENOMEM;
@@ -58,11 +61,14 @@ static int read_slots(struct slots *slots, Elf *elf, size_t names)
 		Elf_Scn *section = NULL;
 		while ((section = elf_nextscn(elf, section)) != NULL) {
 			GElf_Shdr header;
-			if (!gelf_getshdr(section, &header) || header.sh_type != SHT_RELA)
+			/* what the loader applies; linkers may leave theirs in, by the million */
+			if (!gelf_getshdr(section, &header) || header.sh_type != SHT_RELA ||
+			    !(header.sh_flags & SHF_ALLOC))
 				continue;
 			const char *name = elf_strptr(elf, names, header.sh_name);
 			bool is_lazy = name && strcmp(name, ".rela.plt") == 0;
-			if (is_lazy == lazy && read_relocations(slots, elf, section, &header) < 0)
+			if (is_lazy == lazy &&
+			    read_relocations(slots, elf, section, &header, is_lazy) < 0)
 				return -ENOMEM;
 		}
 		if (lazy)

@@ -1,0 +1,54 @@
+#include "die_tables.h"
+
+#include <gelf.h>
+
+/* A unit's table is read once, and again when the unit is; units may share one. */
+enum { READ_EACH_AT_MOST = 64, READ_AT_LEAST = 1 << 20 };
+
+void die_tables_init(struct die_tables *tables, Dwarf *dwarf)
+{
+	Elf *elf = dwarf_getelf(dwarf);
+	GElf_Ehdr header;
+	*tables = (struct die_tables){.dwarf = dwarf};
+	if (!elf || !gelf_getehdr(elf, &header) || header.e_ident[EI_DATA] != ELFDATA2LSB)
+		return;
+	tables->section = elf_bytes_find(elf, ".debug_abbrev");
+	tables->budget = READ_AT_LEAST + READ_EACH_AT_MOST * (uint64_t)tables->section.n;
+}
+
+void die_tables_deinit(struct die_tables *tables)
+{
+	for (size_t i = 0; i < tables->n_kept; i++)
+		die_abbrevs_deinit(&tables->kept[i]);
+	*tables = (struct die_tables){.dwarf = NULL};
+}
+
+static bool is_of(const struct die_abbrevs *table, const struct die_unit *unit)
+{
+	return table->offset == unit->abbrev_offset &&
+	       table->format.version == unit->format.version &&
+	       table->format.address_size == unit->format.address_size &&
+	       table->format.offset_size == unit->format.offset_size;
+}
+
+const struct die_abbrevs *die_tables_get(struct die_tables *tables, const struct die_unit *unit)
+{
+	struct die_abbrevs table;
+	if (unit->dwarf != tables->dwarf || !tables->section.bytes || tables->budget == 0)
+		return NULL;
+	for (size_t i = 0; i < tables->n_kept; i++)
+		if (is_of(&tables->kept[i], unit))
+			return &tables->kept[i];
+	int rc = die_abbrevs_read(&table, &tables->section, unit->abbrev_offset, unit->format,
+				  &tables->budget);
+	if (rc < 0)
+		return NULL;
+	struct die_abbrevs *slot = &tables->kept[tables->next];
+	tables->next = (tables->next + 1) % DIE_TABLES_KEPT;
+	if (tables->n_kept < DIE_TABLES_KEPT)
+		tables->n_kept++;
+	else
+		die_abbrevs_deinit(slot);
+	*slot = table;
+	return slot;
+}

@@ -1,0 +1,41 @@
+#include "elf_bytes.h"
+
+#include <gelf.h>
+#include <stdbool.h>
+#include <string.h>
+
+struct elf_bytes elf_bytes_find(Elf *elf, const char *name)
+{
+	Elf_Scn *section = NULL;
+	size_t names;
+	struct elf_bytes none = {.bytes = NULL};
+	if (elf_getshdrstrndx(elf, &names) != 0)
+		return none;
+	while ((section = elf_nextscn(elf, section)) != NULL) {
+		GElf_Shdr header;
+		const char *here = gelf_getshdr(section, &header)
+					   ? elf_strptr(elf, names, header.sh_name)
+					   : NULL;
+		if (!here || (header.sh_flags & SHF_COMPRESSED) || header.sh_type == SHT_NOBITS)
+			continue;
+		/* the old way of compressing kept its own name when inflated */
+		bool old = strncmp(here, ".z", 2) == 0 && strcmp(here + 2, name + 1) == 0;
+		if (!old && strcmp(here, name) != 0)
+			continue;
+		Elf_Data *data = elf_getdata(section, NULL);
+		if (!data || !data->d_buf)
+			return none;
+		if (old && data->d_size >= 4 && memcmp(data->d_buf, "ZLIB", 4) == 0)
+			return none;
+		return (struct elf_bytes){.bytes = data->d_buf, .n = data->d_size};
+	}
+	return none;
+}
+
+const char *elf_bytes_string(const struct elf_bytes *section, uint64_t offset)
+{
+	if (offset >= section->n ||
+	    !memchr(section->bytes + offset, 0, section->n - (size_t)offset))
+		return NULL;
+	return (const char *)section->bytes + offset;
+}
