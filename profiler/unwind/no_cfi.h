@@ -45,7 +45,8 @@ enum no_cfi_entry no_cfi_entry_of(struct address_space *space, uint64_t avma);
 /* The instruction before an address. */
 enum no_cfi_call {
 	NO_CFI_NO_CALL,       /* none, or its code cannot be read */
-	NO_CFI_CALL_INDIRECT, /* through a pointer, a PLT entry or another place that only jumps on */
+	NO_CFI_CALL_INDIRECT, /* through a pointer, a PLT entry or another place that only jumps on
+			       */
 	NO_CFI_CALL_DIRECT,
 };
 

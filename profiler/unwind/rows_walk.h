@@ -22,8 +22,7 @@ void rows_walker_destroy(struct rows_walker *walker);
  * Return: false when a frame's rule is one that rows cannot say: @result is then void, and the walk
  * is libunwind's.
  */
-bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *regs,
-		      bool fp_known, const struct unwind_stack *stack,
-		      struct unwind_result *result);
+bool rows_walker_walk(struct rows_walker *walker, const struct unwind_regs *regs, bool fp_known,
+		      const struct unwind_stack *stack, struct unwind_result *result);
 
 #endif
