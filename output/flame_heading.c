@@ -121,8 +121,11 @@ static char *make_subtitle(const struct flame_tree *tree, const char *unit, cons
 	struct line line;
 	if (!line_open(&line))
 		return NULL;
-	line_add(&line, "%s %s", cp_format_count((uint64_t)tree->nodes[FLAME_ROOT].total, text),
-		 unit);
+	const uint64_t total = (uint64_t)tree->nodes[FLAME_ROOT].total;
+	if (tree->measure.time)
+		line_add(&line, "%s %s", cp_format_duration(total, text), tree->measure.time);
+	else
+		line_add(&line, "%s %s", cp_format_count(total, text), unit);
 	if (thread_re)
 		line_add(&line, "threads matching \"%s\"", thread_re);
 	if (profile->duration_ns > 0)
@@ -204,20 +207,24 @@ char *flame_heading_quality(const struct flame_tree *tree, const struct flame_ce
 		line_add(&line, "%s negative values left out",
 			 cp_format_count(tree->negative_left_out, text));
 	if (cells->merged_frames)
-		line_add(&line, "%s frame%s narrower than %.1f px merged (%.2f %% of samples)",
+		line_add(&line, "%s frame%s narrower than %.1f px merged (%.2f %% of %s)",
 			 cp_format_count(cells->merged_frames, text),
 			 cells->merged_frames == 1 ? "" : "s", cells->merged_px,
-			 amount_pct(cells->merged_samples, total));
+			 amount_pct(cells->merged_samples, total),
+			 tree->measure.time ? tree->measure.time : "samples");
 	return line_close(&line);
 }
 
 char *flame_heading_marks(const struct flame_tree *tree)
 {
 	bool joined = false, deep = false, truncated = false, other = false;
+	bool inferred[CP_INFERRED_COUNT] = {false};
 	struct line line;
 	for (size_t i = 0; i < tree->n; i++) {
 		const struct flame_node *node = &tree->nodes[i];
 		joined = joined || node->kind == FLAME_KIND_JOINED;
+		if (node->kind == FLAME_KIND_INFERRED)
+			inferred[node->inferred] = true;
 		if (node->kind != FLAME_KIND_STOP)
 			continue;
 		deep = deep || node->stop == CP_STOP_DEPTH;
@@ -230,6 +237,10 @@ char *flame_heading_marks(const struct flame_tree *tree)
 		line_add(&line, "[truncated]: outer functions missing");
 	if (joined)
 		line_add(&line, "[joined]: outer functions from a moment later or before");
+	if (inferred[CP_INFERRED_FRAMES])
+		line_add(&line, "[inferred]: callers searched for, not seen");
+	if (inferred[CP_INFERRED_WAIT])
+		line_add(&line, "[estimated]: short waits, shown where others were");
 	if (deep)
 		line_add(&line, "[depth]: middle left out, at [frames omitted]");
 	if (other)

@@ -86,6 +86,8 @@ static int add_node(struct builder *builder, const struct child_key *key, uint32
 				    .next_sibling = FLAME_NONE};
 	if (key->kind == FLAME_KIND_COMM)
 		node->comm = (string_id){key->value};
+	else if (key->kind == FLAME_KIND_INFERRED)
+		node->inferred = (enum cp_inferred)key->value;
 	else if (key->kind == FLAME_KIND_STOP)
 		node->stop = (enum cp_stop)key->value;
 	else if (key->kind == FLAME_KIND_FRAME)
@@ -184,6 +186,8 @@ static int add_sample(struct builder *builder, const struct profile_sample_key *
 	int rc = child(builder, FLAME_ROOT, FLAME_KIND_COMM, comm.v, &base);
 	if (!rc && key->joined != CP_JOINED_NO)
 		rc = child(builder, base, FLAME_KIND_JOINED, 0, &base);
+	if (!rc && key->inferred != CP_INFERRED_NO)
+		rc = child(builder, base, FLAME_KIND_INFERRED, key->inferred, &base);
 	if (!rc && !cp_stop_is_complete(key->stop))
 		rc = child(builder, base, FLAME_KIND_STOP, key->stop, &base);
 	return rc ? rc : add_stack(builder, base, key->stack, value);
@@ -388,6 +392,8 @@ const char *flame_tree_name(const struct flame_tree *tree, const struct flame_no
 		return name[0] ? name : "[unknown]";
 	case FLAME_KIND_JOINED:
 		return "[joined]";
+	case FLAME_KIND_INFERRED:
+		return frames_inferred_mark(node->inferred);
 	case FLAME_KIND_STOP:
 		return markers[node->stop];
 	case FLAME_KIND_FRAME:

@@ -25,6 +25,7 @@ enum flame_kind {
 	FLAME_KIND_ROOT,
 	FLAME_KIND_COMM,
 	FLAME_KIND_JOINED, /* below it the stacks whose outer part is not of the sample's moment */
+	FLAME_KIND_INFERRED, /* below it the stacks that were concluded and not seen */
 	FLAME_KIND_STOP,
 	FLAME_KIND_FRAME
 };
@@ -33,9 +34,10 @@ struct flame_node {
 	enum flame_kind kind;
 	uint32_t depth; /* 0 = the root */
 	union {
-		string_id comm;    /* KIND_COMM, in the profile's strings; may be "" */
-		enum cp_stop stop; /* KIND_STOP */
-		frame_id frame;    /* KIND_FRAME: of all the function's frames here the hottest */
+		string_id comm;            /* KIND_COMM, in the profile's strings; may be "" */
+		enum cp_inferred inferred; /* KIND_INFERRED */
+		enum cp_stop stop;         /* KIND_STOP */
+		frame_id frame; /* KIND_FRAME: of all the function's frames here the hottest */
 	};
 	uint32_t parent;       /* below this node's own index; FLAME_NONE for the root */
 	uint32_t first_child;  /* FLAME_NONE = a leaf */

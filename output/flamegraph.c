@@ -86,9 +86,12 @@ static void write_title(const struct graph *graph, const struct flame_cell *cell
 	safe_text_copy(cell_name(graph, cell), FLAME_TITLE_CHARS, name);
 	fputs("<title>", graph->out);
 	safe_text_write_xml(graph->out, name);
-	fprintf(graph->out, " (%s %s, %.2f %%)</title>",
-		cp_format_count((uint64_t)cell->total, count), graph->heading->unit,
-		amount_pct(cell->total, total_of(graph)));
+	if (measure_is_time(&graph->tree->measure))
+		fprintf(graph->out, " (%s", cp_format_duration((uint64_t)cell->total, count));
+	else
+		fprintf(graph->out, " (%s %s", cp_format_count((uint64_t)cell->total, count),
+			graph->heading->unit);
+	fprintf(graph->out, ", %.2f %%)</title>", amount_pct(cell->total, total_of(graph)));
 }
 
 static void write_label(const struct graph *graph, const struct flame_cell *cell, long x,

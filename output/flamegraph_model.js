@@ -103,6 +103,38 @@ function formatCount(value) {
   return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
+// Nanoseconds, as cp_format_duration() in base/text.c writes them.
+function formatDuration(ns) {
+  const digits = (value) => String(Number(value.toPrecision(3)));
+  if (ns < 1e3) {
+    return ns + " ns";
+  }
+  if (ns < 999500) {
+    return digits(ns / 1e3) + " us";
+  }
+  if (ns < 999500e3) {
+    return digits(ns / 1e6) + " ms";
+  }
+  if (ns < 59950e6) {
+    return (ns / 1e9).toFixed(1) + " s";
+  }
+  const seconds = Math.round(ns / 1e9);
+  const minutes = Math.floor(seconds / 60);
+  const two = (number) => String(number).padStart(2, "0");
+  return seconds < 3600
+    ? minutes + " m " + two(seconds % 60) + " s"
+    : Math.floor(minutes / 60) + " h " + two(minutes % 60) + " m";
+}
+
+function countsTime(model) {
+  return model.data.unit === "nanoseconds";
+}
+
+// A number of what is counted, without the unit where that is not part of the number.
+function formatValue(model, value) {
+  return countsTime(model) ? formatDuration(value) : formatCount(value);
+}
+
 function formatShare(part, whole) {
   return ((100 * part) / whole).toFixed(2) + " %";
 }
@@ -111,9 +143,9 @@ function formatShare(part, whole) {
 function describe(model, cell) {
   const samples = model.samples[cell];
   const self = model.self[cell];
-  const unit = " " + model.data.unit;
   const lines = [nameOf(model, cell)];
-  const amount = formatCount(samples) + unit + " (" + formatShare(samples, model.total) + ")";
+  const unit = countsTime(model) ? "" : " " + model.data.unit;
+  const amount = formatValue(model, samples) + unit + " (" + formatShare(samples, model.total) + ")";
   if (isMerged(model, cell)) {
     const frames = model.data.cells[4 * cell + 3];
     lines.push(amount);
@@ -122,7 +154,7 @@ function describe(model, cell) {
   }
   lines.push(
     self > 0 && self < samples
-      ? amount + ", self " + formatCount(self) + " (" + formatShare(self, model.total) + ")"
+      ? amount + ", self " + formatValue(model, self) + " (" + formatShare(self, model.total) + ")"
       : amount + (self > 0 ? ", all self" : ""),
   );
   const place = placeOf(model, cell);

@@ -15,6 +15,7 @@ struct group {
 	stack_id stack;
 	enum cp_stop stop;
 	bool joined;
+	enum cp_inferred inferred;
 	int64_t count;
 };
 
@@ -41,7 +42,7 @@ static bool group_equal(const void *key, const void *owner, uint32_t id)
 {
 	const struct group *a = key, *b = &((const struct folder *)owner)->groups[id];
 	return a->comm.v == b->comm.v && a->stack.v == b->stack.v && a->stop == b->stop &&
-	       a->joined == b->joined;
+	       a->joined == b->joined && a->inferred == b->inferred;
 }
 
 static int add_to_group(struct folder *folder, size_t sample)
@@ -53,10 +54,12 @@ static int add_to_group(struct folder *folder, size_t sample)
 		.stack = key->stack,
 		.stop = key->stop,
 		.joined = key->joined != CP_JOINED_NO,
+		.inferred = key->inferred,
 		.count = measure_of_sample(&folder->measure, profile, sample).value,
 	};
 	uint64_t hash = cp_hash_mix((uint64_t)group.comm.v << 32 | group.stack.v,
-				    (uint64_t)group.stop << 1 | group.joined);
+				    ((uint64_t)group.stop << 1 | group.joined) * CP_INFERRED_COUNT +
+					    group.inferred);
 	uint32_t known = cp_index_find(&folder->index, hash, group_equal, &group, folder);
 	if (known != CP_INDEX_NONE) {
 		folder->groups[known].count = amount_sum(folder->groups[known].count, group.count);
@@ -110,6 +113,8 @@ static int make_line(struct folder *folder, const struct group *group, struct li
 	replace(&text, 0, true);
 	if (group->joined)
 		strbuf_add(&text, ";[joined]");
+	if (group->inferred != CP_INFERRED_NO)
+		strbuf_addf(&text, ";%s", frames_inferred_mark(group->inferred));
 	if (!cp_stop_is_complete(group->stop))
 		strbuf_addf(&text, ";[%s]", cp_stop_name(group->stop));
 	else if (n == 0)

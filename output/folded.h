@@ -3,7 +3,8 @@
  *
  * Spaces in comm become `_`, `;` in names `:`; kernel frames end in `_[k]`, inlined ones in `_[i]`,
  * JIT ones in `_[j]`; lines are sorted (byte order). Stacks that do not reach their root have
- * `[truncated]` (or another stop's name) as their outermost frame below comm.
+ * `[truncated]` (or another stop's name) as their outermost frame below comm. The number is that of
+ * samples; in profiles of waiting, nanoseconds.
  *
  * Depends on: base, profile, frames.h. Threads: any.
  */

@@ -31,6 +31,18 @@ struct frame {
 
 struct frames; /* all frames of one profile */
 
+/** What stands below comm in the stacks that are inferred so: "[inferred]", "[estimated]", or "".
+ */
+static inline const char *frames_inferred_mark(enum cp_inferred inferred)
+{
+	static const char *const marks[CP_INFERRED_COUNT] = {
+		[CP_INFERRED_NO] = "",
+		[CP_INFERRED_FRAMES] = "[inferred]",
+		[CP_INFERRED_WAIT] = "[estimated]",
+	};
+	return marks[inferred];
+}
+
 /** Build for a profile, which must outlive it. Return: 0 or -ENOMEM. */
 int frames_create(const struct profile *profile, struct frames **out);
 void frames_destroy(struct frames *frames);

@@ -4,6 +4,7 @@
 #include "process_rows.h"
 #include "selection.h"
 #include "stack_sums.h"
+#include "wait_rows.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -59,6 +60,8 @@ static struct row_key key_of_frame(const struct builder *builder, const struct f
 	case REPORT_BY_MODULE:
 	case REPORT_BY_THREAD:
 	case REPORT_BY_PROCESS:
+	case REPORT_BY_STATE:
+	case REPORT_BY_LOCK:
 		key.module = frame->module;
 		break;
 	}
@@ -308,6 +311,8 @@ static int compare_rows(const void *a, const void *b, void *sort)
 		order = x->line < y->line ? -1 : 1;
 	if (!order)
 		order = strcmp(x->module, y->module);
+	if (!order && x->pid != y->pid)
+		order = x->pid < y->pid ? -1 : 1;
 	if (!order && x->thread && y->thread)
 		order = compare_ids(&(struct thread_ids){x->thread->pid, x->thread->tid},
 				    &(struct thread_ids){y->thread->pid, y->thread->tid});
@@ -346,6 +351,22 @@ static void finish(struct hotspots *to, enum report_sort sort)
 	qsort_r(to->rows, to->n, sizeof(*to->rows), compare_rows, &sort);
 }
 
+static int make_rows_of(struct builder *builder)
+{
+	switch (builder->by) {
+	case REPORT_BY_THREAD:
+		return make_thread_rows(builder);
+	case REPORT_BY_PROCESS:
+		return process_rows_make(builder->profile, &builder->selection, builder->to);
+	case REPORT_BY_STATE:
+		return wait_rows_by_state(builder->profile, &builder->selection, builder->to);
+	case REPORT_BY_LOCK:
+		return wait_rows_by_lock(builder->profile, &builder->selection, builder->to);
+	default:
+		return make_code_rows(builder);
+	}
+}
+
 static int compute(const struct profile *profile, const struct report_options *options,
 		   struct hotspots *to, struct cp_err *err)
 {
@@ -366,12 +387,11 @@ static int compute(const struct profile *profile, const struct report_options *o
 			amount_add(&to->selected, amount);
 	}
 	rc = hotspots_count_threads(profile, &to->n_threads, &to->n_processes);
-	if (!rc && options->by == REPORT_BY_PROCESS)
-		rc = process_rows_make(profile, &builder.selection, to);
-	else if (!rc)
-		rc = options->by == REPORT_BY_THREAD ? make_thread_rows(&builder)
-						     : make_code_rows(&builder);
+	if (!rc)
+		rc = make_rows_of(&builder);
 	builder_deinit(&builder);
+	if (rc == -ENODATA)
+		return wait_rows_fail(options->by, err);
 	if (rc)
 		return cp_fail_nomem(err);
 	finish(to, options->sort);
@@ -399,5 +419,6 @@ void hotspots_destroy(struct hotspots *hotspots)
 		return;
 	frames_destroy(hotspots->frames);
 	free(hotspots->rows);
+	free(hotspots->lock_stacks);
 	free(hotspots);
 }

@@ -1,7 +1,9 @@
 /*
  * measure.h - which of a profile's values are counted, and sums of them that cannot overflow.
  *
- * Our own recordings count samples and carry CPU time beside them. Profiles of other producers
+ * Our CPU profiles count samples and carry CPU time beside them. In profiles of waiting the samples
+ * have very different weights (a wait of a second, one of a microsecond): there the time counts,
+ * `wall` or `off_cpu`, and the number of samples stands beside it. Profiles of other producers
  * (Go's heap profiles, for example) have other columns: then the last one counts, which is the
  * one their producer shows by default.
  *
@@ -16,14 +18,19 @@
 struct measure {
 	int column;              /* of the value that shares are computed from */
 	int cpu_column;          /* CPU nanoseconds, or -1 */
+	int count_column;        /* samples/count, or -1 */
 	bool counts_samples;     /* the column is samples/count */
 	const char *type, *unit; /* of the column; borrowed from the profile */
+	/* of what people call the time where that is the column: "wall time", "off-CPU time";
+	 * NULL where samples or something else are counted */
+	const char *time;
 };
 
 /* What one sample, or a set of them, amounts to. */
 struct amount {
 	int64_t value;  /* in the measure's column */
 	int64_t cpu_ns; /* 0 without such a column */
+	int64_t count;  /* samples; 0 without such a column */
 };
 
 /**
@@ -51,7 +58,11 @@ static inline void amount_add(struct amount *to, struct amount from)
 {
 	to->value = amount_sum(to->value, from.value);
 	to->cpu_ns = amount_sum(to->cpu_ns, from.cpu_ns);
+	to->count = amount_sum(to->count, from.count);
 }
+
+/** True when what is counted are nanoseconds. */
+bool measure_is_time(const struct measure *measure);
 
 /** The percentage that @part is of @whole; 0 when @whole is not positive. */
 static inline double amount_pct(int64_t part, int64_t whole)

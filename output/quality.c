@@ -44,7 +44,53 @@ static void judge_losses(const struct profile *profile, struct quality *quality)
 	}
 	if (quality->lost_most)
 		quality->lost_pct = 100.0 * (double)quality->lost_most /
-				    ((double)quality->lost_most + (double)quality->samples);
+				    ((double)quality->lost_most + (double)quality->counted);
+}
+
+/* What the samples that are gone would have amounted to: as much each as those that are there. */
+static int64_t amount_gone(const struct quality *quality)
+{
+	const double gone = (double)quality->lost_most + (double)quality->untracked;
+	if (quality->counted <= 0)
+		return 0;
+	const double value = gone * ((double)quality->samples / (double)quality->counted);
+	return value < (double)(INT64_MAX / 2) ? (int64_t)llrint(value) : INT64_MAX;
+}
+
+static void add_to(int64_t *sum, int64_t value)
+{
+	*sum = amount_sum(*sum, value);
+}
+
+static void count_by_kind(const struct profile_sample_key *key, int64_t value,
+			  struct quality *quality)
+{
+	add_to(&quality->samples, value);
+	add_to(&quality->stops[key->stop], value);
+	add_to(&quality->joined[key->joined], value);
+	add_to(&quality->inferred[key->inferred], value);
+	if (cp_stop_has_root(key->stop))
+		add_to(&quality->complete, value);
+	if (cp_stop_has_root(key->stop) && key->joined == CP_JOINED_NO)
+		add_to(&quality->complete_alone, value);
+}
+
+static void compute_shares(struct quality *quality, int64_t symbolized, int64_t lined)
+{
+	const int64_t samples = quality->samples;
+	int64_t joined = 0, inferred = 0;
+	for (int i = CP_JOINED_NO + 1; i < CP_JOINED_COUNT; i++)
+		add_to(&joined, quality->joined[i]);
+	for (int i = CP_INFERRED_NO + 1; i < CP_INFERRED_COUNT; i++)
+		add_to(&inferred, quality->inferred[i]);
+	quality->complete_pct = amount_pct(quality->complete, samples);
+	quality->complete_alone_pct = amount_pct(quality->complete_alone, samples);
+	quality->too_deep = quality->stops[CP_STOP_DEPTH];
+	quality->too_deep_pct = amount_pct(quality->too_deep, samples);
+	quality->joined_pct = amount_pct(joined, samples);
+	quality->inferred_pct = amount_pct(inferred, samples);
+	quality->symbolized_pct = amount_pct(symbolized, samples);
+	quality->lines_pct = amount_pct(lined, samples);
 }
 
 static void count_samples(const struct profile *profile, const struct frames *frames,
@@ -56,48 +102,27 @@ static void count_samples(const struct profile *profile, const struct frames *fr
 		const struct profile_sample_key *key = &profile->samples[i];
 		struct amount amount = measure_of_sample(measure, profile, i);
 		const struct frame *leaf = leaf_frame(profile, frames, key->stack);
-		bool complete = cp_stop_has_root(key->stop);
 		bool named = leaf && leaf->symbolized;
 		bool has_line = leaf && leaf->line;
-		quality->samples = amount_sum(quality->samples, amount.value);
-		cpu_ns = amount_sum(cpu_ns, amount.cpu_ns);
-		quality->stops[key->stop] = amount_sum(quality->stops[key->stop], amount.value);
-		quality->joined[key->joined] =
-			amount_sum(quality->joined[key->joined], amount.value);
-		if (complete)
-			quality->complete = amount_sum(quality->complete, amount.value);
-		if (complete && key->joined == CP_JOINED_NO)
-			quality->complete_alone = amount_sum(quality->complete_alone, amount.value);
-		if (named)
-			symbolized = amount_sum(symbolized, amount.value);
-		if (has_line)
-			lined = amount_sum(lined, amount.value);
-		if (complete && named)
-			good = amount_sum(good, amount.value);
+		count_by_kind(key, amount.value, quality);
+		add_to(&quality->counted, measure->count_column >= 0 ? amount.count : amount.value);
+		add_to(&cpu_ns, amount.cpu_ns);
+		add_to(&symbolized, named ? amount.value : 0);
+		add_to(&lined, has_line ? amount.value : 0);
+		add_to(&good, cp_stop_has_root(key->stop) && named ? amount.value : 0);
 		if (!leaf)
 			continue;
-		if (leaf->kernel)
-			quality->kernel = amount_sum(quality->kernel, amount.value);
+		add_to(&quality->kernel, leaf->kernel ? amount.value : 0);
 		location_id location = stack_store_leaf(&profile->stacks, key->stack);
 		struct module_sums *module = &sums[profile->locations[location.v].module.v];
-		module->samples = amount_sum(module->samples, amount.value);
-		module->named = amount_sum(module->named, named ? amount.value : 0);
-		module->lined = amount_sum(module->lined, has_line ? amount.value : 0);
+		add_to(&module->samples, amount.value);
+		add_to(&module->named, named ? amount.value : 0);
+		add_to(&module->lined, has_line ? amount.value : 0);
 	}
 	quality->sampled_cpu_ns = cpu_ns > 0 ? (uint64_t)cpu_ns : 0;
-	quality->complete_pct = amount_pct(quality->complete, quality->samples);
-	quality->complete_alone_pct = amount_pct(quality->complete_alone, quality->samples);
-	quality->too_deep = quality->stops[CP_STOP_DEPTH];
-	quality->too_deep_pct = amount_pct(quality->too_deep, quality->samples);
-	quality->joined_pct = amount_pct(
-		amount_sum(quality->joined[CP_JOINED_MEMORY], quality->joined[CP_JOINED_CALLCHAIN]),
-		quality->samples);
-	quality->symbolized_pct = amount_pct(symbolized, quality->samples);
-	quality->lines_pct = amount_pct(lined, quality->samples);
+	compute_shares(quality, symbolized, lined);
 	judge_losses(profile, quality);
-	uint64_t gone = quality->lost_most + quality->untracked;
-	int64_t missed = gone < INT64_MAX ? (int64_t)gone : INT64_MAX;
-	quality->score_pct = amount_pct(good, amount_sum(quality->samples, missed));
+	quality->score_pct = amount_pct(good, amount_sum(quality->samples, amount_gone(quality)));
 }
 
 static void read_header(const struct profile *profile, struct quality *quality)

@@ -44,8 +44,10 @@ struct quality {
 	int64_t complete_alone; /* of these without joined ones */
 	int64_t too_deep;       /* of these: root and leaf are there, the middle is left out */
 	int64_t joined[CP_JOINED_COUNT];
-	int64_t kernel; /* whose leaf is in the kernel */
-	double complete_pct, complete_alone_pct, too_deep_pct, joined_pct;
+	int64_t inferred[CP_INFERRED_COUNT];
+	int64_t counted; /* samples, also where a time is counted */
+	int64_t kernel;  /* whose leaf is in the kernel */
+	double complete_pct, complete_alone_pct, too_deep_pct, joined_pct, inferred_pct;
 	double symbolized_pct; /* samples whose leaf has a function name */
 	double lines_pct;      /* ... and a source line */
 	uint64_t lost, throttled, untracked;
@@ -53,7 +55,7 @@ struct quality {
 	 * target's than the CPU time that was not covered would have given. */
 	bool lost_of_cpus;
 	uint64_t lost_most;        /* samples of the target, at most */
-	double lost_pct;           /* lost_most of written + lost_most */
+	double lost_pct;           /* lost_most of written + lost_most, as numbers of samples */
 	uint64_t uncovered_cpu_ns; /* of the targets; 0 = none, or unknown */
 	int64_t stops[CP_STOP_COUNT];
 	struct quality_end *ends; /* of incomplete stacks, most samples first */

@@ -1,6 +1,6 @@
 /*
  * report.h - the hotspot report: who uses the time, by function, line, file, module, thread or
- * process.
+ * process; and in profiles of waiting by what threads did, and by the locks they waited for.
  *
  * A row's self value counts the samples whose innermost frame it is (inlined code belongs to the
  * inlined function and its line); its total counts the samples in whose stack it appears, once each
@@ -24,6 +24,8 @@ enum report_by {
 	REPORT_BY_MODULE,
 	REPORT_BY_THREAD,
 	REPORT_BY_PROCESS, /* by name: processes of one name are one row */
+	REPORT_BY_STATE,   /* running, waiting for a CPU, for a lock, ... */
+	REPORT_BY_LOCK,    /* locks that were waited for, with the waiters' stacks */
 };
 enum report_sort { REPORT_SORT_SELF, REPORT_SORT_TOTAL };
 
@@ -41,11 +43,18 @@ struct report_options {
 	unsigned width; /* of text, in columns; 0 = unlimited */
 };
 
+/** Rows about places in the code: by function, line, file, module. */
+static inline bool report_is_of_code(enum report_by by)
+{
+	return by <= REPORT_BY_MODULE;
+}
+
 /**
  * Write a report.
  *
  * Return: 0; -EINVAL: a regular expression is wrong (message); -ENODATA: the profile holds no
- *         samples (message with what to check); -EIO when writing failed; -ENOMEM.
+ *         samples, or by state or lock none that say so (message with what to check); -EIO when
+ *         writing failed; -ENOMEM.
  */
 int report_write(const struct profile *profile, const struct report_options *options, FILE *out,
 		 struct cp_err *err);

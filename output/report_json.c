@@ -228,6 +228,15 @@ static json_t *make_joined(struct json_maker *maker)
 	return object;
 }
 
+static json_t *make_inferred(struct json_maker *maker)
+{
+	const struct quality *quality = maker->report->quality;
+	json_t *object = json_object();
+	for (int i = CP_INFERRED_NO + 1; i < CP_INFERRED_COUNT; i++)
+		put_i64(maker, object, cp_inferred_name((enum cp_inferred)i), quality->inferred[i]);
+	return object;
+}
+
 static json_t *make_quality(struct json_maker *maker)
 {
 	const struct quality *quality = maker->report->quality;
@@ -241,6 +250,8 @@ static json_t *make_quality(struct json_maker *maker)
 	put_pct(maker, object, "too_deep_pct", quality->too_deep_pct);
 	put(maker, object, "joined", make_joined(maker));
 	put_pct(maker, object, "joined_pct", quality->joined_pct);
+	put(maker, object, "inferred", make_inferred(maker));
+	put_pct(maker, object, "inferred_pct", quality->inferred_pct);
 	put_pct(maker, object, "symbolized_pct", quality->symbolized_pct);
 	put_pct(maker, object, "lines_pct", quality->lines_pct);
 	put_pct(maker, object, "score_pct", quality->score_pct);
@@ -275,6 +286,13 @@ static json_t *make_quality(struct json_maker *maker)
 	return object;
 }
 
+/* A number of samples, or null where the profile has no such column. */
+static void put_number(struct json_maker *maker, json_t *object, const char *key, int64_t count)
+{
+	const bool known = maker->report->hotspots->measure.count_column >= 0;
+	put(maker, object, key, known ? json_integer(count) : json_null());
+}
+
 static json_t *make_totals(struct json_maker *maker)
 {
 	const struct hotspots *hotspots = maker->report->hotspots;
@@ -282,6 +300,8 @@ static json_t *make_totals(struct json_maker *maker)
 	json_t *object = json_object();
 	put_i64(maker, object, "samples", hotspots->all.value);
 	put_i64(maker, object, "selected_samples", hotspots->selected.value);
+	put_number(maker, object, "count", hotspots->all.count);
+	put_number(maker, object, "selected_count", hotspots->selected.count);
 	put_pct(maker, object, "selected_pct",
 		amount_pct(hotspots->selected.value, hotspots->all.value));
 	put(maker, object, "cpu_ns", cpu ? json_integer(hotspots->all.cpu_ns) : json_null());
@@ -291,6 +311,43 @@ static json_t *make_totals(struct json_maker *maker)
 	put_u64(maker, object, "processes", hotspots->n_processes);
 	put_u64(maker, object, "rows", hotspots->n);
 	return object;
+}
+
+/* Frames, leaf first. */
+static json_t *make_stack(struct json_maker *maker, stack_id stack)
+{
+	const struct frames *frames = maker->report->hotspots->frames;
+	json_t *array = json_array();
+	frame_id *ids = NULL;
+	size_t cap = 0;
+	const long n = frames_of_stack(frames, stack, &ids, &cap);
+	maker->failed = maker->failed || n < 0;
+	for (long i = 0; i < n; i++) {
+		const char *name = frames_text(frames, frames_get(frames, ids[i])->name);
+		if (json_array_append_new(array, make_text(maker, name)))
+			maker->failed = true;
+	}
+	free(ids);
+	return array;
+}
+
+static void put_lock(struct json_maker *maker, json_t *object, const struct hotspot *row)
+{
+	json_t *stacks = json_array();
+	for (size_t i = 0; i < row->n_stacks; i++) {
+		const struct lock_stack *stack = &row->stacks[i];
+		json_t *item = json_object();
+		put_i64(maker, item, "samples", stack->amount.value);
+		put_i64(maker, item, "count", stack->amount.count);
+		put(maker, item, "frames", make_stack(maker, stack->stack));
+		if (json_array_append_new(stacks, item))
+			maker->failed = true;
+	}
+	put_text(maker, object, "lock", row->name);
+	put_u64(maker, object, "pid", row->pid);
+	put_text(maker, object, "comm", row->comm);
+	put_u64(maker, object, "threads", row->n_threads);
+	put(maker, object, "stacks", stacks);
 }
 
 /* What a row is about; the rest of the keys is the same for all kinds. */
@@ -308,6 +365,14 @@ static void put_identity(struct json_maker *maker, json_t *object, const struct 
 	if (by == REPORT_BY_PROCESS) {
 		put_text(maker, object, "comm", row->name);
 		put_u64(maker, object, "processes", row->n_processes);
+		return;
+	}
+	if (by == REPORT_BY_STATE) {
+		put_text(maker, object, "state", cp_state_name(row->state));
+		return;
+	}
+	if (by == REPORT_BY_LOCK) {
+		put_lock(maker, object, row);
 		return;
 	}
 	if (by == REPORT_BY_FUNCTION || by == REPORT_BY_LINE)
@@ -333,6 +398,8 @@ static json_t *make_row(struct json_maker *maker, const struct hotspot *row)
 	put_identity(maker, object, row);
 	put_i64(maker, object, "self_samples", row->self.value);
 	put_i64(maker, object, "total_samples", row->total.value);
+	put_number(maker, object, "self_count", row->self.count);
+	put_number(maker, object, "total_count", row->total.count);
 	put_pct(maker, object, "self_pct", amount_pct(row->self.value, hotspots->all.value));
 	put_pct(maker, object, "total_pct", amount_pct(row->total.value, hotspots->all.value));
 	put(maker, object, "self_cpu_ns", cpu ? json_integer(row->self.cpu_ns) : json_null());
@@ -342,8 +409,8 @@ static json_t *make_row(struct json_maker *maker, const struct hotspot *row)
 
 static json_t *make_report(struct json_maker *maker)
 {
-	static const char *const bys[] = {"function", "line",   "file",
-					  "module",   "thread", "process"};
+	static const char *const bys[] = {"function", "line",    "file",  "module",
+					  "thread",   "process", "state", "lock"};
 	const struct report_options *options = maker->report->options;
 	const struct hotspots *hotspots = maker->report->hotspots;
 	json_t *root = json_object(), *value = json_object(), *rows = json_array();

@@ -54,7 +54,7 @@ static void add_name(const struct report *report, const struct hotspot *row, str
 	const char *module = row->module[0] ? row->module : PROFILE_PATH_UNKNOWN;
 	if (by == REPORT_BY_THREAD)
 		report_add_thread(report, row, to);
-	else if (by == REPORT_BY_PROCESS)
+	else if (by == REPORT_BY_PROCESS || by == REPORT_BY_STATE || by == REPORT_BY_LOCK)
 		strbuf_add_printable(to, row->name[0] ? row->name : PROFILE_PATH_UNKNOWN);
 	else if (by == REPORT_BY_MODULE || (by == REPORT_BY_FILE && row->file[0] == '\0'))
 		strbuf_add_printable(to, module);
@@ -83,7 +83,7 @@ static void print_row(const struct report *report, const struct hotspot *row,
 	report_add_pct(scratch, amount_pct(row->self.value, all));
 	strbuf_add(scratch, " | ");
 	report_add_value(report, scratch, row->self);
-	if (by != REPORT_BY_THREAD && by != REPORT_BY_PROCESS) {
+	if (report_is_of_code(by)) {
 		strbuf_add(scratch, " | ");
 		report_add_pct(scratch, amount_pct(row->total.value, all));
 	}
@@ -98,6 +98,14 @@ static void print_row(const struct report *report, const struct hotspot *row,
 	}
 	if (by == REPORT_BY_PROCESS) {
 		fprintf(report->out, " | %zu", row->n_processes);
+	} else if (by == REPORT_BY_STATE || by == REPORT_BY_LOCK) {
+		fputs(" | ", report->out);
+		strbuf_clear(scratch);
+		if (by == REPORT_BY_STATE)
+			report_add_number(report, scratch, row->self);
+		else
+			report_add_waiters(report, row, scratch);
+		print_plain(report->out, strbuf_text(scratch), scratch->n);
 	} else if (by == REPORT_BY_FUNCTION || by == REPORT_BY_LINE) {
 		fputs(row->inlined ? " (inlined) | " : " | ", report->out);
 		strbuf_clear(scratch);
@@ -111,12 +119,12 @@ static void print_row(const struct report *report, const struct hotspot *row,
 static void print_heads(const struct report *report, struct strbuf *scratch)
 {
 	static const char *const names[] = {
-		"Function | Location", "Function | Location", "File", "Module",
-		"Thread | pid | tid",  "Process | processes"};
-	static const char *const rules[] = {"---|---|", "---|---|",       "---|",
-					    "---|",     "---|---:|---:|", "---|---:|"};
+		"Function | Location", "Function | Location", "File",           "Module",
+		"Thread | pid | tid",  "Process | processes", "State | number", "Lock | waiters"};
+	static const char *const rules[] = {"---|---|",       "---|---|",  "---|",      "---|",
+					    "---|---:|---:|", "---|---:|", "---|---:|", "---|---|"};
 	enum report_by by = report->options->by;
-	bool total = by != REPORT_BY_THREAD && by != REPORT_BY_PROCESS;
+	bool total = report_is_of_code(by);
 	strbuf_clear(scratch);
 	strbuf_add_printable(scratch, report_unit(report));
 	fputs("| Self % | Self ", report->out);
@@ -166,6 +174,26 @@ static void print_heading(const struct report *report, struct strbuf *scratch)
 	print_line(report, "", scratch, "\n\n");
 }
 
+/* Where the locks of the table were waited for, the most of each. */
+static void print_all_stacks(const struct report *report, struct strbuf *scratch)
+{
+	if (report->options->by != REPORT_BY_LOCK)
+		return;
+	if (report->n_shown == 0)
+		fputs("No lock was waited for.\n", report->out);
+	for (size_t i = 0; i < report->n_shown; i++) {
+		const struct hotspot *row = &report->hotspots->rows[i];
+		strbuf_clear(scratch);
+		report_add_wait_stack(report, &row->stacks[0], scratch);
+		fputs("- ", report->out);
+		print_code(report->out, row->name[0] ? row->name : PROFILE_PATH_UNKNOWN, false);
+		fputs(": ", report->out);
+		print_plain(report->out, strbuf_text(scratch), scratch->n);
+		fputc('\n', report->out);
+	}
+	fputc('\n', report->out);
+}
+
 int report_markdown(const struct report *report)
 {
 	struct strbuf scratch = {0};
@@ -176,6 +204,7 @@ int report_markdown(const struct report *report)
 			print_row(report, &report->hotspots->rows[i], &scratch);
 		fputc('\n', report->out);
 	}
+	print_all_stacks(report, &scratch);
 	strbuf_clear(&scratch);
 	report_add_rest(report, &scratch);
 	print_line(report, "", &scratch, "\n\n");

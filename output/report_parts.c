@@ -18,6 +18,8 @@ const char *report_noun(enum report_by by, size_t count)
 		[REPORT_BY_MODULE] = {"module", "modules"},
 		[REPORT_BY_THREAD] = {"thread", "threads"},
 		[REPORT_BY_PROCESS] = {"process name", "process names"},
+		[REPORT_BY_STATE] = {"state", "states"},
+		[REPORT_BY_LOCK] = {"lock", "locks"},
 	};
 	return nouns[by][count != 1];
 }
@@ -152,7 +154,7 @@ static bool shows_cpu(const struct report *report)
 
 static bool in_nanoseconds(const struct report *report)
 {
-	return strcmp(report->hotspots->measure.unit, "nanoseconds") == 0;
+	return measure_is_time(&report->hotspots->measure);
 }
 
 const char *report_unit(const struct report *report)
@@ -209,6 +211,9 @@ void report_add_amount(const struct report *report, struct strbuf *to)
 	const struct measure *measure = &hotspots->measure;
 	if (measure->counts_samples) {
 		add_count(to, hotspots->all.value, "sample", "samples");
+	} else if (measure->time) {
+		report_add_number(report, to, hotspots->all);
+		strbuf_addf(to, ", %.2f s %s", (double)hotspots->all.value / 1e9, measure->time);
 	} else {
 		add_in_own_unit(report, to, hotspots->all.value);
 		strbuf_add(to, in_nanoseconds(report) ? " s " : " ");
@@ -251,8 +256,9 @@ void report_add_selection(const struct report *report, struct strbuf *to)
 	add_in_own_unit(report, to, hotspots->selected.value);
 	strbuf_add(to, " of ");
 	add_in_own_unit(report, to, hotspots->all.value);
-	strbuf_add(to, " ");
-	strbuf_add_printable(to, hotspots->measure.type);
+	strbuf_add(to, in_nanoseconds(report) ? " s " : " ");
+	strbuf_add_printable(to, hotspots->measure.time ? hotspots->measure.time
+							: hotspots->measure.type);
 	strbuf_add(to, " (");
 	report_add_pct(to, amount_pct(hotspots->selected.value, hotspots->all.value));
 	strbuf_add(to, "); percentages are of the whole profile");
@@ -291,8 +297,13 @@ void report_add_quality(const struct report *report, struct strbuf *to)
 	report_add_pct(to, quality->complete_pct);
 	strbuf_add(to, " complete stacks");
 	const bool joined = quality->joined_pct > 0, deep = quality->too_deep > 0;
-	if (joined || deep)
+	const bool inferred = quality->inferred_pct > 0;
+	if (joined || deep || inferred)
 		strbuf_add(to, " (");
+	if (inferred) {
+		report_add_pct(to, quality->inferred_pct);
+		strbuf_add(to, joined || deep ? " inferred; " : " inferred");
+	}
 	if (joined) {
 		report_add_pct(to, quality->complete_alone_pct);
 		strbuf_add(to, deep ? " without joined ones; " : " without joined ones");
@@ -301,7 +312,7 @@ void report_add_quality(const struct report *report, struct strbuf *to)
 		report_add_pct(to, quality->too_deep_pct);
 		strbuf_add(to, " too deep to show whole: middle omitted");
 	}
-	if (joined || deep)
+	if (joined || deep || inferred)
 		strbuf_add(to, ")");
 	strbuf_add(to, ", ");
 	report_add_pct(to, quality->symbolized_pct);

@@ -10,6 +10,7 @@
 #include "quality.h"
 #include "report.h"
 #include "strbuf.h"
+#include "wait_rows.h"
 
 #include <stdio.h>
 
@@ -50,6 +51,13 @@ void report_add_quality(const struct report *report, struct strbuf *to);
 void report_add_pct(struct strbuf *to, double pct);
 /* An amount as the rows show it: "5.94" (seconds), "1,234" (samples), "1.5 MiB". */
 void report_add_value(const struct report *report, struct strbuf *to, struct amount amount);
+/* How many samples that are, or waits: "1,234 waits". */
+void report_add_number(const struct report *report, struct strbuf *to, struct amount amount);
+/* What a lock's row says beside its address: "app (pid 123), 4 threads, 1,234 waits". */
+void report_add_waiters(const struct report *report, const struct hotspot *row, struct strbuf *to);
+/* One stack of waiters, on one line: "0.800 s  lock < take < work < main". */
+void report_add_wait_stack(const struct report *report, const struct lock_stack *stack,
+			   struct strbuf *to);
 /* What that is, for the head of its column: "s", "samples", "inuse_space". Not yet printable. */
 const char *report_unit(const struct report *report);
 

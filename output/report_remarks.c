@@ -206,6 +206,30 @@ static void remark_joins(struct remarks *remarks)
 	give(remarks);
 }
 
+static void remark_inferred(struct remarks *remarks)
+{
+	static const char *const sources[CP_INFERRED_COUNT] = {
+		[CP_INFERRED_FRAMES] = "callers searched for on the stack, as a register of a "
+				       "waiting thread was not known",
+		[CP_INFERRED_WAIT] = "waits too short to be looked at, shown where the thread's "
+				     "other short waits were",
+	};
+	const struct quality *quality = remarks->report->quality;
+	const char *between = " of the time has an inferred stack: ";
+	if (quality->inferred_pct <= 0)
+		return;
+	report_add_pct(remarks->text, quality->inferred_pct);
+	for (int i = CP_INFERRED_NO + 1; i < CP_INFERRED_COUNT; i++) {
+		if (quality->inferred[i] <= 0)
+			continue;
+		strbuf_addf(remarks->text, "%s%s (", between, sources[i]);
+		report_add_pct(remarks->text, amount_pct(quality->inferred[i], quality->samples));
+		strbuf_add(remarks->text, ")");
+		between = "; ";
+	}
+	give(remarks);
+}
+
 /* How much of the stack there was to walk. */
 static void add_dumps(struct remarks *remarks)
 {
@@ -263,13 +287,19 @@ static void remark_stops(struct remarks *remarks)
 		enum cp_stop stop = (enum cp_stop)i;
 		if (quality->stops[i] <= 0 || cp_stop_is_complete(stop))
 			continue;
-		if (cp_stop_has_root(stop))
+		if (remarks->report->hotspots->measure.time) {
+			add_seconds(remarks->text, (uint64_t)quality->stops[i]);
+			strbuf_add(remarks->text, cp_stop_has_root(stop)
+							  ? " in stacks too deep to show whole"
+							  : " in incomplete stacks");
+		} else if (cp_stop_has_root(stop)) {
 			add_counted(remarks->text, (uint64_t)quality->stops[i],
 				    "stack too deep to show whole",
 				    "stacks too deep to show whole");
-		else
+		} else {
 			add_counted(remarks->text, (uint64_t)quality->stops[i], "incomplete stack",
 				    "incomplete stacks");
+		}
 		strbuf_add(remarks->text, " (");
 		report_add_pct(remarks->text, amount_pct(quality->stops[i], quality->samples));
 		strbuf_addf(remarks->text, "), %s", cp_stop_name(stop));
@@ -419,6 +449,7 @@ void report_each_remark(const struct report *report, struct strbuf *scratch,
 	remark_losses(&remarks);
 	remark_stops(&remarks);
 	remark_joins(&remarks);
+	remark_inferred(&remarks);
 	remark_totals(&remarks);
 	remark_modules(&remarks);
 	for (size_t i = 0; i < report->quality->n_runtime_hints; i++)

@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Stacks of waiters shown with a lock; JSON has all. */
+enum { WAIT_STACKS = 3 };
+
 enum {
 	MIN_WIDTH = 60, /* narrower terminals wrap by themselves */
 	MIN_NAME = 18,
@@ -43,7 +46,9 @@ static void add_name(const struct report *report, const struct hotspot *row, str
 	case REPORT_BY_LINE:
 		strbuf_add_printable(to, row->name);
 		break;
+	case REPORT_BY_STATE:
 	case REPORT_BY_PROCESS:
+	case REPORT_BY_LOCK:
 		strbuf_add_printable(to, row->name[0] ? row->name : PROFILE_PATH_UNKNOWN);
 		break;
 	case REPORT_BY_FILE:
@@ -70,16 +75,24 @@ static const char *name_suffix(const struct hotspot *row)
 	return row->inlined && row->name[0] ? " (inlined)" : "";
 }
 
-/* Where: file:line, else the binary; of a thread its ids, of processes how many they are. */
+/* Of rows that are no places: ids, and how many there are. */
+static void add_about(const struct report *report, const struct hotspot *row, struct strbuf *to)
+{
+	if (report->options->by == REPORT_BY_PROCESS)
+		report_add_processes(row, to);
+	else if (report->options->by == REPORT_BY_STATE)
+		report_add_number(report, to, row->self);
+	else if (report->options->by == REPORT_BY_LOCK)
+		report_add_waiters(report, row, to);
+	else if (row->thread->tid)
+		strbuf_addf(to, "pid %u tid %u", row->thread->pid, row->thread->tid);
+}
+
+/* Where: file:line, else the binary. */
 static void add_location(const struct report *report, const struct hotspot *row, struct strbuf *to)
 {
-	if (report->options->by == REPORT_BY_THREAD) {
-		if (row->thread->tid)
-			strbuf_addf(to, "pid %u tid %u", row->thread->pid, row->thread->tid);
-		return;
-	}
-	if (report->options->by == REPORT_BY_PROCESS) {
-		report_add_processes(row, to);
+	if (!report_is_of_code(report->options->by)) {
+		add_about(report, row, to);
 		return;
 	}
 	if (row->file[0]) {
@@ -175,8 +188,13 @@ static void fit_columns(struct table *table)
 
 static void print_heads(const struct table *table, struct strbuf *scratch)
 {
-	static const char *const names[] = {"FUNCTION", "FUNCTION", "FILE",
-					    "MODULE",   "THREAD",   "PROCESS"};
+	static const char *const names[] = {"FUNCTION", "FUNCTION", "FILE",  "MODULE",
+					    "THREAD",   "PROCESS",  "STATE", "LOCK"};
+	static const char *const abouts[] = {[REPORT_BY_THREAD] = "ID",
+					     [REPORT_BY_PROCESS] = "ID",
+					     [REPORT_BY_STATE] = "NUMBER",
+					     [REPORT_BY_LOCK] = "WAITERS"};
+	const enum report_by by = table->report->options->by;
 	const struct report *report = table->report;
 	strbuf_clear(scratch);
 	strbuf_add(scratch, "SELF ");
@@ -188,10 +206,9 @@ static void print_heads(const struct table *table, struct strbuf *scratch)
 	if (table->total)
 		fputs("  TOTAL %", report->out);
 	fputs("  ", report->out);
-	print_left(report, names[report->options->by], table->location ? table->name_width : 0,
-		   NULL);
+	print_left(report, names[by], table->location ? table->name_width : 0, NULL);
 	if (table->location)
-		fputs(report->options->by >= REPORT_BY_THREAD ? "  ID" : "  LOCATION", report->out);
+		fprintf(report->out, "  %s", report_is_of_code(by) ? "LOCATION" : abouts[by]);
 	if (report->options->colour)
 		fputs(RESET, report->out);
 	fputc('\n', report->out);
@@ -294,6 +311,20 @@ static void print_remark(void *ctx, const char *text)
 	print_wrapped(report, text, 4, 4);
 }
 
+static void print_stacks(const struct report *report, const struct hotspot *row,
+			 struct strbuf *scratch)
+{
+	for (size_t i = 0; i < row->n_stacks && i < WAIT_STACKS; i++) {
+		strbuf_clear(scratch);
+		report_add_wait_stack(report, &row->stacks[i], scratch);
+		fputs("            ", report->out);
+		print_wrapped(report, strbuf_text(scratch), 12, 14);
+	}
+	if (row->n_stacks > WAIT_STACKS)
+		fprintf(report->out, "            %zu more (--format json has all)\n",
+			row->n_stacks - WAIT_STACKS);
+}
+
 static void print_heading(const struct report *report, struct strbuf *scratch)
 {
 	if (!report->options->summary) {
@@ -322,16 +353,20 @@ static void print_table(const struct report *report, struct strbuf *cell, struct
 	struct table table = {
 		.report = report,
 		.value_width = strlen("SELF ") + strbuf_columns(report_unit(report)),
-		.total = by != REPORT_BY_THREAD && by != REPORT_BY_PROCESS,
+		.total = report_is_of_code(by),
 		.location = by != REPORT_BY_FILE && by != REPORT_BY_MODULE,
 	};
+	if (report->n_shown == 0 && by == REPORT_BY_LOCK)
+		fputs("no lock was waited for\n\n", report->out);
 	if (report->n_shown == 0)
 		return;
 	measure_columns(&table, scratch);
 	fit_columns(&table);
 	print_heads(&table, scratch);
-	for (size_t i = 0; i < report->n_shown; i++)
+	for (size_t i = 0; i < report->n_shown; i++) {
 		print_row(&table, &report->hotspots->rows[i], cell, scratch);
+		print_stacks(report, &report->hotspots->rows[i], scratch);
+	}
 	strbuf_clear(scratch);
 	report_add_rest(report, scratch);
 	if (scratch->n)

@@ -13,12 +13,14 @@ enum { OPT_FORMAT, OPT_BY, OPT_SORT, OPT_LIMIT, OPT_FOCUS, OPT_IGNORE };
 
 /* In the order of enum report_format, report_by and report_sort. */
 static const char formats[] = "text|json|markdown";
-static const char bys[] = "function|line|file|module|thread|process";
+static const char bys[] = "function|line|file|module|thread|process|state|lock";
 static const char sorts[] = "self|total";
 
 static const struct cli_option report_options_table[] = {
 	[OPT_FORMAT] = {"format", 0, formats, NULL, "output format (default: text)"},
-	[OPT_BY] = {"by", 0, bys, NULL, "what a row is (default: function)"},
+	[OPT_BY] = {"by", 0, bys, NULL,
+		    "what a row is; state and lock are for recordings with --mode wall or offcpu: "
+		    "what threads did, and which locks they waited for (default: function)"},
 	[OPT_SORT] = {"sort", 0, sorts, NULL,
 		      "order of the rows: time in the row itself, or with what it calls (default: "
 		      "self)"},
@@ -112,6 +114,7 @@ static const char *const report_synopses[] = {"[FILE] [OPTION...]", NULL};
 static const struct cli_example report_examples[] = {
 	{"cprof report --by line --limit 5", "the five hottest source lines"},
 	{"cprof report --by process", "who used the machine, of a recording with -a"},
+	{"cprof report --by lock", "which locks were waited for, how long, and in which stacks"},
 	{"cprof report --sort total --focus 'parse_'",
 	 "what is going on below the functions with parse_ in their names"},
 	{"cprof report --format json | jq '.hotspots[0]'", "the hottest function for a script"},
@@ -120,8 +123,9 @@ static const struct cli_example report_examples[] = {
 
 const struct cli_command report_command = {
 	.name = "report",
-	.summary =
-		"list the functions, lines, files, modules, threads or processes that use the time",
+	.summary = "list the functions, lines, files, modules, threads, processes or locks that "
+		   "use the "
+		   "time",
 	.synopses = report_synopses,
 	.description =
 		"Prints where the time of a profile (cprof.pb.gz, or FILE; \"-\" = standard input) "
@@ -130,7 +134,12 @@ const struct cli_command report_command = {
 		"place in the source, and how far the numbers can be trusted."
 		"\n\n"
 		"Self is the time spent in a function itself; inlined code counts for the function "
-		"that was inlined. Total includes what the function calls.",
+		"that was inlined. Total includes what the function calls."
+		"\n\n"
+		"Of a recording with --mode wall or offcpu the rows are sorted by time, and "
+		"percentages "
+		"are of the time of all threads. A lock is the address of its futex in a process: "
+		"mutexes, condition variables and joins; who held it is not known.",
 	.options = report_options_table,
 	.examples = report_examples,
 	.run = report_run,

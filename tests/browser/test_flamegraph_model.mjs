@@ -4,7 +4,10 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 const source = readFileSync(new URL("../../output/flamegraph_model.js", import.meta.url), "utf8");
-const names = ["createModel", "search", "describe", "nameOf", "colourOf", "fitLabel", "formatCount"];
+const names = [
+  ...["createModel", "search", "describe", "nameOf", "colourOf", "fitLabel", "formatCount"],
+  "formatDuration",
+];
 const lib = new Function(source + "\nreturn {" + names.join(",") + "};")();
 
 // all 100 > app 100 > (f 60 > (g 40 > f 10, merged 5), h 30 > g 30), self of app: 10
@@ -102,4 +105,28 @@ test("labels are cut to columns, with an ellipsis", () => {
 
 test("counts have separators", () => {
   assert.deepEqual([0, 999, 1000, 1234567].map(lib.formatCount), ["0", "999", "1,000", "1,234,567"]);
+});
+
+test("nanoseconds are shown as durations, also at the limits of each unit", () => {
+  const cases = [
+    [0, "0 ns"],
+    [999, "999 ns"],
+    [1000, "1 us"],
+    [1234567, "1.23 ms"],
+    [999499999, "999 ms"],
+    [999500000, "1.0 s"],
+    [12345678901, "12.3 s"],
+    [59950000000, "1 m 00 s"],
+    [3599400000000, "59 m 59 s"],
+    [3600000000000, "1 h 00 m"],
+    [9296000000000, "2 h 34 m"],
+  ];
+  for (const [ns, text] of cases) {
+    assert.equal(lib.formatDuration(ns), text);
+  }
+  const model = example();
+  model.data.unit = "nanoseconds";
+  assert.equal(lib.describe(model, 3)[1], "40 ns (40.00 %), self 30 ns (30.00 %)");
+  model.data.unit = "samples";
+  assert.equal(lib.describe(model, 3)[1], "40 samples (40.00 %), self 30 (30.00 %)");
 });

@@ -59,8 +59,8 @@ static int write_report(const struct profile *profile, unsigned variant, FILE *o
 {
 	const struct report_options options = {
 		.format = (enum report_format)(variant % 3),
-		.by = (enum report_by)(variant / 3 % 5),
-		.sort = (enum report_sort)(variant / 15 % 2),
+		.by = (enum report_by)(variant / 3 % 8),
+		.sort = (enum report_sort)(variant / 24 % 2),
 		.limit = variant % 2 ? 3 : 0,
 		.focus = variant % 7 == 6 ? "a" : NULL,
 		.ignore = variant % 11 == 10 ? "b" : NULL,
