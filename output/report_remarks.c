@@ -191,18 +191,26 @@ static void add_why_not_joined(struct strbuf *to, const struct profile *profile)
 
 static void remark_joins(struct remarks *remarks)
 {
+	static const char *const sources[CP_JOINED_COUNT] = {
+		[CP_JOINED_MEMORY] = "memory read later",
+		[CP_JOINED_CALLCHAIN] = "the thread's stack before",
+		[CP_JOINED_FRAME_POINTERS] =
+			"the goroutine's frame pointers, which miss the one that changed stacks",
+	};
 	const struct quality *quality = remarks->report->quality;
+	const char *between = " of stacks joined: beyond the part that was copied, their outer "
+			      "frames are from ";
 	if (quality->joined_pct <= 0)
 		return;
 	report_add_pct(remarks->text, quality->joined_pct);
-	strbuf_add(remarks->text, " of stacks joined: deeper than the part that was copied, their "
-				  "outer frames are from memory read later (");
-	report_add_pct(remarks->text,
-		       amount_pct(quality->joined[CP_JOINED_MEMORY], quality->samples));
-	strbuf_add(remarks->text, ") or from the thread's stack before (");
-	report_add_pct(remarks->text,
-		       amount_pct(quality->joined[CP_JOINED_CALLCHAIN], quality->samples));
-	strbuf_add(remarks->text, ")");
+	for (int i = CP_JOINED_NO + 1; i < CP_JOINED_COUNT; i++) {
+		if (quality->joined[i] == 0)
+			continue;
+		strbuf_addf(remarks->text, "%s%s (", between, sources[i]);
+		report_add_pct(remarks->text, amount_pct(quality->joined[i], quality->samples));
+		strbuf_add(remarks->text, ")");
+		between = ", ";
+	}
 	give(remarks);
 }
 

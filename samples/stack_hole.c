@@ -1,8 +1,9 @@
 /*
  * stack_hole: cmd_a (60) and cmd_b (40) each call read_file, whose buffer of 40,000 bytes is
- * touched at its inner end only, and that calls parse and spin for a phase of --phase-ms CPU time
- * (700 unless told). The pages in the middle of the buffer are not in memory: where a copy of the
- * stack ends there, what lies outward of it is lost.
+ * touched at its inner end only, and that calls parse and spin_a or spin_b for a phase of
+ * --phase-ms CPU time (700 unless told). The pages in the middle of the buffer are not in memory:
+ * where a copy of the stack ends there, what lies outward of it is lost. Which spin is to be called
+ * is in static memory: a stack with spin_a below cmd_b was put together wrongly.
  *
  * The frames of the two are not of one size, as those of most functions are not; with --same 1
  * they are.
@@ -15,12 +16,21 @@ static struct truth_work works[2];
 static struct truth_work *now;
 static uint64_t until_ns;
 
-static TRUTH_NOINLINE void spin(uint64_t n)
+static TRUTH_NOINLINE void spin_a(uint64_t n)
 {
 	uint64_t x = n;
 
 	for (uint64_t i = 0; i < n; i++)
-		HOT("spin", TRUTH_MIX(x));
+		HOT("spin_a", TRUTH_MIX(x));
+	truth_sink = x;
+}
+
+static TRUTH_NOINLINE void spin_b(uint64_t n)
+{
+	uint64_t x = n;
+
+	for (uint64_t i = 0; i < n; i++)
+		HOT("spin_b", TRUTH_MIX(x));
 	truth_sink = x;
 }
 
@@ -28,7 +38,7 @@ static TRUTH_NOINLINE void parse(const char *text)
 {
 	truth_sink += (uint64_t)text[0];
 	while (truth_cpu_ns() < until_ns)
-		spin(10000);
+		(now == &works[0] ? spin_a : spin_b)(10000);
 	TRUTH_NO_TAIL_CALL();
 }
 
@@ -82,9 +92,9 @@ int main(int argc, char **argv)
 	const long phase_ns = truth_option(argc, argv, "--phase-ms", 700) * 1000000;
 	const long same = truth_option(argc, argv, "--same", 0);
 	works[0] = (struct truth_work){
-		.function = "cmd_a", .mark = "spin", .run = cmd_a, .weight = 60, .chunk = 1};
+		.function = "cmd_a", .mark = "spin_a", .run = cmd_a, .weight = 60, .chunk = 1};
 	works[1] = (struct truth_work){.function = "cmd_b",
-				       .mark = "spin",
+				       .mark = "spin_b",
 				       .run = same ? cmd_b_same : cmd_b,
 				       .weight = 40,
 				       .chunk = 1};

@@ -60,6 +60,7 @@ static const char *const joins[CP_JOINED_COUNT] = {
 	[CP_JOINED_NO] = "no",
 	[CP_JOINED_MEMORY] = "memory",
 	[CP_JOINED_CALLCHAIN] = "callchain",
+	[CP_JOINED_FRAME_POINTERS] = "frame_pointers",
 };
 
 const char *cp_joined_name(enum cp_joined joined)

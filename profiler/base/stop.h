@@ -25,17 +25,19 @@ enum cp_stop {
 };
 
 /*
- * Where the outer part of a stack comes from that was deeper than the bytes copied with its sample.
+ * Where the outer part of a stack comes from that goes on beyond the bytes copied with its sample.
  * Such a stack is never passed off as one that was seen whole at one moment.
  */
 enum cp_joined {
 	CP_JOINED_NO,        /* all of it is of the sample's moment */
 	CP_JOINED_MEMORY,    /* read from the process some milliseconds later */
 	CP_JOINED_CALLCHAIN, /* of an earlier stack of the same thread */
+	/* of the sample's moment, by frame pointers from another stack, with a frame left out */
+	CP_JOINED_FRAME_POINTERS,
 	CP_JOINED_COUNT
 };
 
-/** The stable name: "no", "memory", "callchain". */
+/** The stable name: "no", "memory", "callchain", "frame_pointers". */
 const char *cp_joined_name(enum cp_joined joined);
 
 /** Return: false when the name is none of ours (@out untouched). */

@@ -40,6 +40,11 @@ int modules_kernel(struct modules *modules, module_id *out);
 /** What lies in no mapping: svma = avma. Return: as above. */
 int modules_unknown(struct modules *modules, module_id *out);
 
+static inline bool modules_is_unknown(const struct modules *modules, module_id module)
+{
+	return module.v + 1 == modules->unknown;
+}
+
 /** The frame that stands for those left out of a very deep stack. Return: as above. */
 int modules_omitted(struct modules *modules, location_id *out);
 

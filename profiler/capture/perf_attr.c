@@ -35,11 +35,10 @@ void perf_attr_fill(const struct perf_setup *setup, struct perf_event_attr *out)
 	out->sample_freq = setup->rate_hz;
 	out->sample_type = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID |
 			   PERF_SAMPLE_TIME | PERF_SAMPLE_CPU | PERF_SAMPLE_PERIOD |
-			   PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
-	if (setup->kernel_frames) {
-		out->sample_type |= PERF_SAMPLE_CALLCHAIN;
-		out->exclude_callchain_user = 1;
-	}
+			   PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
+	/* with both, the chain is a word that says 0: one layout for all */
+	out->exclude_callchain_kernel = !setup->kernel_frames;
+	out->exclude_callchain_user = !setup->user_chain;
 	out->sample_regs_user = unwind_regs_perf_mask();
 	out->sample_stack_user = setup->dump_bytes;
 	out->exclude_kernel = setup->exclude_kernel;
@@ -69,10 +68,9 @@ void perf_attr_fill_ring_owner(const struct perf_setup *setup, struct perf_event
 	out->sample_id_all = 1;
 }
 
-struct perf_layout perf_attr_layout(const struct perf_setup *setup)
+struct perf_layout perf_attr_layout(void)
 {
 	return (struct perf_layout){
-		.callchain = setup->kernel_frames,
 		.n_regs = (unsigned)__builtin_popcountll(unwind_regs_perf_mask()),
 	};
 }

@@ -27,6 +27,7 @@ struct perf_setup {
 	uint32_t dump_bytes; /* of user stack per sample; multiple of 8, below PERF_DUMP_MAX */
 	bool exclude_kernel; /* the kernel may not be sampled: such time is not seen at all */
 	bool kernel_frames;  /* ask for the kernel's call chain */
+	bool user_chain;     /* and for the user's by frame pointers, see goroutine_chain.h */
 	enum perf_follow follow;
 	bool enable_on_exec;
 	bool read_lost;        /* PERF_FORMAT_LOST: Linux 6.0 */
@@ -38,7 +39,6 @@ enum { PERF_DUMP_MAX = 65528 };
 
 /* How the records of these events are laid out. */
 struct perf_layout {
-	bool callchain;
 	unsigned n_regs;
 };
 
@@ -47,7 +47,7 @@ void perf_attr_fill(const struct perf_setup *setup, struct perf_event_attr *out)
 /** An event that counts nothing: it owns a CPU's ring, whatever becomes of the recorded threads. */
 void perf_attr_fill_ring_owner(const struct perf_setup *setup, struct perf_event_attr *out);
 
-struct perf_layout perf_attr_layout(const struct perf_setup *setup);
+struct perf_layout perf_attr_layout(void);
 
 /* What read() on an event gives. */
 struct perf_count {

@@ -197,6 +197,7 @@ static int open_event(struct perf_events *events, const struct perf_event_attr *
 	*handle = (struct perf_event_handle){.fd = fd,
 					     .cpu = ring->cpu,
 					     .dump_bytes = attr->sample_stack_user,
+					     .user_chain = !attr->exclude_callchain_user,
 					     .owner = owner,
 					     .id = id};
 	if (cp_index_add(&events->by_id, cp_hash_mix(id, 0), (uint32_t)(events->n_handles - 1)) <
@@ -260,10 +261,26 @@ int perf_events_attach_system(struct perf_events *events)
 	return open_on_all_cpus(events, events->setup.dump_bytes, -1, PERF_OWNER_SYSTEM);
 }
 
-static bool has_size(const struct perf_events *events, uint32_t bytes)
+/* What is copied with a sample: events of one kind count at a time. */
+struct kind {
+	uint32_t dump_bytes;
+	bool user_chain;
+};
+
+static struct kind kind_now(const struct perf_events *events)
+{
+	return (struct kind){events->setup.dump_bytes, events->setup.user_chain};
+}
+
+static bool is_of(const struct perf_event_handle *handle, struct kind kind)
+{
+	return handle->dump_bytes == kind.dump_bytes && handle->user_chain == kind.user_chain;
+}
+
+static bool has_kind(const struct perf_events *events, struct kind kind)
 {
 	for (size_t i = 0; i < events->n_handles; i++) {
-		if (events->handles[i].dump_bytes == bytes)
+		if (is_of(&events->handles[i], kind))
 			return true;
 	}
 	return false;
@@ -284,16 +301,15 @@ static uint32_t thread_size(const struct perf_events *events, uint32_t bytes)
 
 /* Stop the event that did for a thread and CPU what @started does since @start_ns. */
 static void stop_other(struct perf_events *events, size_t started, uint64_t start_ns,
-		       uint32_t stop_bytes)
+		       struct kind stop)
 {
 	/* the events of an owner are neighbours */
 	struct perf_event_handle *handles = events->handles;
-	size_t near = events->n_rings * DUMP_RUNGS;
+	size_t near = events->n_rings * DUMP_RUNGS * 2;
 	size_t from = started > near ? started - near : 0;
 	for (size_t i = from; i < events->n_handles && i <= started + near; i++) {
 		if (handles[i].cpu == handles[started].cpu &&
-		    handles[i].owner == handles[started].owner &&
-		    handles[i].dump_bytes == stop_bytes) {
+		    handles[i].owner == handles[started].owner && is_of(&handles[i], stop)) {
 			handles[i].until_ns = start_ns;
 			ioctl(handles[i].fd, PERF_EVENT_IOC_DISABLE, 0);
 		}
@@ -305,44 +321,58 @@ static void stop_other(struct perf_events *events, size_t started, uint64_t star
  * between would be told by neither. Told twice it does no harm, and of two samples the reader drops
  * one: where we lose the CPU in between, they are many.
  */
-static void change_size(struct perf_events *events, uint32_t from_bytes, uint32_t to_bytes)
+static void change_kind(struct perf_events *events, struct kind from, struct kind to)
 {
 	for (size_t i = 0; i < events->n_handles; i++) {
 		struct perf_event_handle *handle = &events->handles[i];
 		uint64_t start_ns = clock_now_ns();
-		if (handle->dump_bytes != to_bytes ||
-		    ioctl(handle->fd, PERF_EVENT_IOC_ENABLE, 0) < 0)
+		if (!is_of(handle, to) || ioctl(handle->fd, PERF_EVENT_IOC_ENABLE, 0) < 0)
 			continue;
 		handle->until_ns = 0;
-		stop_other(events, i, start_ns, from_bytes);
+		stop_other(events, i, start_ns, from);
 	}
 	/* a thread being born may have copied events that were not started yet and others that
 	 * had been stopped already */
 	perf_events_enable(events);
 }
 
+static int set_kind(struct perf_events *events, struct kind kind)
+{
+	const struct kind before = kind_now(events);
+	events->setup.dump_bytes = kind.dump_bytes;
+	events->setup.user_chain = kind.user_chain;
+	if (events->setup.follow == PERF_FOLLOW_NONE && !has_kind(events, kind)) {
+		int code = open_on_all_cpus(events, kind.dump_bytes, -1, PERF_OWNER_SYSTEM);
+		if (code < 0) {
+			events->setup.dump_bytes = before.dump_bytes;
+			events->setup.user_chain = before.user_chain;
+			return code;
+		}
+	}
+	change_kind(events, before, kind);
+	return 0;
+}
+
 int perf_events_set_dump(struct perf_events *events, uint32_t bytes)
 {
-	const uint32_t before = events->setup.dump_bytes;
-	const bool system = events->setup.follow == PERF_FOLLOW_NONE;
-	if (!system)
+	if (events->setup.follow != PERF_FOLLOW_NONE)
 		bytes = thread_size(events, bytes);
-	if (bytes == before)
+	if (bytes == events->setup.dump_bytes)
 		return 0;
-	if (system && !has_size(events, bytes)) {
-		int code = open_on_all_cpus(events, bytes, -1, PERF_OWNER_SYSTEM);
-		if (code < 0)
-			return code;
-	}
-	events->setup.dump_bytes = bytes;
-	change_size(events, before, bytes);
-	return 0;
+	return set_kind(events, (struct kind){bytes, events->setup.user_chain});
+}
+
+int perf_events_add_user_chain(struct perf_events *events)
+{
+	if (events->setup.follow != PERF_FOLLOW_NONE || events->setup.user_chain)
+		return 0;
+	return set_kind(events, (struct kind){events->setup.dump_bytes, true});
 }
 
 void perf_events_enable(struct perf_events *events)
 {
 	for (size_t i = 0; i < events->n_handles; i++) {
-		if (events->handles[i].dump_bytes == events->setup.dump_bytes)
+		if (is_of(&events->handles[i], kind_now(events)))
 			ioctl(events->handles[i].fd, PERF_EVENT_IOC_ENABLE, 0);
 	}
 }

@@ -33,6 +33,7 @@ struct perf_event_handle {
 	int fd;
 	int cpu;
 	uint32_t dump_bytes;
+	bool user_chain;
 	perf_owner owner;
 	uint64_t id;
 	uint64_t until_ns; /* when that of another dump size took over; 0 = it has not */
@@ -41,7 +42,7 @@ struct perf_event_handle {
 enum { PERF_EVENTS_SIZES = 3 };
 
 struct perf_events {
-	struct perf_setup setup; /* dump_bytes: now */
+	struct perf_setup setup; /* dump_bytes, user_chain: now */
 	/* dumps that each thread gets events for, the first to begin with; of those that see every
 	 * task, others can be opened later */
 	uint32_t sizes[PERF_EVENTS_SIZES];
@@ -100,6 +101,14 @@ int perf_events_attach_system(struct perf_events *events);
  * Return: 0: setup.dump_bytes says what it is now; -EMFILE and others: all is as it was.
  */
 int perf_events_set_dump(struct perf_events *events, uint32_t bytes);
+
+/**
+ * Have the user's chain by frame pointers with every sample from now on, as above, if the events
+ * are those that see every task. Others have it from the beginning or never.
+ *
+ * Return: 0; -EMFILE and others: all is as it was.
+ */
+int perf_events_add_user_chain(struct perf_events *events);
 
 /** Close the threads' events, keep the rings. For another try with another setup.follow. */
 void perf_events_detach(struct perf_events *events);

@@ -92,11 +92,9 @@ static void parse_sample(struct cursor *c, const struct perf_layout *layout,
 	out->time_ns = take_u64(c);
 	take_u64(c); /* cpu */
 	sample->period = take_u64(c);
-	if (layout->callchain) {
-		uint64_t n = take_u64(c);
-		sample->chain = take_words(c, n);
-		sample->n_chain = c->failed ? 0 : (size_t)n;
-	}
+	uint64_t n = take_u64(c);
+	sample->chain = take_words(c, n);
+	sample->n_chain = c->failed ? 0 : (size_t)n;
 	sample->regs_abi = take_u64(c);
 	if (sample->regs_abi != PERF_SAMPLE_REGS_ABI_NONE)
 		sample->regs = take_words(c, layout->n_regs);

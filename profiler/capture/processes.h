@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "cpu_time.h"
+#include "location_cache.h"
 #include "perf_events.h"
 #include "procfs.h"
 #include "unwind/address_space.h"
@@ -40,6 +41,7 @@ struct process {
 	uint64_t born_ns;       /* at the latest; 0 = unknown */
 	bool maps_doubtful;  /* a mapping may be missing: records were lost, or it was never read */
 	uint32_t jit_module; /* of the sample sink: module id + 1; 0 = unset */
+	struct location_scope located; /* likewise */
 	bool is_target;      /* asked for; the others are its descendants */
 	bool held;           /* it has not reached the exec that it was started for */
 	bool in_exec;        /* it may not have returned from an exec yet */

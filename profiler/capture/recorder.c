@@ -78,7 +78,7 @@ static void drain(struct recorder *r, uint64_t horizon_ns)
 				 dispatch_record, &r->s.dispatch);
 }
 
-/* Have as much copied of each stack as is worth it, after a look at what came of it so far. */
+/* Have as much copied with each sample as is worth it, after a look at what came of it so far. */
 static void adapt_dumps(struct recorder *r)
 {
 	struct perf_events *events = &r->s.events;
@@ -97,6 +97,10 @@ static void adapt_dumps(struct recorder *r)
 	if (dump_size_look(&r->dump, &look) &&
 	    perf_events_set_dump(events, dump_rung_bytes(r->dump.rung)) < 0)
 		dump_size_refuse(&r->dump, before);
+	/* without them those stacks stay truncated */
+	if (r->s.sink.wants_user_chain)
+		perf_events_add_user_chain(events);
+	r->s.sink.wants_user_chain = false;
 }
 
 /*

@@ -172,6 +172,7 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 		{HEADER_LIBUNWIND_STACKS, counts->samples->libunwind_stacks, false},
 		{HEADER_JOINED_MEMORY, joins->joined[CP_JOINED_MEMORY], false},
 		{HEADER_JOINED_CALLCHAIN, joins->joined[CP_JOINED_CALLCHAIN], false},
+		{HEADER_JOINED_FRAME_POINTERS, joins->joined[CP_JOINED_FRAME_POINTERS], false},
 		{HEADER_LEFT_COPY, counts->samples->left_copy, false},
 		{HEADER_OMITTED_FRAMES, counts->samples->omitted_frames, false},
 		{HEADER_DUMP_BYTES, counts->dump_bytes, false},

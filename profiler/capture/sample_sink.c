@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "exec_call.h"
+#include "goroutine_chain.h"
 
 #include <errno.h>
 #include <linux/perf_event.h>
@@ -17,7 +18,7 @@ int sample_sink_init(struct sample_sink *sink)
 	sink->sps = calloc(UNWIND_MAX_FRAMES, sizeof(*sink->sps));
 	sink->frames = calloc(FRAMES_MAX, sizeof(*sink->frames));
 	modules_init(&sink->modules, sink->profile);
-	if (!sink->pcs || !sink->sps || !sink->frames ||
+	if (!sink->pcs || !sink->sps || !sink->frames || location_cache_init(&sink->located) < 0 ||
 	    stack_join_init(&sink->join, &sink->counts.joins) < 0) {
 		sample_sink_deinit(sink);
 		return -ENOMEM;
@@ -28,6 +29,7 @@ int sample_sink_init(struct sample_sink *sink)
 void sample_sink_deinit(struct sample_sink *sink)
 {
 	stack_join_deinit(&sink->join);
+	location_cache_deinit(&sink->located);
 	free(sink->pcs);
 	free(sink->sps);
 	free(sink->frames);
@@ -63,12 +65,24 @@ static void push_kernel_pc(struct frame_list *list, uint64_t pc)
 
 static void push_user_pc(struct frame_list *list, struct process *process, uint64_t pc)
 {
+	struct sample_sink *sink = list->sink;
+	const uint64_t generation = address_space_generation(process->space);
 	module_id module;
 	uint64_t svma;
-	if (list->code == 0)
-		list->code = modules_locate(&list->sink->modules, process, pc, &module, &svma);
+	if (list->code < 0 || list->n == FRAMES_MAX)
+		return;
+	if (location_cache_find(&sink->located, &process->located, generation, pc,
+				&sink->frames[list->n])) {
+		list->n++;
+		return;
+	}
+	list->code = modules_locate(&sink->modules, process, pc, &module, &svma);
 	if (list->code == 0)
 		push_frame(list, module, svma);
+	/* where no mapping is known, one may be at the next look */
+	if (list->code == 0 && !modules_is_unknown(&sink->modules, module))
+		location_cache_add(&sink->located, &process->located, pc,
+				   sink->frames[list->n - 1]);
 }
 
 static void push_omitted(struct frame_list *list)
@@ -91,6 +105,35 @@ static void push_walk(struct frame_list *list, struct process *process,
 	list->sink->counts.omitted_frames += result->n_omitted;
 	list->sink->counts.fp_frames += result->n_fp_frames;
 	list->sink->counts.libunwind_stacks += result->by_libunwind;
+}
+
+/* The callers on the stack that Go's runtime has left. Return: false: they are not known. */
+static bool push_goroutine(struct frame_list *list, struct process *process,
+			   const struct sink_sample *sample, const struct unwind_result *cut,
+			   enum cp_joined *joined)
+{
+	uint64_t pcs[GOROUTINE_CHAIN_MAX];
+	struct sample_sink *sink = list->sink;
+	if (!goroutine_chain_is_cut(process->space, cut))
+		return false;
+	sink->wants_user_chain = true;
+	const size_t n =
+		goroutine_chain_callers(process->space, cut, sample->chain, sample->n_chain, pcs);
+	if (n == 0)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const bool gap = pcs[i] == GOROUTINE_CHAIN_GAP;
+		if (gap)
+			push_omitted(list);
+		else
+			push_user_pc(list, process, pcs[i]);
+		sink->counts.omitted_frames += gap;
+		sink->counts.fp_frames += !gap;
+	}
+	sink->counts.user_frames += n;
+	*joined = CP_JOINED_FRAME_POINTERS;
+	sink->counts.joins.joined[*joined]++;
+	return true;
 }
 
 /* The kernel's part of the call chain: what stands between its context marker and the next. */
@@ -193,8 +236,12 @@ static enum cp_stop push_user_stack(struct frame_list *list, struct thread *thre
 		.stack = &sample->stack,
 	};
 	*joined = stack_join_look(&sink->join, process->unwinder, &cut, &result);
-	sink->counts.left_copy += result.stop == CP_STOP_TRUNCATED && result.left_copy;
 	push_walk(list, process, &result);
+	if (result.stop == CP_STOP_TRUNCATED && result.left_copy) {
+		if (push_goroutine(list, process, sample, &result, joined))
+			return CP_STOP_END;
+		sink->counts.left_copy++;
+	}
 	return result.stop;
 }
 

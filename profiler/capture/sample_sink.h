@@ -13,6 +13,7 @@
 #include "base/state.h"
 #include "base/stop.h"
 #include "dump_size.h"
+#include "location_cache.h"
 #include "modules.h"
 #include "processes.h"
 #include "profile/profile.h"
@@ -74,6 +75,8 @@ struct sample_sink {
 	struct sample_counts counts;
 	struct dump_use dumps;
 	struct modules modules;
+	struct location_cache located;
+	bool wants_user_chain; /* stacks were met that perf_events_add_user_chain() completes */
 	struct stack_join join;
 	uint64_t *pcs, *sps;
 	location_id *frames;

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include "clock.h"
+#include "goroutine_chain.h"
 #include "procfs.h"
 
 #include <errno.h>
@@ -59,6 +60,7 @@ static int open_events(struct session *s, struct cp_err *err)
 		.kernel_frames = s->probe.kernel_visible && !options->no_kernel,
 		.follow = options->no_inherit ? PERF_FOLLOW_THREADS : PERF_FOLLOW_CHILDREN,
 		.enable_on_exec = options->argv != NULL,
+		.user_chain = goroutine_chain_is_wanted(options->pids, options->n_pids),
 	};
 	return perf_events_open(&setup, &s->events, err);
 }
@@ -107,7 +109,7 @@ static int open_file(struct session *s, struct cp_err *err)
 static int open_sink(struct session *s, struct cp_err *err)
 {
 	const struct perf_setup *setup = &s->events.setup;
-	struct perf_layout layout = perf_attr_layout(setup);
+	struct perf_layout layout = perf_attr_layout();
 	s->sink = (struct sample_sink){
 		.profile = s->file.profile,
 		.processes = s->processes,

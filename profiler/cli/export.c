@@ -134,7 +134,7 @@ const struct cli_command export_command = {
 		"ones "
 		"in _[i], JIT compiled ones in _[j]; what has no name is [module] or [unknown]. "
 		"Marks after comm: [truncated] and other reasons (see 'cprof report'): the outer "
-		"functions are missing; [joined]: they are from a moment later or before; [depth]: "
+		"functions are missing; [joined]: they are from beyond the copied stack; [depth]: "
 		"the middle is left out, where [frames omitted] stands.",
 	.options = export_options,
 	.examples = export_examples,

@@ -61,6 +61,7 @@
  */
 #define HEADER_JOINED_MEMORY "joined_memory"
 #define HEADER_JOINED_CALLCHAIN "joined_callchain"
+#define HEADER_JOINED_FRAME_POINTERS "joined_frame_pointers"
 #define HEADER_JOIN_FAILED_PREFIX "join_failed."
 #define HEADER_LEFT_COPY "left_copy" /* truncated samples whose stack goes on on another one */
 #define HEADER_OMITTED_FRAMES "omitted_frames"     /* of user stacks with more than can be kept */

@@ -87,7 +87,7 @@ static inline int setup(void **state)
 		return -1;
 	*state = f;
 	strcpy(f->dir, "/tmp/cprof-test-XXXXXX");
-	f->stop_fd = eventfd(0, EFD_CLOEXEC);
+	f->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!mkdtemp(f->dir) || f->stop_fd < 0)
 		return -1;
 	snprintf(f->path, sizeof(f->path), "%s/p.pb.gz", f->dir);
@@ -95,16 +95,26 @@ static inline int setup(void **state)
 	return 0;
 }
 
-static inline int teardown(void **state)
+/* For the next target: this one ends, and nobody has asked for the end of a recording. */
+static inline void drop_target(struct fixture *f)
 {
-	struct fixture *f = *state;
-	char old[80];
+	eventfd_t asked;
 	if (f->target > 0) {
 		kill(f->target, SIGKILL);
 		waitpid(f->target, NULL, 0);
 	}
+	f->target = 0;
 	if (f->go_fd >= 0)
 		close(f->go_fd);
+	f->go_fd = -1;
+	eventfd_read(f->stop_fd, &asked);
+}
+
+static inline int teardown(void **state)
+{
+	struct fixture *f = *state;
+	char old[80];
+	drop_target(f);
 	close(f->stop_fd);
 	snprintf(old, sizeof(old), "%s.old", f->path);
 	unlink(old);

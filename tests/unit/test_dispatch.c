@@ -62,7 +62,7 @@ static int setup(void **state)
 		.events = &f->events,
 		.processes = f->processes,
 		.sink = &f->sink,
-		.layout = {.callchain = true, .n_regs = RECORD_REGS},
+		.layout = {.n_regs = RECORD_REGS},
 	};
 	return sample_sink_init(&f->sink);
 }

@@ -83,7 +83,7 @@ static void test_perf_attr__layout_is_what_is_asked_for(void **state)
 {
 	(void)state;
 	struct perf_event_attr attr;
-	const struct perf_setup setup = {
+	struct perf_setup setup = {
 		.rate_hz = 999,
 		.dump_bytes = 8192,
 		.kernel_frames = true,
@@ -96,10 +96,15 @@ static void test_perf_attr__layout_is_what_is_asked_for(void **state)
 	assert_true(attr.freq && attr.inherit && attr.inherit_thread && attr.disabled);
 	assert_true((attr.sample_type & PERF_SAMPLE_CALLCHAIN) != 0);
 	assert_true(attr.exclude_callchain_user);
+	assert_false(attr.exclude_callchain_kernel);
 	assert_false(attr.exclude_kernel);
-	struct perf_layout layout = perf_attr_layout(&setup);
-	assert_true(layout.callchain);
-	assert_int_equal(layout.n_regs, UNWIND_REGS_MAX);
+	assert_int_equal(perf_attr_layout().n_regs, UNWIND_REGS_MAX);
+	setup.kernel_frames = false;
+	setup.user_chain = true;
+	perf_attr_fill(&setup, &attr);
+	assert_true((attr.sample_type & PERF_SAMPLE_CALLCHAIN) != 0);
+	assert_false(attr.exclude_callchain_user);
+	assert_true(attr.exclude_callchain_kernel);
 }
 
 int main(void)

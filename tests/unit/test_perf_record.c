@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct perf_layout LAYOUT = {.callchain = true, .n_regs = RECORD_REGS};
+static const struct perf_layout LAYOUT = {.n_regs = RECORD_REGS};
 static const struct record_origin ORIGIN = {.pid = 100, .tid = 101, .time_ns = 555, .id = 42};
 
 static void test_perf_record__sample_has_all_its_parts(void **state)

@@ -61,9 +61,9 @@ static void deepen_later(void)
 	sink = go_deep(DEEP_FRAMES);
 }
 
-static void test_recorder_truth__dumps_grow_with_the_stacks(void **state)
+/* Return: the largest dump of a recording that meets stacks of 40 KB. */
+static uint64_t dump_for_deep_stacks(struct fixture *f)
 {
-	struct fixture *f = *state;
 	struct recorder_result result;
 	start_target(f, deepen_later);
 	struct recorder_options options = options_for(f);
@@ -74,14 +74,28 @@ static void test_recorder_truth__dumps_grow_with_the_stacks(void **state)
 	uint64_t total = number(profile, HEADER_SAMPLES);
 	uint64_t deep = samples_in(profile, __start_burn_b_code, __stop_burn_b_code);
 	uint64_t cut = number(profile, "stop.truncated");
+	uint64_t largest = number(profile, HEADER_DUMP_BYTES_MAX);
+	uint64_t changes = number(profile, HEADER_DUMP_CHANGES);
 	assert_in_range(deep, 1000, total);
 	/* the first one was cut; it was noticed within a second: most others are complete */
 	assert_in_range(cut, 1, deep / 2);
 	assert_in_range(number(profile, HEADER_DUMP_BYTES_MIN), 1024, 8192);
-	/* beyond what it began with; how far, depends on whether the recorder comes in time */
-	assert_in_range(number(profile, HEADER_DUMP_BYTES_MAX), 16384, 65528);
-	assert_in_range(number(profile, HEADER_DUMP_CHANGES), 1, 100);
+	/* up by steps to what holds them, and hardly any back */
+	if (number(profile, HEADER_DUMP_PRESSED) == 0)
+		assert_in_range(changes, 1, 10);
 	profile_destroy(profile);
+	drop_target(f);
+	return largest;
+}
+
+static void test_recorder_truth__dumps_grow_with_the_stacks(void **state)
+{
+	/* dumps do not grow while the recorder comes late, as on a busy machine: not for ever */
+	enum { ATTEMPTS = 10, HOLDS_BYTES = 32768 };
+	uint64_t largest = 0;
+	for (unsigned i = 0; i < ATTEMPTS && largest < HOLDS_BYTES; i++)
+		largest = dump_for_deep_stacks(*state);
+	assert_in_range(largest, HOLDS_BYTES, 65528);
 }
 
 /*

@@ -61,6 +61,7 @@ static void test_stop__names_of_joins_are_parsed_back(void **state)
 	assert_string_equal(cp_joined_name(CP_JOINED_NO), "no");
 	assert_string_equal(cp_joined_name(CP_JOINED_MEMORY), "memory");
 	assert_string_equal(cp_joined_name(CP_JOINED_CALLCHAIN), "callchain");
+	assert_string_equal(cp_joined_name(CP_JOINED_FRAME_POINTERS), "frame_pointers");
 	for (int i = 0; i < CP_JOINED_COUNT; i++) {
 		enum cp_joined joined = CP_JOINED_COUNT;
 		assert_true(cp_joined_parse(cp_joined_name((enum cp_joined)i), &joined));

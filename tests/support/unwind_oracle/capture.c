@@ -55,7 +55,7 @@ static int attach(struct capture *c, struct cp_err *err)
 	int code = perf_events_open(&setup, &c->events, err);
 	if (code < 0)
 		return code;
-	c->layout = perf_attr_layout(&c->events.setup);
+	c->layout = perf_attr_layout();
 	code = procfs_threads(c->pid, &tids, &n_tids, &cap);
 	for (size_t i = 0; i < n_tids && code == 0; i++) {
 		code = perf_events_attach(&c->events, tids[i]);
