@@ -384,6 +384,7 @@ const char *flame_tree_name(const struct flame_tree *tree, const struct flame_no
 		[CP_STOP_BAD_RA] = "[bad_ra]",
 		[CP_STOP_DEPTH] = "[depth]",
 		[CP_STOP_NO_USER] = "[no_user]",
+		[CP_STOP_UNSEEN] = "[unseen]",
 	};
 	const char *name;
 	switch (node->kind) {

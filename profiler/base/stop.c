@@ -31,6 +31,8 @@ static const struct {
 		 "more frames than are kept; the inner and the outer ones are right, those "
 		 "between are left out"},
 	[CP_STOP_NO_USER] = {"no_user", "no user stack: a kernel thread or an exiting task"},
+	[CP_STOP_UNSEEN] = {"unseen", "the stack was not taken: the thread waited for a CPU, too "
+				      "shortly to be looked at, or may not be read"},
 };
 
 const char *cp_stop_name(enum cp_stop stop)

@@ -21,6 +21,7 @@ enum cp_stop {
 	CP_STOP_BAD_RA,       /* a return address that is no code */
 	CP_STOP_DEPTH,        /* reached the root, but the middle is beyond the limit of frames */
 	CP_STOP_NO_USER,      /* no user registers: a kernel thread, or a task that is exiting */
+	CP_STOP_UNSEEN,       /* no stack was taken: of a time spent waiting */
 	CP_STOP_COUNT
 };
 

@@ -135,29 +135,37 @@ int modules_unknown(struct modules *modules, module_id *out)
 }
 
 /* It has a name from the start: viewers show a location without one as a bare address. */
+int modules_named(struct modules *modules, const char *name, location_id *out)
+{
+	struct profile *profile = modules->profile;
+	struct profile_module nowhere = {.svma_end = UINT64_MAX, .has_functions = true};
+	struct profile_function function = {0};
+	struct profile_line line = {0};
+	module_id module = {0};
+	location_id made = {0};
+	int code = add_module(modules, name, "", nowhere, &module);
+	if (code == 0)
+		code = profile_string(profile, name, &function.name);
+	function.system_name = function.name;
+	if (code == 0)
+		code = profile_add_function(profile, &function, &line.function);
+	if (code == 0)
+		code = profile_add_location(profile, module, 0, &made);
+	if (code == 0)
+		code = profile_set_lines(profile, made, &line, 1);
+	if (code == 0)
+		*out = made;
+	return code;
+}
+
 int modules_omitted(struct modules *modules, location_id *out)
 {
-	if (modules->omitted == 0) {
-		struct profile *profile = modules->profile;
-		struct profile_module nowhere = {.svma_end = UINT64_MAX, .has_functions = true};
-		struct profile_function function = {0};
-		struct profile_line line = {0};
-		module_id module = {0};
-		location_id made = {0};
-		int code = add_module(modules, PROFILE_PATH_OMITTED, "", nowhere, &module);
-		if (code == 0)
-			code = profile_string(profile, PROFILE_PATH_OMITTED, &function.name);
-		function.system_name = function.name;
-		if (code == 0)
-			code = profile_add_function(profile, &function, &line.function);
-		if (code == 0)
-			code = profile_add_location(profile, module, 0, &made);
-		if (code == 0)
-			code = profile_set_lines(profile, made, &line, 1);
-		if (code < 0)
-			return code;
+	location_id made = {0};
+	const int code = modules->omitted ? 0 : modules_named(modules, PROFILE_PATH_OMITTED, &made);
+	if (code < 0)
+		return code;
+	if (!modules->omitted)
 		modules->omitted = made.v + 1;
-	}
 	out->v = modules->omitted - 1;
 	return 0;
 }

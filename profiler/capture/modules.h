@@ -45,6 +45,9 @@ static inline bool modules_is_unknown(const struct modules *modules, module_id m
 	return module.v + 1 == modules->unknown;
 }
 
+/** A frame that is no code, with the name of its pseudo-module. Once for each. Return: as above. */
+int modules_named(struct modules *modules, const char *name, location_id *out);
+
 /** The frame that stands for those left out of a very deep stack. Return: as above. */
 int modules_omitted(struct modules *modules, location_id *out);
 

@@ -1,5 +1,6 @@
 #include "sample_sink.h"
 
+#include "base/array.h"
 #include "clock.h"
 #include "exec_call.h"
 #include "goroutine_chain.h"
@@ -294,49 +295,103 @@ static void count(struct sample_sink *sink, struct thread *thread, enum cp_stop 
 	}
 }
 
-/* What the sample is counted under. */
-static int make_key(struct sample_sink *sink, struct thread *thread,
-		    const struct sink_sample *sample, size_t n_frames,
-		    struct profile_sample_key *key)
+/* Count a sample whose stack is @kept. */
+static int store(struct sample_sink *sink, struct thread *thread, const struct sink_sample *sample,
+		 const struct kept_stack *kept)
 {
-	key->time_ns = timeline_ns(sink, sample->time_ns);
-	key->state = sample->state;
-	key->inferred = sample->inferred;
-	int code = stack_store_intern(&sink->profile->stacks, sink->frames, n_frames, &key->stack);
+	struct profile_sample_key key = {
+		.stop = kept->stop,
+		.joined = kept->joined,
+		.time_ns = timeline_ns(sink, sample->time_ns),
+		.state = sample->state,
+		.inferred = sample->inferred,
+	};
+	int code = stack_store_intern(&sink->profile->stacks, kept->frames, kept->n, &key.stack);
 	if (code == 0)
-		code = label_of(sink, thread, &key->thread);
+		code = label_of(sink, thread, &key.thread);
 	if (code == 0 && sample->waits_for)
-		code = profile_string(sink->profile, sample->waits_for, &key->waits_for);
-	return code;
-}
-
-int sample_sink_add(struct sample_sink *sink, struct thread *thread,
-		    const struct sink_sample *sample)
-{
-	if (sink->main_pid)
-		modules_add_main(&sink->modules, sink->processes, sink->main_pid);
-	sink->main_pid = 0;
-
-	struct frame_list list = {.sink = sink};
-	struct profile_sample_key key = {.stop = CP_STOP_NO_USER, .joined = CP_JOINED_NO};
-	push_kernel_chain(&list, sample);
-	if (sample->in_kernel && sink->kernel_frames && list.n == 0)
-		push_kernel_pc(&list, sample->kernel_pc);
-	if (sample->regs_kind != SINK_REGS_NONE)
-		key.stop = push_user_stack(&list, thread, sample, &key.joined);
-	if (list.n == 0 &&
-	    list.code == 0) { /* kernel work of a task without user part, not shown */
-		module_id unknown;
-		list.code = modules_unknown(&sink->modules, &unknown);
-		push_frame(&list, unknown, 0);
-	}
-	int code = list.code;
-	if (code == 0)
-		code = make_key(sink, thread, sample, list.n, &key);
+		code = profile_string(sink->profile, sample->waits_for, &key.waits_for);
 	const int64_t values[] = {sample->count, sample->value_ns};
 	if (code == 0)
 		code = profile_add_sample(sink->profile, &key, values);
 	if (code == 0)
 		count(sink, thread, key.stop, sample);
 	return code;
+}
+
+/* The frames of a sample; they are in the sink's own list until the next one's. */
+static int collect(struct sample_sink *sink, struct thread *thread,
+		   const struct sink_sample *sample, struct kept_stack *out)
+{
+	if (sink->main_pid)
+		modules_add_main(&sink->modules, sink->processes, sink->main_pid);
+	sink->main_pid = 0;
+
+	struct frame_list list = {.sink = sink};
+	struct kept_stack found = {.frames = sink->frames, .stop = CP_STOP_NO_USER};
+	push_kernel_chain(&list, sample);
+	if (sample->in_kernel && sink->kernel_frames && list.n == 0)
+		push_kernel_pc(&list, sample->kernel_pc);
+	if (sample->regs_kind != SINK_REGS_NONE)
+		found.stop = push_user_stack(&list, thread, sample, &found.joined);
+	if (list.n == 0 &&
+	    list.code == 0) { /* kernel work of a task without user part, not shown */
+		module_id unknown;
+		list.code = modules_unknown(&sink->modules, &unknown);
+		push_frame(&list, unknown, 0);
+	}
+	found.n = list.n;
+	*out = found;
+	return list.code;
+}
+
+int sample_sink_add(struct sample_sink *sink, struct thread *thread,
+		    const struct sink_sample *sample)
+{
+	struct kept_stack found;
+	const int code = collect(sink, thread, sample, &found);
+	return code < 0 ? code : store(sink, thread, sample, &found);
+}
+
+static int keep(const struct kept_stack *found, struct kept_stack *kept)
+{
+	location_id *frames =
+		cp_array_reserve(kept->frames, &kept->cap, found->n + 1, sizeof(*frames));
+	kept->n = 0;
+	if (!frames)
+		return -ENOMEM;
+	memcpy(frames, found->frames, found->n * sizeof(*frames));
+	*kept = (struct kept_stack){
+		.frames = frames,
+		.n = found->n,
+		.cap = kept->cap,
+		.stop = found->stop,
+		.joined = found->joined,
+	};
+	return 0;
+}
+
+int sample_sink_keep(struct sample_sink *sink, struct thread *thread,
+		     const struct sink_sample *sample, struct kept_stack *kept)
+{
+	struct kept_stack found;
+	const int code = collect(sink, thread, sample, &found);
+	kept->n = 0;
+	return code < 0 ? code : keep(&found, kept);
+}
+
+int sample_sink_keep_named(struct sample_sink *sink, const char *name, enum cp_stop stop,
+			   struct kept_stack *kept)
+{
+	location_id frame;
+	const int code = modules_named(&sink->modules, name, &frame);
+	const struct kept_stack found = {.frames = &frame, .n = 1, .stop = stop};
+	kept->n = 0;
+	return code < 0 ? code : keep(&found, kept);
+}
+
+int sample_sink_add_kept(struct sample_sink *sink, struct thread *thread,
+			 const struct sink_sample *sample, const struct kept_stack *kept)
+{
+	return store(sink, thread, sample, kept);
 }

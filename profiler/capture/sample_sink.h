@@ -21,6 +21,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 /* What a sample has of the user's registers. */
 enum sink_regs {
@@ -82,6 +83,14 @@ struct sample_sink {
 	location_id *frames;
 };
 
+/* A stack that is to be counted again: what its frames are stays when samples are flushed. */
+struct kept_stack {
+	location_id *frames; /* leaf first; owned */
+	size_t n, cap;
+	enum cp_stop stop;
+	enum cp_joined joined;
+};
+
 /** @sink: the fields up to unwind set by the caller. Return: 0 or -ENOMEM. */
 int sample_sink_init(struct sample_sink *sink);
 void sample_sink_deinit(struct sample_sink *sink);
@@ -94,5 +103,28 @@ void sample_sink_deinit(struct sample_sink *sink);
  */
 int sample_sink_add(struct sample_sink *sink, struct thread *thread,
 		    const struct sink_sample *sample);
+
+/**
+ * Walk a sample's stack and keep it, without adding a sample.
+ *
+ * @kept: all-zero at first, then overwritten; sample_sink_forget() releases it
+ * Return: 0; -ENOMEM, -EOVERFLOW: @kept is empty.
+ */
+int sample_sink_keep(struct sample_sink *sink, struct thread *thread,
+		     const struct sink_sample *sample, struct kept_stack *kept);
+
+/** A stack of one frame that is no code, see modules_named(). Return: as sample_sink_keep(). */
+int sample_sink_keep_named(struct sample_sink *sink, const char *name, enum cp_stop stop,
+			   struct kept_stack *kept);
+
+/** Add a sample with a stack that was kept; of @sample only what is not its stack is used. */
+int sample_sink_add_kept(struct sample_sink *sink, struct thread *thread,
+			 const struct sink_sample *sample, const struct kept_stack *kept);
+
+static inline void sample_sink_forget(struct kept_stack *kept)
+{
+	free(kept->frames);
+	*kept = (struct kept_stack){0};
+}
 
 #endif

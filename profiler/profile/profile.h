@@ -43,6 +43,9 @@ enum { PROFILE_MAX_VALUES = 6 };
 #define PROFILE_PATH_VDSO "[vdso]"
 #define PROFILE_PATH_UNKNOWN "[unknown]"        /* code in no mapping we know; svma = avma */
 #define PROFILE_PATH_OMITTED "[frames omitted]" /* between the two sides of a very deep stack */
+/* In the place of stacks that were not taken, with CP_STOP_UNSEEN. */
+#define PROFILE_PATH_NO_CPU "[waiting for a CPU]"
+#define PROFILE_PATH_NOT_SEEN "[not looked at]"
 #define PROFILE_PATH_JIT "[jit:" /* prefix of "[jit:PID]": anonymous code; svma = avma */
 
 /* One executable segment of one binary (ELF PT_LOAD), or one of the pseudo-files above. */

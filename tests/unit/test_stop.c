@@ -21,6 +21,7 @@ static void test_stop__names_are_the_contract_with_files(void **state)
 	assert_string_equal(cp_stop_name(CP_STOP_BAD_RA), "bad_ra");
 	assert_string_equal(cp_stop_name(CP_STOP_DEPTH), "depth");
 	assert_string_equal(cp_stop_name(CP_STOP_NO_USER), "no_user");
+	assert_string_equal(cp_stop_name(CP_STOP_UNSEEN), "unseen");
 }
 
 static void test_stop__every_name_is_parsed_back(void **state)
