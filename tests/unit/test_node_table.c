@@ -140,6 +140,44 @@ static void test_node_table__full_gives_none_and_keeps_what_there_is(void **stat
 	destroy(f);
 }
 
+/* What is missing is told apart: a lock that is held is no full table. */
+static void test_node_table__says_that_a_lock_was_held(void **state)
+{
+	(void)state;
+	struct fixture *f = make(MAX_NODES, MAX_SITES);
+	const struct node_key known = {.address = 0x1000}, unknown = {.address = 0x2000};
+	const uint32_t node = node_table_intern(&f->table, &known);
+	assert_true(node_is(node));
+	assert_false(node_is(NODE_NONE) || node_is(NODE_LOCKED) || node_is(NODE_NO_SPACE));
+	f->table.lock.word = SPIN_HELD | SPIN_STUCK;
+	assert_false(spin_single_threaded());
+	assert_int_equal(node_table_intern(&f->table, &unknown), NODE_LOCKED);
+	assert_int_equal(node_table_site(&f->table, node), NODE_LOCKED);
+	assert_int_equal(node_table_intern(&f->table, &known), node);
+	spin_release(&f->table.lock);
+	assert_true(node_is(node_table_intern(&f->table, &unknown)));
+	destroy(f);
+}
+
+/* Frames of a module that finds no room are kept, without it, and counted. */
+static void test_node_table__counts_frames_of_modules_without_room(void **state)
+{
+	(void)state;
+	struct fixture *f = make(MAX_NODES, MAX_SITES);
+	f->header.max_modules = 1;
+	const uint64_t here = (uint64_t)(uintptr_t)function_of_a_module;
+	for (uint64_t i = 0; i < 5; i++) {
+		const struct node_key key = {.address = here + i};
+		const uint32_t node = node_table_intern(&f->table, &key);
+		assert_true(node_is(node));
+		assert_int_equal(f->nodes[node].module, 0);
+		assert_int_equal(node_table_intern(&f->table, &key), node);
+	}
+	assert_int_equal(f->header.losses[HEAP_LOSS_MODULES_FULL], 5);
+	assert_int_equal(f->header.losses[HEAP_LOSS_SITES_FULL], 0);
+	destroy(f);
+}
+
 struct worker {
 	struct node_table *table;
 	uint32_t start;
@@ -190,6 +228,9 @@ int main(void)
 		cmocka_unit_test(test_node_table__nodes_of_dead_modules_are_not_found),
 		cmocka_unit_test(test_node_table__full_gives_none_and_keeps_what_there_is),
 		cmocka_unit_test(test_node_table__threads_agree),
+		/* after the one with threads: with one thread no lock is looked at */
+		cmocka_unit_test(test_node_table__says_that_a_lock_was_held),
+		cmocka_unit_test(test_node_table__counts_frames_of_modules_without_room),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,72 +1,301 @@
 #include "block_table.h"
 
-#include "linear_hash.h"
+#include <stddef.h>
 
 enum {
+	/* blocks to a bucket on average, when the index has grown to fit */
+	LOAD = 4,
 	FIRST_BUCKETS = 64,
-	SMALL_TABLE = 256,
-	/* a chain is rarely longer than 8: more is a ring that the target has made by a stray write
-	 */
+	/* buckets added at once: those that are split lie in a row */
+	MAX_SPLITS = 2 * BLOCK_CACHE_BATCH / LOAD,
+	/* lines of a bucket, rarely more than 2: a ring is what the target made by a stray write */
 	MAX_CHAIN = 4096,
 };
 
-uint64_t block_table_heads_bytes(uint32_t max_blocks)
+static uint32_t max_buckets_of(uint32_t max_blocks)
 {
-	return (uint64_t)max_blocks * sizeof(uint32_t);
+	return max_blocks / LOAD > FIRST_BUCKETS ? max_blocks / LOAD : FIRST_BUCKETS;
+}
+
+uint64_t block_table_private_bytes(uint32_t max_blocks)
+{
+	const uint64_t buckets = max_buckets_of(max_blocks);
+	return (buckets + buckets / 2) * sizeof(struct block_line) +
+	       (uint64_t)max_blocks * sizeof(uint32_t);
 }
 
 void block_table_init(struct block_table *table, struct heap_header *header, void *blocks,
-		      void *heads, bool populated)
+		      void *memory, bool populated)
 {
-	table->header = header;
-	table->entries_per_shard = header->max_blocks / HEAP_SHARDS;
-	const uint64_t shard_bytes = (uint64_t)table->entries_per_shard * sizeof(struct heap_block);
-	for (uint32_t i = 0; i < HEAP_SHARDS; i++) {
-		struct block_shard *shard = &table->shards[i];
-		*shard = (struct block_shard){
-			.n_buckets = FIRST_BUCKETS,
-			.heads = (uint32_t *)heads + (uint64_t)i * table->entries_per_shard,
-		};
-		region_init(&shard->entries, (uint8_t *)blocks + i * shard_bytes, shard_bytes,
+	*table = (struct block_table){
+		.header = header,
+		.entries = blocks,
+		.lines = memory,
+		.n_buckets = FIRST_BUCKETS,
+		.max_buckets = max_buckets_of(header->max_blocks),
+		.max_more = max_buckets_of(header->max_blocks) / 2,
+	};
+	table->pool.free =
+		(uint32_t *)(void *)(table->lines + table->max_buckets + table->max_more);
+	const uint64_t part_bytes =
+		(uint64_t)header->max_blocks / HEAP_SHARDS * sizeof(struct heap_block);
+	for (uint32_t i = 0; i < HEAP_SHARDS; i++)
+		region_init(&table->pool.parts[i], (uint8_t *)blocks + i * part_bytes, part_bytes,
 			    populated);
+}
+
+/* --- the pool of entries --- */
+
+/* How many unused entries follow @used ones in a part, of those that are wanted. */
+static uint32_t make_room(struct region *part, uint32_t used, uint32_t end)
+{
+	const uint64_t bytes = sizeof(struct heap_block);
+	if (region_need(part, end * bytes))
+		return end - used;
+	const uint64_t ready = part->ready / bytes;
+	return ready > used ? (uint32_t)ready - used : 0;
+}
+
+/* Entries that were never in use, the lowest on top. */
+static enum block_status take_new(struct block_table *table, struct block_cache *cache)
+{
+	struct block_pool *pool = &table->pool;
+	const uint32_t per_part = table->header->max_blocks / HEAP_SHARDS;
+	uint32_t *used_parts = table->header->entries_used;
+	while (used_parts[pool->part] >= per_part) {
+		if (pool->part == HEAP_SHARDS - 1)
+			return BLOCK_FULL;
+		pool->part++;
 	}
+	const uint32_t used = used_parts[pool->part];
+	uint32_t end = per_part - used > BLOCK_CACHE_BATCH ? used + BLOCK_CACHE_BATCH : per_part;
+	const uint32_t n = make_room(&pool->parts[pool->part], used, end);
+	if (n == 0)
+		return BLOCK_NO_SPACE;
+	end = used + n;
+	__atomic_store_n(&used_parts[pool->part], end, __ATOMIC_RELEASE);
+	for (uint32_t i = end; i-- > used;) {
+		const uint32_t entry = pool->part * per_part + i;
+		/* there is no entry 0: it ends slots and chains */
+		if (entry)
+			cache->entries[cache->n++] = entry;
+	}
+	return BLOCK_OK;
 }
 
-static inline uint64_t hash_of(uint64_t address)
+static enum block_status take_batch(struct block_table *table, struct block_cache *cache)
 {
-	return address * UINT64_C(0x9e3779b97f4a7c15);
+	struct block_pool *pool = &table->pool;
+	if (pool->n_free == 0)
+		return take_new(table, cache);
+	while (pool->n_free && cache->n < BLOCK_CACHE_BATCH)
+		cache->entries[cache->n++] = pool->free[--pool->n_free];
+	return BLOCK_OK;
 }
 
-static inline struct block_shard *shard_of(struct block_table *table, uint64_t hash)
+/* --- lines beyond buckets: with the pool locked --- */
+
+static uint32_t count_unused_lines(const struct block_table *table)
 {
-	_Static_assert(HEAP_SHARDS == 32, "five bits");
-	return &table->shards[hash >> 59];
+	return table->max_more - table->pool.n_lines + table->pool.n_free_lines;
 }
 
-static inline uint32_t *bucket_of(const struct block_shard *shard, uint64_t hash)
+/* Return: the number of a line, which is empty. 0 = there is none. */
+static uint32_t take_line(struct block_table *table)
 {
-	return &shard->heads[linear_hash_bucket((uint32_t)(hash >> 27), shard->n_buckets)];
+	struct block_pool *pool = &table->pool;
+	if (pool->n_free_lines == 0)
+		return pool->n_lines < table->max_more ? table->max_buckets + pool->n_lines++ : 0;
+	const uint32_t at = pool->free_line;
+	pool->free_line = table->lines[at].next;
+	pool->n_free_lines--;
+	table->lines[at].next = 0;
+	return at;
 }
 
-static inline struct heap_block *entries_of(const struct block_shard *shard)
+static void give_line(struct block_table *table, uint32_t at)
 {
-	return (struct heap_block *)(void *)shard->entries.base;
+	table->lines[at].next = table->pool.free_line;
+	table->pool.free_line = at;
+	table->pool.n_free_lines++;
 }
 
-/* Cut the entry with @address out of its chain. Return: its index, 0 = none. */
-static inline uint32_t unlink_entry(struct block_shard *shard, uint64_t hash, uint64_t address)
+/* Where the next block of a bucket goes. */
+struct cursor {
+	struct block_line *line;
+	uint32_t i;
+};
+
+static void put_slot(struct block_table *table, struct cursor *cursor, uint64_t slot)
 {
-	struct heap_block *entries = entries_of(shard);
-	uint32_t *link = bucket_of(shard, hash);
-	unsigned left = MAX_CHAIN;
-	for (uint32_t at = *link; at && left; at = *link, left--) {
-		if (entries[at].address == address) {
-			*link = entries[at].next;
-			return at;
+	if (cursor->i == BLOCK_LINE_SLOTS) {
+		if (!cursor->line->next)
+			cursor->line->next = take_line(table);
+		*cursor = (struct cursor){&table->lines[cursor->line->next], 0};
+	}
+	cursor->line->slots[cursor->i++] = slot;
+}
+
+/* Lines after the first. */
+static uint32_t count_more(const struct block_table *table, const struct block_line *line)
+{
+	uint32_t n = 0;
+	for (; line->next && n < MAX_CHAIN; n++)
+		line = &table->lines[line->next];
+	return n;
+}
+
+/* Give the new bucket what belongs to it. Nobody looks there yet. */
+static void split(struct block_table *table, struct block_line *from, uint32_t added)
+{
+	struct cursor stay = {from, 0}, move = {&table->lines[added], 0};
+	for (struct block_line *line = from;; line = &table->lines[line->next]) {
+		for (uint32_t i = 0; i < BLOCK_LINE_SLOTS && line->slots[i]; i++) {
+			const uint64_t slot = line->slots[i];
+			const bool moves =
+				linear_hash_bucket((uint32_t)(slot >> 32), added + 1) == added;
+			line->slots[i] = 0;
+			put_slot(table, moves ? &move : &stay, slot);
 		}
-		link = &entries[at].next;
+		if (!line->next)
+			break;
 	}
-	return 0;
+	uint32_t empty = stay.line->next;
+	stay.line->next = 0;
+	while (empty) {
+		const uint32_t next = table->lines[empty].next;
+		give_line(table, empty);
+		empty = next;
+	}
+}
+
+/* A bucket that is in use is split another time. */
+static void grow_index(struct block_table *table)
+{
+	for (unsigned i = 0; i < MAX_SPLITS; i++) {
+		const uint32_t added = table->n_buckets;
+		struct block_line *from = &table->lines[linear_hash_parent(added)];
+		if (added >= table->max_buckets || (uint64_t)added * LOAD >= table->pool.n_out ||
+		    !spin_try(&from->lock))
+			return;
+		const bool can = count_more(table, from) <= count_unused_lines(table);
+		if (can) {
+			split(table, from, added);
+			__atomic_store_n(&table->n_buckets, added + 1, __ATOMIC_RELEASE);
+		}
+		spin_release(&from->lock);
+		if (!can)
+			return;
+	}
+}
+
+static enum block_status fill_cache(struct block_table *table, struct block_cache *cache)
+{
+	if (!spin_take(&table->pool.lock))
+		return BLOCK_LOCKED;
+	const uint32_t before = cache->n;
+	const enum block_status status = take_batch(table, cache);
+	table->pool.n_out += cache->n - before;
+	grow_index(table);
+	spin_release(&table->pool.lock);
+	return cache->n ? BLOCK_OK : status;
+}
+
+/* The older half; those freed last are in the CPU's cache. Where the lock is held, they are lost:
+ * entries that nobody uses. */
+static void empty_cache(struct block_table *table, struct block_cache *cache)
+{
+	struct block_pool *pool = &table->pool;
+	if (spin_take(&pool->lock)) {
+		for (uint32_t i = 0; i < BLOCK_CACHE_BATCH; i++)
+			pool->free[pool->n_free++] = cache->entries[i];
+		pool->n_out -= BLOCK_CACHE_BATCH;
+		spin_release(&pool->lock);
+	}
+	cache->n -= BLOCK_CACHE_BATCH;
+	for (uint32_t i = 0; i < cache->n; i++)
+		cache->entries[i] = cache->entries[i + BLOCK_CACHE_BATCH];
+}
+
+static inline void give_entry(struct block_table *table, struct block_cache *cache, uint32_t at)
+{
+	if (__builtin_expect(cache->n == BLOCK_CACHE_ENTRIES, 0))
+		empty_cache(table, cache);
+	cache->entries[cache->n++] = at;
+}
+
+/* --- buckets --- */
+
+/* The bucket of a hash, locked; NULL when its lock was held for too long. */
+static inline struct block_line *lock_bucket(struct block_table *table, uint32_t hash)
+{
+	for (;;) {
+		const uint32_t n = __atomic_load_n(&table->n_buckets, __ATOMIC_ACQUIRE);
+		const uint32_t at = linear_hash_bucket(hash, n);
+		struct block_line *bucket = &table->lines[at];
+		if (!spin_take(&bucket->lock))
+			return NULL;
+		/* it may have been split meanwhile */
+		const uint32_t now = __atomic_load_n(&table->n_buckets, __ATOMIC_ACQUIRE);
+		if (__builtin_expect(now == n || linear_hash_bucket(hash, now) == at, 1))
+			return bucket;
+		spin_release(&bucket->lock);
+	}
+}
+
+/*
+ * Where a block is, or where it can go. Return: a slot, which is 0 where the block is not there;
+ * NULL when it is not, nor is there room. *line is the slot's, or the last one.
+ */
+static inline uint64_t *find_slot(const struct block_table *table, struct block_line **line,
+				  uint32_t hash, uint64_t address)
+{
+	for (unsigned left = MAX_CHAIN;; left--) {
+		uint64_t *slots = (*line)->slots;
+		for (uint32_t i = 0; i < BLOCK_LINE_SLOTS; i++) {
+			const uint64_t slot = slots[i];
+			if (slot == 0 || (slot >> 32 == hash &&
+					  table->entries[(uint32_t)slot].address == address))
+				return &slots[i];
+		}
+		if (__builtin_expect(!(*line)->next || !left, 1))
+			return NULL;
+		*line = &table->lines[(*line)->next];
+	}
+}
+
+/* The last line of a bucket has nothing in it any more. */
+static void drop_line(struct block_table *table, struct block_line *before)
+{
+	const uint32_t empty = before->next;
+	before->next = 0;
+	/* else it is lost: a line that nobody uses */
+	if (spin_take(&table->pool.lock)) {
+		give_line(table, empty);
+		spin_release(&table->pool.lock);
+	}
+}
+
+/* The bucket's last block takes the place of one that is gone. */
+static inline void clear_slot(struct block_table *table, struct block_line *bucket,
+			      struct block_line *line, uint64_t *slot)
+{
+	struct block_line *before = bucket;
+	uint64_t *last = slot;
+	if (__builtin_expect(bucket->next != 0, 0)) {
+		while (line->next)
+			line = &table->lines[line->next];
+		while (before != line && &table->lines[before->next] != line)
+			before = &table->lines[before->next];
+		last = slot >= line->slots && slot < line->slots + BLOCK_LINE_SLOTS ? slot
+										    : line->slots;
+	}
+	while (last + 1 < line->slots + BLOCK_LINE_SLOTS && last[1])
+		last++;
+	*slot = *last;
+	*last = 0;
+	if (__builtin_expect(before != line && last == line->slots, 0))
+		drop_line(table, before);
 }
 
 static inline struct block block_of(const struct heap_block *entry)
@@ -80,63 +309,7 @@ static inline struct block block_of(const struct heap_block *entry)
 	};
 }
 
-static inline void clear_entry(struct block_shard *shard, uint32_t at)
-{
-	struct heap_block *entry = &entries_of(shard)[at];
-	__atomic_store_n(&entry->address, 0, __ATOMIC_RELEASE);
-	entry->next = shard->free_entry;
-	shard->free_entry = at;
-	shard->n_live--;
-}
-
-/* One more bucket, when chains are one entry long on average. */
-static void add_bucket(struct block_shard *shard, uint32_t max_buckets)
-{
-	if (shard->n_buckets >= max_buckets)
-		return;
-	struct heap_block *entries = entries_of(shard);
-	const uint32_t added = shard->n_buckets;
-	uint32_t *stay = &shard->heads[linear_hash_parent(added)];
-	uint32_t *move = &shard->heads[added];
-	unsigned left = MAX_CHAIN;
-	shard->n_buckets++;
-	for (uint32_t at = *stay; at && left; at = *stay, left--) {
-		if (bucket_of(shard, hash_of(entries[at].address)) == move) {
-			*stay = entries[at].next;
-			entries[at].next = *move;
-			*move = at;
-		} else {
-			stay = &entries[at].next;
-		}
-	}
-	/* of the next one to be split, which in a large table is in no cache */
-	__builtin_prefetch(&entries[shard->heads[linear_hash_parent(added + 1)]]);
-}
-
-/* Return: an unused entry, or 0 with *why. */
-static uint32_t take_entry(struct block_table *table, struct block_shard *shard,
-			   enum block_status *why)
-{
-	uint32_t at = shard->free_entry;
-	if (at) {
-		shard->free_entry = entries_of(shard)[at].next;
-		return at;
-	}
-	uint32_t *used = &table->header->entries_used[shard - table->shards];
-	at = *used ? *used : 1; /* entry 0 is none: 0 ends chains */
-	if (at >= table->entries_per_shard) {
-		*why = BLOCK_FULL;
-		return 0;
-	}
-	if (!region_need(&shard->entries, (uint64_t)(at + 1) * sizeof(struct heap_block))) {
-		*why = BLOCK_NO_SPACE;
-		return 0;
-	}
-	__atomic_store_n(used, at + 1, __ATOMIC_RELEASE);
-	return at;
-}
-
-static void fill_entry(struct heap_block *entry, const struct block *block)
+static inline void fill_entry(struct heap_block *entry, const struct block *block)
 {
 	const uint64_t uses = (entry->size_seq >> 48) + 1;
 	entry->site = block->site;
@@ -147,55 +320,77 @@ static void fill_entry(struct heap_block *entry, const struct block *block)
 	__atomic_store_n(&entry->address, block->address, __ATOMIC_RELEASE);
 }
 
-void block_table_expect(struct block_table *table, uint64_t address)
+/* A slot in another line after the last one. */
+static enum block_status add_line(struct block_table *table, struct block_line *last,
+				  uint64_t **slot)
 {
-	const uint64_t hash = hash_of(address);
-	const struct block_shard *shard = shard_of(table, hash);
-	const uint32_t n = __atomic_load_n(&shard->n_buckets, __ATOMIC_RELAXED);
-	/* which lies in the cache while the table is small */
-	if (n > SMALL_TABLE)
-		__builtin_prefetch(&shard->heads[linear_hash_bucket((uint32_t)(hash >> 27), n)]);
+	if (!spin_take(&table->pool.lock))
+		return BLOCK_LOCKED;
+	last->next = take_line(table);
+	spin_release(&table->pool.lock);
+	if (!last->next)
+		return BLOCK_FULL;
+	*slot = table->lines[last->next].slots;
+	return BLOCK_OK;
 }
 
-enum block_status block_table_insert(struct block_table *table, const struct block *block,
-				     struct block *replaced)
+static enum block_status add_block(struct block_table *table, struct block_cache *cache,
+				   struct block_line *last, uint64_t *slot, uint32_t hash,
+				   const struct block *block)
 {
-	const uint64_t hash = hash_of(block->address);
-	struct block_shard *shard = shard_of(table, hash);
+	if (__builtin_expect(!slot, 0)) {
+		const enum block_status status = add_line(table, last, &slot);
+		if (status != BLOCK_OK)
+			return status;
+	}
+	const uint32_t at = cache->entries[--cache->n];
+	fill_entry(&table->entries[at], block);
+	*slot = (uint64_t)hash << 32 | at;
+	return BLOCK_OK;
+}
+
+enum block_status block_table_insert(struct block_table *table, struct block_cache *cache,
+				     const struct block *block, struct block *replaced)
+{
+	const uint32_t hash = block_hash(block->address);
 	enum block_status status = BLOCK_OK;
-	if (!spin_take(&shard->lock))
+	if (__builtin_expect(cache->n == 0, 0))
+		status = fill_cache(table, cache);
+	struct block_line *bucket = lock_bucket(table, hash), *line = bucket;
+	if (!bucket)
 		return BLOCK_LOCKED;
-	const uint32_t old = unlink_entry(shard, hash, block->address);
-	if (__builtin_expect(old != 0, 0)) {
-		*replaced = block_of(&entries_of(shard)[old]);
-		clear_entry(shard, old);
-		status = BLOCK_REPLACED;
-	}
-	const uint32_t at = take_entry(table, shard, &status);
-	if (__builtin_expect(at != 0, 1)) {
-		struct heap_block *entry = &entries_of(shard)[at];
-		uint32_t *head = bucket_of(shard, hash);
-		entry->next = *head;
-		*head = at;
+	uint64_t *slot = find_slot(table, &line, hash, block->address);
+	if (__builtin_expect(slot && *slot, 0)) {
+		struct heap_block *entry = &table->entries[(uint32_t)*slot];
+		*replaced = block_of(entry);
+		__atomic_store_n(&entry->address, 0, __ATOMIC_RELEASE);
 		fill_entry(entry, block);
-		if (++shard->n_live > shard->n_buckets)
-			add_bucket(shard, table->entries_per_shard);
+		status = BLOCK_REPLACED;
+	} else if (__builtin_expect(cache->n != 0, 1)) {
+		status = add_block(table, cache, line, slot, hash, block);
 	}
-	spin_release(&shard->lock);
+	spin_release(&bucket->lock);
 	return status;
 }
 
-enum block_status block_table_remove(struct block_table *table, uint64_t address, struct block *out)
+enum block_status block_table_remove(struct block_table *table, struct block_cache *cache,
+				     uint64_t address, struct block *out)
 {
-	const uint64_t hash = hash_of(address);
-	struct block_shard *shard = shard_of(table, hash);
-	if (!spin_take(&shard->lock))
+	const uint32_t hash = block_hash(address);
+	struct block_line *bucket = lock_bucket(table, hash), *line = bucket;
+	if (!bucket)
 		return BLOCK_LOCKED;
-	const uint32_t at = unlink_entry(shard, hash, address);
+	uint64_t *slot = find_slot(table, &line, hash, address);
+	const uint32_t at = slot ? (uint32_t)*slot : 0;
 	if (at) {
-		*out = block_of(&entries_of(shard)[at]);
-		clear_entry(shard, at);
+		struct heap_block *entry = &table->entries[at];
+		*out = block_of(entry);
+		__atomic_store_n(&entry->address, 0, __ATOMIC_RELEASE);
+		clear_slot(table, bucket, line, slot);
 	}
-	spin_release(&shard->lock);
-	return at ? BLOCK_OK : BLOCK_UNKNOWN;
+	spin_release(&bucket->lock);
+	if (!at)
+		return BLOCK_UNKNOWN;
+	give_entry(table, cache, at);
+	return BLOCK_OK;
 }

@@ -63,9 +63,9 @@ static bool fit(struct heap_header *header, struct settings *settings)
 	const uint64_t file = limit_of(RLIMIT_FSIZE);
 	for (;;) {
 		lay_out(header, settings);
-		const uint64_t private_bytes =
-			sizeof(struct shim_private) +
-			4 * ((uint64_t)header->max_blocks + header->max_nodes);
+		const uint64_t private_bytes = sizeof(struct shim_private) +
+					       block_table_private_bytes(header->max_blocks) +
+					       node_table_heads_bytes(header->max_nodes);
 		if (header->file_bytes <= file && private_bytes <= data / 8 &&
 		    (space == UINT64_MAX || header->file_bytes + private_bytes <= space / 8))
 			return true;
@@ -117,6 +117,7 @@ bool heap_map_create(struct heap_map *map, struct settings *settings, const char
 		.sample_bytes = settings->sample_bytes,
 		.seed = settings->seed,
 		.fold_bytes = FOLD_BYTES,
+		.settings_refused = settings->refused,
 	};
 	if (!fit(&header, settings))
 		return false;

@@ -108,8 +108,8 @@ static void fill_header(struct heap_header *header)
 static struct shim_private *reserve(const struct heap_header *header)
 {
 	const uint64_t bytes = sizeof(struct shim_private) +
-			       node_table_heads_bytes(header->max_nodes) +
-			       block_table_heads_bytes(header->max_blocks);
+			       block_table_private_bytes(header->max_blocks) +
+			       node_table_heads_bytes(header->max_nodes);
 	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED)
@@ -119,13 +119,31 @@ static struct shim_private *reserve(const struct heap_header *header)
 	return memory;
 }
 
+/*
+ * What is looked at in no order, once it is large: with small pages, finding the page takes longer
+ * than what is done there. Not the first megabyte, which is all that most programs touch.
+ */
+static void use_huge_pages(void *memory, uint64_t bytes)
+{
+	enum { SMALL = 1 << 20, HUGE = 2 << 20 };
+	const uint64_t from = (uint64_t)(uintptr_t)memory;
+	const uint64_t start = (from + SMALL + HUGE - 1) & ~(uint64_t)(HUGE - 1);
+	const uint64_t end = (from + bytes) & ~(uint64_t)(HUGE - 1);
+	if (start < end)
+		madvise((void *)(uintptr_t)start, end - start, MADV_HUGEPAGE); // NOLINT
+}
+
 static bool init_tables(const struct heap_map *map)
 {
 	struct heap_header *header = map->header;
-	uint8_t *node_heads = (uint8_t *)(shim.private + 1);
-	uint8_t *block_heads = node_heads + node_table_heads_bytes(header->max_nodes);
-	block_table_init(&shim.blocks, header, heap_map_at(map, &header->blocks), block_heads,
+	uint8_t *of_blocks = (uint8_t *)(shim.private + 1);
+	uint8_t *node_heads = of_blocks + block_table_private_bytes(header->max_blocks);
+	block_table_init(&shim.blocks, header, heap_map_at(map, &header->blocks), of_blocks,
 			 map->populated);
+	const struct block_table *blocks = &shim.blocks;
+	use_huge_pages(blocks->lines, blocks->max_buckets * sizeof(struct block_line));
+	use_huge_pages(blocks->lines + blocks->max_buckets,
+		       blocks->max_more * sizeof(struct block_line));
 	shim.walk = (struct walk_context){
 		.rules = &shim.private->rules,
 		.nodes = &shim.nodes,

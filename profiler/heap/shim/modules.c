@@ -148,8 +148,10 @@ static uint16_t add(struct module_table *table, const struct code_object *object
 		return (uint16_t)buried;
 	}
 	if (at >= header->max_modules ||
-	    !region_need(&table->modules, (uint64_t)(at + 1) * sizeof(struct heap_module)))
+	    !region_need(&table->modules, (uint64_t)(at + 1) * sizeof(struct heap_module))) {
+		__atomic_fetch_add(&header->losses[HEAP_LOSS_MODULES_FULL], 1, __ATOMIC_RELAXED);
 		return 0;
+	}
 	modules_of(table)[at] = module;
 	__atomic_store_n(&header->n_modules, at + 1, __ATOMIC_RELEASE);
 	return (uint16_t)at;

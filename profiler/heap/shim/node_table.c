@@ -95,9 +95,10 @@ static uint32_t add(struct node_table *table, const struct node_key *key, uint32
 		return known;
 	struct heap_header *header = table->header;
 	const uint32_t at = header->n_nodes;
-	if (at >= header->max_nodes ||
-	    !region_need(&table->nodes, (uint64_t)(at + 1) * sizeof(struct heap_node)))
+	if (at >= header->max_nodes)
 		return NODE_NONE;
+	if (!region_need(&table->nodes, (uint64_t)(at + 1) * sizeof(struct heap_node)))
+		return NODE_NO_SPACE;
 	uint32_t *head = &table->heads[linear_hash_bucket(hash, table->n_buckets)];
 	nodes_of(table)[at] = (struct heap_node){
 		.address = key->address,
@@ -124,7 +125,7 @@ uint32_t node_table_intern(struct node_table *table, const struct node_key *key)
 	if (__atomic_load_n(&table->header->n_nodes, __ATOMIC_ACQUIRE) >= table->header->max_nodes)
 		return NODE_NONE;
 	if (!spin_take(&table->lock))
-		return NODE_NONE;
+		return NODE_LOCKED;
 	at = add(table, key, hash);
 	spin_release(&table->lock);
 	return at;
@@ -137,11 +138,14 @@ uint32_t node_table_add_site(struct node_table *table, uint32_t node)
 	if (__atomic_load_n(&header->n_sites, __ATOMIC_ACQUIRE) >= header->max_sites)
 		return SITE_NONE;
 	if (!spin_take(&table->lock))
-		return SITE_NONE;
+		return NODE_LOCKED;
 	uint32_t *of_node = &nodes_of(table)[node].site;
 	uint32_t site = *of_node;
-	if (!site && header->n_sites < header->max_sites &&
-	    region_need(&table->sites, (uint64_t)(header->n_sites + 1) * sizeof(*sites))) {
+	const bool wanted = !site && header->n_sites < header->max_sites;
+	if (wanted &&
+	    !region_need(&table->sites, (uint64_t)(header->n_sites + 1) * sizeof(*sites))) {
+		site = NODE_NO_SPACE;
+	} else if (wanted) {
 		site = header->n_sites;
 		sites[site] = (struct heap_site){.node = node};
 		__atomic_store_n(&header->n_sites, site + 1, __ATOMIC_RELEASE);

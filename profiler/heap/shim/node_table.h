@@ -37,8 +37,22 @@ struct node_key {
 	uint16_t flags;
 };
 
-/* What node_table_intern() and node_table_site() give when there is no room, or a lock is held. */
-enum { NODE_NONE = 0, SITE_NONE = 0 };
+/*
+ * What node_table_intern() and node_table_site() give instead: the table is full, the file cannot
+ * grow, or a lock was held for too long. Index 0 is the root, respectively no site.
+ */
+enum node_failure {
+	NODE_NONE = 0,
+	SITE_NONE = 0,
+	NODE_NO_SPACE = INT32_MAX - 1,
+	NODE_LOCKED = INT32_MAX,
+};
+
+/** Whether a node or a site is one. */
+static inline bool node_is(uint32_t index)
+{
+	return __builtin_expect(index - 1 < NODE_NO_SPACE - 1, 1);
+}
 
 uint64_t node_table_heads_bytes(uint32_t max_nodes);
 
@@ -51,13 +65,13 @@ bool node_table_init(struct node_table *table, struct heap_header *header,
 		     struct module_table *modules, void *nodes, void *sites, void *heads,
 		     bool populated);
 
-/** Find or add a node. Return: its index, or NODE_NONE. */
+/** Find or add a node. Return: its index, or enum node_failure. */
 uint32_t node_table_intern(struct node_table *table, const struct node_key *key);
 
 /** The slow part of node_table_site(). */
 uint32_t node_table_add_site(struct node_table *table, uint32_t node);
 
-/** The site of a node, made if there is none. Return: its index, or SITE_NONE. */
+/** The site of a node, made if there is none. Return: its index, or enum node_failure. */
 static inline uint32_t node_table_site(struct node_table *table, uint32_t node)
 {
 	struct heap_node *nodes = (struct heap_node *)(void *)table->nodes.base;

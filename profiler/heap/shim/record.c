@@ -55,10 +55,11 @@ static void lose(enum block_status status)
 	__atomic_store_n(&shim.header->frozen, 1, __ATOMIC_RELAXED);
 }
 
-static bool insert(const struct thread_slot *slot, const struct block *block)
+static bool insert(struct thread_slot *slot, const struct block *block)
 {
 	struct block replaced;
-	const enum block_status status = block_table_insert(&shim.blocks, block, &replaced);
+	const enum block_status status =
+		block_table_insert(&shim.blocks, &slot->blocks, block, &replaced);
 	if (SHIM_LIKELY(status == BLOCK_OK))
 		return true;
 	if (status != BLOCK_REPLACED) {
@@ -77,18 +78,25 @@ static void forget_rules(uint32_t epoch)
 	__atomic_store_n(&shim.rules_epoch, epoch, __ATOMIC_RELEASE);
 }
 
+/* The block is kept, at no site. @why: enum node_failure */
+static uint32_t lose_stack(uint32_t why)
+{
+	shim_count_loss(why == NODE_LOCKED     ? HEAP_LOSS_STACK_LOCK
+			: why == NODE_NO_SPACE ? HEAP_LOSS_STACK_NO_SPACE
+					       : HEAP_LOSS_SITES_FULL);
+	if (why != NODE_LOCKED)
+		__atomic_store_n(&shim.header->frozen, 1, __ATOMIC_RELAXED);
+	return SITE_NONE;
+}
+
 static uint32_t site_of(struct thread_slot *slot, const struct cfi_regs *caller)
 {
 	const uint32_t epoch = __atomic_load_n(&shim.header->module_epoch, __ATOMIC_ACQUIRE) + 1;
 	if (SHIM_UNLIKELY(epoch != __atomic_load_n(&shim.rules_epoch, __ATOMIC_RELAXED)))
 		forget_rules(epoch);
 	const uint32_t node = stack_walk_node(&slot->walker, &shim.walk, caller, epoch);
-	const uint32_t site = node == NODE_NONE ? SITE_NONE : node_table_site(&shim.nodes, node);
-	if (SHIM_UNLIKELY(site == SITE_NONE)) {
-		shim_count_loss(HEAP_LOSS_SITES_FULL);
-		__atomic_store_n(&shim.header->frozen, 1, __ATOMIC_RELAXED);
-	}
-	return site;
+	const uint32_t site = node_is(node) ? node_table_site(&shim.nodes, node) : node;
+	return node_is(site) ? site : lose_stack(site);
 }
 
 static void add_block(struct thread_slot *slot, uint64_t address, uint64_t size,
@@ -149,13 +157,16 @@ void record_alloc(const void *block, uint64_t size, const struct cfi_regs *calle
 void record_free_of(const void *block)
 {
 	const uint64_t address = (uint64_t)(uintptr_t)block;
+	/* what the real free looks at first, beside what is looked at here */
+	__builtin_prefetch((const uint8_t *)block - 16);
 	struct thread_slot *slot = threads_enter();
 	if (SHIM_UNLIKELY(!slot)) {
 		shim_count_loss(HEAP_LOSS_LOCK);
 		return;
 	}
 	struct block old;
-	const enum block_status status = block_table_remove(&shim.blocks, address, &old);
+	const enum block_status status =
+		block_table_remove(&shim.blocks, &slot->blocks, address, &old);
 	if (SHIM_LIKELY(status == BLOCK_OK))
 		count_free(slot, &old, slot->last_address == address);
 	else if (status == BLOCK_UNKNOWN && !shim.sample_bytes)
@@ -172,17 +183,20 @@ void record_realloc_begin(const void *block, struct record_moved *moved)
 	moved->block.address = 0;
 	if (shim.sample_bytes && !sample_filter_maybe(&shim.private->filter, address))
 		return;
-	shim_tls.busy = 1;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	const enum block_status status = block_table_remove(&shim.blocks, address, &moved->block);
+	struct thread_slot *slot = threads_enter();
+	if (SHIM_UNLIKELY(!slot)) {
+		shim_count_loss(HEAP_LOSS_LOCK);
+		return;
+	}
+	const enum block_status status =
+		block_table_remove(&shim.blocks, &slot->blocks, address, &moved->block);
 	if (status == BLOCK_UNKNOWN && !shim.sample_bytes)
 		shim_count_loss(HEAP_LOSS_UNKNOWN_FREE);
 	else if (status == BLOCK_LOCKED)
 		shim_count_loss(HEAP_LOSS_LOCK);
 	if (status != BLOCK_OK)
 		moved->block.address = 0;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	shim_tls.busy = 0;
+	threads_leave(slot);
 }
 
 void record_realloc_end(const struct record_moved *moved, const void *new_block, bool failed,

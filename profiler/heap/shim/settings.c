@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "heap/heap_settings.h"
 #include "sys.h"
 
 enum {
@@ -23,24 +24,28 @@ enum {
 	POPULATED_REPLICAS = 8,
 };
 
-static uint64_t number(const char *name, uint64_t otherwise, uint64_t least, uint64_t most)
+/* What the environment says, or @otherwise: also where it says what cannot be. */
+static uint64_t number(struct settings *settings, enum heap_setting setting, uint64_t otherwise)
 {
-	const char *text = secure_getenv(name);
+	uint64_t value;
+	const char *text = secure_getenv(heap_setting_numbers[setting].name);
 	if (!text || !*text)
 		return otherwise;
-	char *end;
-	const uint64_t value = strtoull(text, &end, 10);
-	if (*end)
-		return otherwise;
-	return value < least ? least : value > most ? most : value;
+	if (heap_setting_parse(setting, text, &value))
+		return value;
+	settings->refused |= UINT32_C(1) << setting;
+	return otherwise;
 }
 
-static bool matches(const char *pattern, const char *exe)
+/* A pattern that is none leaves nobody out: what it refuses is told by what is recorded. */
+static bool matches(struct settings *settings, const char *pattern, const char *exe)
 {
 	regex_t regex;
 	const char *slash = strrchr(exe, '/');
-	if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-		return false;
+	if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0) {
+		settings->refused |= UINT32_C(1) << HEAP_SETTING_FOLLOW;
+		return true;
+	}
 	const bool match = regexec(&regex, slash ? slash + 1 : exe, 0, NULL, 0) == 0;
 	regfree(&regex);
 	return match;
@@ -51,15 +56,12 @@ static bool matches(const char *pattern, const char *exe)
  * started with the shim is recorded in any case, known by CPROF_HEAP_ROOT_PID; without that number
  * every program is one that was started so.
  */
-static bool is_wanted(const char *exe)
+static bool is_wanted(struct settings *settings, const char *follow, const char *exe)
 {
-	const char *follow = secure_getenv("CPROF_HEAP_FOLLOW");
-	if (!follow || !*follow || strcmp(follow, "all") == 0)
+	const uint64_t root = number(settings, HEAP_SETTING_ROOT_PID, 0);
+	if (!follow || !*follow || strcmp(follow, "all") == 0 || root == (uint64_t)getpid())
 		return true;
-	const uint64_t root = number("CPROF_HEAP_ROOT_PID", 0, 0, UINT32_MAX);
-	if (root == (uint64_t)getpid())
-		return true;
-	return strcmp(follow, "no") != 0 && matches(follow, exe);
+	return strcmp(follow, "no") != 0 && matches(settings, follow, exe);
 }
 
 static uint64_t random_seed(void)
@@ -73,36 +75,50 @@ static uint64_t random_seed(void)
 	return seed ^ (uint64_t)now.tv_nsec ^ (uint64_t)getpid() << 32;
 }
 
+static void read_limits(struct settings *settings)
+{
+	const bool all = settings->populate;
+	const struct {
+		enum heap_setting setting;
+		uint32_t otherwise;
+		uint32_t *out;
+	} limits[] = {
+		{HEAP_SETTING_MAX_BLOCKS, all ? POPULATED_BLOCKS : DEFAULT_BLOCKS,
+		 &settings->max_blocks},
+		{HEAP_SETTING_MAX_NODES, all ? POPULATED_NODES : DEFAULT_NODES,
+		 &settings->max_nodes},
+		{HEAP_SETTING_MAX_SITES, all ? POPULATED_SITES : DEFAULT_SITES,
+		 &settings->max_sites},
+		{HEAP_SETTING_MAX_MODULES, all ? POPULATED_MODULES : DEFAULT_MODULES,
+		 &settings->max_modules},
+		{HEAP_SETTING_REPLICAS, all ? POPULATED_REPLICAS : DEFAULT_REPLICAS,
+		 &settings->n_replicas},
+	};
+	for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		*limits[i].out = (uint32_t)number(settings, limits[i].setting, limits[i].otherwise);
+	/* a page holds 128 blocks, and every part of the table begins on one */
+	settings->max_blocks &= ~UINT32_C(4095);
+}
+
+/* A copy: programs that change their title write over their environment. */
+static void read_output(struct settings *settings)
+{
+	const char *output = secure_getenv("CPROF_HEAP_OUTPUT");
+	const size_t n = output ? strlen(output) : 0;
+	if (n >= sizeof(settings->output))
+		settings->refused |= UINT32_C(1) << HEAP_SETTING_OUTPUT;
+	else if (output)
+		memcpy(settings->output, output, n + 1);
+}
+
 void settings_read(struct settings *settings, const char *exe)
 {
 	const char *follow = secure_getenv("CPROF_HEAP_FOLLOW");
-	const bool populate = number("CPROF_HEAP_POPULATE", 0, 0, 1) != 0 || !sys_can_populate();
-	*settings = (struct settings){
-		.wanted = is_wanted(exe),
-		.follow_forks = follow && strcmp(follow, "all") == 0,
-		.populate = populate,
-		.sample_bytes = number("CPROF_HEAP_SAMPLE_BYTES", 0, 0, UINT64_C(1) << 40),
-		.seed = number("CPROF_HEAP_SEED", random_seed(), 0, UINT64_MAX),
-	};
-	/* a copy: programs that change their title write over their environment */
-	const char *output = secure_getenv("CPROF_HEAP_OUTPUT");
-	if (output)
-		strncpy(settings->output, output, sizeof(settings->output) - 1);
-	settings->max_blocks = (uint32_t)number("CPROF_HEAP_MAX_BLOCKS",
-						populate ? POPULATED_BLOCKS : DEFAULT_BLOCKS, 4096,
-						UINT32_C(1) << 30);
-	settings->max_nodes =
-		(uint32_t)number("CPROF_HEAP_MAX_NODES", populate ? POPULATED_NODES : DEFAULT_NODES,
-				 1024, UINT32_C(1) << 28);
-	settings->max_sites =
-		(uint32_t)number("CPROF_HEAP_MAX_SITES", populate ? POPULATED_SITES : DEFAULT_SITES,
-				 64, UINT32_C(1) << 24);
-	settings->max_modules =
-		(uint32_t)number("CPROF_HEAP_MAX_MODULES",
-				 populate ? POPULATED_MODULES : DEFAULT_MODULES, 16, UINT16_MAX);
-	settings->n_replicas = (uint32_t)number("CPROF_HEAP_REPLICAS",
-						populate ? POPULATED_REPLICAS : DEFAULT_REPLICAS, 2,
-						HEAP_REPLICAS_MAX);
-	/* a page holds 128 blocks, and every shard's part begins on one */
-	settings->max_blocks &= ~UINT32_C(4095);
+	*settings = (struct settings){.follow_forks = follow && strcmp(follow, "all") == 0};
+	settings->wanted = is_wanted(settings, follow, exe);
+	settings->populate = number(settings, HEAP_SETTING_POPULATE, 0) != 0 || !sys_can_populate();
+	settings->sample_bytes = number(settings, HEAP_SETTING_SAMPLE_BYTES, 0);
+	settings->seed = number(settings, HEAP_SETTING_SEED, random_seed());
+	read_output(settings);
+	read_limits(settings);
 }

@@ -18,6 +18,7 @@ struct settings {
 	uint64_t sample_bytes; /* 0 = every block */
 	uint64_t seed;
 	uint32_t max_blocks, max_nodes, max_sites, max_modules, n_replicas;
+	uint32_t refused;             /* bits by enum heap_setting */
 	bool wanted;                  /* this process is to be recorded */
 	bool follow_forks;            /* and those it forks */
 	bool populate;                /* make the whole file at the start */

@@ -38,6 +38,7 @@ struct thread_slot {
 	uint32_t tid;
 	uint32_t replica;
 	uint64_t last_address; /* of the block that the thread's last event allocated, or 0 */
+	struct block_cache blocks;
 	struct stack_walker walker;
 };
 
@@ -73,8 +74,8 @@ struct shim_private {
 	struct thread_slot slots[SHIM_SLOTS];
 	struct rule_cache rules;
 	struct sample_filter filter;
-	/* node heads and block heads follow */
-};
+	/* the block table's private memory and the node table's heads follow */
+} __attribute__((aligned(64)));
 
 struct shim {
 	struct heap_header *header;

@@ -11,18 +11,12 @@ enum {
 	NAP_NS = 200 * 1000,
 };
 
-static bool try_take(struct spin *lock)
-{
-	return !__atomic_load_n(&lock->held, __ATOMIC_RELAXED) &&
-	       !__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE);
-}
-
 static bool spin(struct spin *lock)
 {
 	const uint64_t start = __rdtsc();
 	do {
 		_mm_pause();
-		if (try_take(lock))
+		if (spin_try(lock))
 			return true;
 	} while (__rdtsc() - start < SPIN_CYCLES);
 	return false;
@@ -35,19 +29,27 @@ void spin_nap(uint32_t *word, uint32_t value)
 	sys_futex_wait(word, value, &time);
 }
 
-bool spin_wait(struct spin *lock)
+/* Unless it was released meanwhile: then it is stuck no more. */
+static void say_stuck(struct spin *lock)
 {
-	if (spin(lock)) {
-		__atomic_store_n(&lock->stuck, 0, __ATOMIC_RELAXED);
+	uint32_t held = SPIN_HELD;
+	__atomic_compare_exchange_n(&lock->word, &held, SPIN_HELD | SPIN_STUCK, false,
+				    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+bool spin_wait(struct spin *lock, uint32_t found)
+{
+	if (found & SPIN_STUCK)
+		say_stuck(lock);
+	if (spin(lock))
 		return true;
-	}
-	if (__atomic_load_n(&lock->stuck, __ATOMIC_RELAXED))
-		return false;
 	for (unsigned i = 0; i < SPIN_NAPS; i++) {
-		spin_nap(&lock->held, 1);
-		if (try_take(lock))
+		if (__atomic_load_n(&lock->word, __ATOMIC_RELAXED) & SPIN_STUCK)
+			return false;
+		spin_nap(&lock->word, SPIN_HELD);
+		if (spin_try(lock))
 			return true;
 	}
-	__atomic_store_n(&lock->stuck, 1, __ATOMIC_RELAXED);
+	say_stuck(lock);
 	return false;
 }

@@ -228,7 +228,7 @@ static inline uint32_t node_of(struct walk *walk, const struct walk_frame *frame
 			     1))
 		return (uint32_t)child->ends;
 	const uint32_t node = node_table_intern(walk->context->nodes, &key);
-	if (key.flags == 0) {
+	if (key.flags == 0 && node_is(node)) {
 		child->address = key.address;
 		child->ends = (uint64_t)parent << 32 | node;
 	}
@@ -250,8 +250,8 @@ static uint32_t intern(struct walk *walk)
 			walker->inner[i].info |= WALK_SKIPPED;
 		else
 			node = node_of(walk, &walker->inner[i], node);
-		if (node == NODE_NONE)
-			return NODE_NONE;
+		if (!node_is(node))
+			return node;
 		remembered = remembered && last_stack_remember(&walker->last, walk->context->rules,
 							       at, &walker->inner[i]);
 		walker->last.nodes[at] = node;

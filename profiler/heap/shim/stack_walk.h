@@ -50,7 +50,7 @@ struct walk_context {
  *
  * @leaf:  rip is the return address into the caller of the hook, rsp and rbp what it will have then
  * @epoch: changes when code was unloaded
- * Return: the node of the stack, NODE_NONE when there was no room for it.
+ * Return: the node of the stack, or enum node_failure.
  * Context: no system call but madvise.
  */
 uint32_t stack_walk_node(struct stack_walker *walker, const struct walk_context *context,

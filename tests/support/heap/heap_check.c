@@ -35,10 +35,12 @@ static unsigned errors;
 	} while (0)
 
 static const char *const loss_names[HEAP_LOSS_COUNT] = {
-	[HEAP_LOSS_REENTERED] = "reentered",     [HEAP_LOSS_TABLE_FULL] = "table_full",
-	[HEAP_LOSS_NO_SPACE] = "no_space",       [HEAP_LOSS_LOCK] = "lock",
-	[HEAP_LOSS_SITES_FULL] = "sites_full",   [HEAP_LOSS_UNKNOWN_FREE] = "unknown_free",
-	[HEAP_LOSS_MISSED_FREE] = "missed_free", [HEAP_LOSS_BOOTSTRAP] = "bootstrap",
+	[HEAP_LOSS_REENTERED] = "reentered",       [HEAP_LOSS_TABLE_FULL] = "table_full",
+	[HEAP_LOSS_NO_SPACE] = "no_space",         [HEAP_LOSS_LOCK] = "lock",
+	[HEAP_LOSS_SITES_FULL] = "sites_full",     [HEAP_LOSS_UNKNOWN_FREE] = "unknown_free",
+	[HEAP_LOSS_MISSED_FREE] = "missed_free",   [HEAP_LOSS_BOOTSTRAP] = "bootstrap",
+	[HEAP_LOSS_STACK_LOCK] = "stack_lock",     [HEAP_LOSS_STACK_NO_SPACE] = "stack_no_space",
+	[HEAP_LOSS_MODULES_FULL] = "modules_full",
 };
 
 struct totals {
@@ -153,6 +155,7 @@ static void print_header(void)
 	printf("folded_bytes %" PRIu64 "\npeak_bytes %" PRIu64 "\n", header->live_bytes,
 	       header->peak_bytes);
 	printf("max_blocks %u\n", header->max_blocks);
+	printf("settings_refused %u\n", header->settings_refused);
 	printf("nodes %u\nsites %u\nmodules %u\nmodule_epoch %u\nfrozen %u\nmax_threads %u\n",
 	       header->n_nodes, header->n_sites, header->n_modules, header->module_epoch,
 	       header->frozen, header->max_threads);

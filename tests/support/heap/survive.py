@@ -294,7 +294,8 @@ def case_table_full(folder):
     heap = single(survive("many", 20000), folder, CPROF_HEAP_MAX_BLOCKS=8192)
     heap.consistent()
     assert heap["frozen"] == 1
-    assert heap.blocks[24] <= 8192 - 32
+    # entry 0 is none
+    assert 8192 - 100 < heap.blocks[24] <= 8192 - 1
     # libc's stdio may have a few of its own
     assert 20000 <= heap.blocks[24] + heap["loss_table_full"] <= 20010, heap.values
 
