@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "die_visit.h"
 #include "dwarf_ranges.h"
+#include "elf_bytes.h"
 
 #include <dwarf.h>
 #include <errno.h>
@@ -13,13 +14,43 @@ enum { MAX_CANDIDATES = 8 };
 /* What is kept of units, in bytes; one alone may be larger. */
 enum { MAX_LOADED_BYTES = 48 * 1024 * 1024 };
 
+/* Enough for one unit of split DWARF, whose lists are in another file. */
+enum { MIN_RANGES_AT_ONCE = 64 * 1024 };
+
 /* Code that the linker dropped keeps ranges near 0, where no code is. */
 static bool is_code(const struct dwarf_units *units, uint64_t start)
 {
 	return units->code->n == 0 || code_ranges_find(units->code, start) != NULL;
 }
 
-static int add_unit(struct dwarf_units *units, Dwarf_Die *die, const struct die_unit *place)
+/*
+ * Entries of a sound file do not share their lists, so one unit's are no more than all sections can
+ * hold. Where entries do share one, this is what bounds the memory they take.
+ */
+static uint64_t ranges_at_once(Dwarf *dwarf)
+{
+	Elf *elf = dwarf_getelf(dwarf);
+	return MIN_RANGES_AT_ONCE + elf_bytes_find(elf, ".debug_ranges").n / 16 +
+	       elf_bytes_find(elf, ".debug_rnglists").n / 2 +
+	       elf_bytes_find(elf, ".debug_info").n / 8;
+}
+
+/* A part of the file's budget; what is left of it goes back with give_back(). */
+static uint64_t take_part(struct dwarf_units *units)
+{
+	const uint64_t part = units->range_budget < units->ranges_at_once ? units->range_budget
+									  : units->ranges_at_once;
+	units->range_budget -= part;
+	return part;
+}
+
+static void give_back(struct dwarf_units *units, uint64_t part)
+{
+	units->range_budget += part;
+}
+
+static int add_unit(struct dwarf_units *units, Dwarf_Die *die, const struct die_unit *place,
+		    uint64_t *budget)
 {
 	if (units->n >= UINT32_MAX)
 		return -ENOMEM;
@@ -27,7 +58,10 @@ static int add_unit(struct dwarf_units *units, Dwarf_Die *die, const struct die_
 	if (!unit)
 		return -ENOMEM;
 	*unit = (struct dwarf_unit){.die = *die, .place = *place};
-	struct dwarf_range_cursor cursor = dwarf_range_begin(die, &units->range_budget);
+	units->has_split |= dwarf_tag(die) == DW_TAG_skeleton_unit ||
+			    dwarf_hasattr(die, DW_AT_dwo_name) ||
+			    dwarf_hasattr(die, DW_AT_GNU_dwo_name);
+	struct dwarf_range_cursor cursor = dwarf_range_begin(die, budget);
 	uint64_t start, end;
 	while (dwarf_range_next(&cursor, &start, &end)) {
 		unit->has_ranges = true;
@@ -38,7 +72,7 @@ static int add_unit(struct dwarf_units *units, Dwarf_Die *die, const struct die_
 	return 0;
 }
 
-static int read_headers(struct dwarf_units *units)
+static int read_headers(struct dwarf_units *units, uint64_t *budget)
 {
 	Dwarf_Off offset = 0, next;
 	size_t header_size;
@@ -60,7 +94,7 @@ static int read_headers(struct dwarf_units *units)
 							    .offset_size = offset_size}};
 			int tag = dwarf_tag(&die);
 			if ((tag == DW_TAG_compile_unit || tag == DW_TAG_skeleton_unit) &&
-			    add_unit(units, &die, &place) < 0)
+			    add_unit(units, &die, &place, budget) < 0)
 				return -ENOMEM;
 		}
 		if (next <= offset)
@@ -118,7 +152,10 @@ int dwarf_units_init(struct dwarf_units *units, Dwarf *dwarf, const struct code_
 				      .max_bytes = MAX_LOADED_BYTES};
 	die_tables_init(&units->tables, dwarf);
 	line_sections_init(&units->line_sections, dwarf_getelf(dwarf));
-	int rc = read_headers(units);
+	units->ranges_at_once = ranges_at_once(dwarf);
+	uint64_t budget = take_part(units);
+	int rc = read_headers(units, &budget);
+	give_back(units, budget);
 	bool all_have_ranges = true;
 	for (size_t i = 0; i < units->n; i++)
 		all_have_ranges &= units->units[i].has_ranges;
@@ -211,7 +248,8 @@ static int add_function_range(struct dwarf_units *units, struct dwarf_unit *unit
 			       (uint32_t)(unit->n_functions - 1));
 }
 
-static int add_function(struct dwarf_units *units, struct dwarf_unit *unit, struct die_visit *visit)
+static int add_function(struct dwarf_units *units, struct dwarf_unit *unit, struct die_visit *visit,
+			uint64_t *budget)
 {
 	const struct die_entry *entry = &visit->current;
 	bool added = false;
@@ -220,7 +258,7 @@ static int add_function(struct dwarf_units *units, struct dwarf_unit *unit, stru
 					  &added);
 	if (!entry->has_code)
 		return 0;
-	struct dwarf_range_cursor cursor = dwarf_range_begin(&visit->die, &units->range_budget);
+	struct dwarf_range_cursor cursor = dwarf_range_begin(&visit->die, budget);
 	uint64_t start, end;
 	while (dwarf_range_next(&cursor, &start, &end))
 		if (add_function_range(units, unit, &visit->die, start, end, &added) < 0)
@@ -235,13 +273,15 @@ static int read_functions(struct dwarf_units *units, struct dwarf_unit *unit, bo
 	struct die_visit visit;
 	bool descend = true;
 	die_visit_init(&visit, &units->tables, &unit->place, &unit->die);
+	uint64_t budget = take_part(units);
 	while (die_visit_next(&visit, descend)) {
 		unsigned int tag = visit.current.tag;
-		if (tag == DW_TAG_subprogram && add_function(units, unit, &visit) < 0)
+		if (tag == DW_TAG_subprogram && add_function(units, unit, &visit, &budget) < 0)
 			return -ENOMEM;
 		descend = all || visit.current.depth == 0 || tag == DW_TAG_namespace ||
 			  tag == DW_TAG_module;
 	}
+	give_back(units, budget);
 	range_table_seal(&unit->function_ranges);
 	account(units, unit,
 		unit->cap_functions * sizeof(*unit->functions) +
@@ -268,9 +308,11 @@ static int find_function(struct dwarf_units *units, struct dwarf_unit *unit, uin
 	struct dwarf_function *function = &unit->functions[id];
 	if (!function->inlines_read) {
 		function->inlines_read = true;
+		uint64_t budget = take_part(units);
 		if (dwarf_inlines_read(&function->inlines, &units->tables, &unit->place,
-				       &function->die, &units->range_budget) < 0)
+				       &function->die, &budget) < 0)
 			return -ENOMEM;
+		give_back(units, budget);
 		account(units, unit, dwarf_inlines_bytes(&function->inlines));
 	}
 	*out = function;

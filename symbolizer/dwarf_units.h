@@ -53,9 +53,11 @@ struct dwarf_units {
 	struct dwarf_unit *units;
 	size_t n, cap;
 	struct range_table ranges;
+	bool has_split; /* some of what it refers to is in files of its own (.dwo) */
 	struct die_tables tables;
 	struct line_sections line_sections;
 	uint64_t range_budget;   /* see dwarf_ranges.h */
+	uint64_t ranges_at_once; /* as many as all lists of a sound file have, or more */
 	size_t bytes, max_bytes; /* held by all units, and what they are kept below */
 	uint32_t *loaded;        /* units that hold something */
 	size_t n_loaded, cap_loaded;
