@@ -1,5 +1,7 @@
 #include "processes.h"
 
+#include "wall_thread.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +39,12 @@ static void free_process(struct process *process)
 	free(process);
 }
 
+static void free_thread(struct thread *thread)
+{
+	wall_thread_destroy(thread->wall);
+	free(thread);
+}
+
 void processes_destroy(struct processes *processes)
 {
 	if (!processes)
@@ -44,7 +52,7 @@ void processes_destroy(struct processes *processes)
 	for (size_t i = 0; i < PROCESSES_BUCKETS; i++) {
 		for (struct thread *thread = processes->by_tid[i], *next; thread; thread = next) {
 			next = thread->next;
-			free(thread);
+			free_thread(thread);
 		}
 		for (struct process *process = processes->by_pid[i], *next; process;
 		     process = next) {
@@ -125,6 +133,7 @@ static struct thread *new_thread(struct processes *processes, struct process *pr
 	if (thread) {
 		struct thread *next = thread->next;
 		leave_process(thread);
+		wall_thread_destroy(thread->wall);
 		*thread = (struct thread){.next = next};
 	} else {
 		thread = calloc(1, sizeof(*thread));
@@ -133,6 +142,7 @@ static struct thread *new_thread(struct processes *processes, struct process *pr
 		thread->next = processes->by_tid[bucket(tid)];
 		processes->by_tid[bucket(tid)] = thread;
 	}
+	processes->threads_version++;
 	thread->tid = tid;
 	thread->process = process;
 	thread->announced = true;
@@ -163,6 +173,7 @@ void processes_exit(struct processes *processes, pid_t tid)
 		thread->exited = true;
 		thread->exited_at = processes->n_sweeps;
 		thread->process->n_live--;
+		processes->threads_version++;
 	}
 }
 
@@ -282,12 +293,13 @@ void processes_forget_labels(struct processes *processes)
 }
 
 /* @link: what points to it in its bucket */
-static void free_thread_at(struct thread **link)
+static void free_thread_at(struct processes *processes, struct thread **link)
 {
 	struct thread *thread = *link;
 	leave_process(thread);
 	*link = thread->next;
-	free(thread);
+	processes->threads_version++;
+	free_thread(thread);
 }
 
 static void free_process_at(struct processes *processes, struct process **link)
@@ -309,7 +321,7 @@ void processes_drop(struct processes *processes, pid_t pid)
 		struct thread **thread = &processes->by_tid[bucket((*link)->threads->tid)];
 		while (*thread != (*link)->threads)
 			thread = &(*thread)->next;
-		free_thread_at(thread);
+		free_thread_at(processes, thread);
 	}
 	free_process_at(processes, link);
 }
@@ -357,7 +369,7 @@ void processes_sweep(struct processes *processes, bool ask_kernel)
 				link = &thread->next;
 				continue;
 			}
-			free_thread_at(link);
+			free_thread_at(processes, link);
 		}
 	}
 	processes->n_sweeps++;

@@ -28,6 +28,7 @@
 #include <sys/types.h>
 
 struct thread;
+struct wall_thread;
 
 struct process {
 	pid_t pid;
@@ -62,6 +63,7 @@ struct thread {
 	uint32_t label;     /* of the sample sink: thread id + 1; 0 = unset */
 	uint32_t label_comm_version;
 	uint64_t stack_key; /* of the sample sink: names its stack history; 0 = unset */
+	struct wall_thread *wall; /* of wall.h: owned; NULL = none */
 	struct thread *sibling, *sibling_before; /* of the process, newest first */
 	struct thread *next;                     /* in its bucket */
 };
@@ -74,6 +76,7 @@ struct processes {
 	struct thread *by_tid[PROCESSES_BUCKETS];
 	size_t n_processes;
 	uint32_t n_sweeps;
+	uint32_t threads_version; /* changes when there are other threads, or one has exited */
 	/* counters */
 	uint64_t maps_read; /* times /proc/PID/maps was read again */
 };

@@ -202,6 +202,23 @@ static void count_dump(struct sample_sink *sink, const struct unwind_stack *stac
 			     !result->left_copy);
 }
 
+static bool make_unwinder(struct sample_sink *sink, struct process *process)
+{
+	if (process->unwinder)
+		return true;
+	if (unwinder_create(process->space, &process->unwinder) < 0)
+		return false;
+	unwinder_set_engine(process->unwinder, sink->unwind);
+	return true;
+}
+
+struct unwinder *sample_sink_unwinder(struct sample_sink *sink, struct process *process,
+				      uint64_t pc)
+{
+	refresh_maps(sink, process, pc);
+	return make_unwinder(sink, process) ? process->unwinder : NULL;
+}
+
 static enum cp_stop push_user_stack(struct frame_list *list, struct thread *thread,
 				    const struct sink_sample *sample, enum cp_joined *joined)
 {
@@ -218,16 +235,19 @@ static enum cp_stop push_user_stack(struct frame_list *list, struct thread *thre
 		push_user_pc(list, process, pc);
 		return CP_STOP_UNSUPPORTED;
 	}
-	if (!process->unwinder) {
-		if (unwinder_create(process->space, &process->unwinder) < 0) {
-			list->code = -ENOMEM;
-			return CP_STOP_UNSUPPORTED;
-		}
-		unwinder_set_engine(process->unwinder, sink->unwind);
+	if (!make_unwinder(sink, process)) {
+		list->code = -ENOMEM;
+		return CP_STOP_UNSUPPORTED;
 	}
 	struct unwind_result result = {
 		.pcs = sink->pcs, .sps = sink->sps, .cap = UNWIND_MAX_FRAMES};
-	unwinder_walk(process->unwinder, &sample->regs, &sample->stack, &result);
+	unwinder_walk_known(process->unwinder, &sample->regs, sample->regs_known, &sample->stack,
+			    &result);
+	if (cp_state_is_blocked(sample->state)) {
+		/* whoever takes threads that wait has read as much as there is to read */
+		push_walk(list, process, &result);
+		return result.stop;
+	}
 	count_dump(sink, &sample->stack, &result);
 	const struct stack_join_sample cut = {
 		.pid = process->pid,

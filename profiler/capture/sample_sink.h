@@ -105,6 +105,13 @@ int sample_sink_add(struct sample_sink *sink, struct thread *thread,
 		    const struct sink_sample *sample);
 
 /**
+ * The unwinder that samples of a process are walked with, its mappings read again if @pc is in none
+ * and that was not tried lately. Return: NULL when out of memory.
+ */
+struct unwinder *sample_sink_unwinder(struct sample_sink *sink, struct process *process,
+				      uint64_t pc);
+
+/**
  * Walk a sample's stack and keep it, without adding a sample.
  *
  * @kept: all-zero at first, then overwritten; sample_sink_forget() releases it

@@ -1,0 +1,63 @@
+/*
+ * wait_stack.h - the whole stack of a thread that waits: looked at from outside, as far as its walk
+ * needs, and with its frame pointer looked up if the walk needs that.
+ *
+ * In this order: the thread itself was sampled with all registers at the same place
+ * (wait_places.h); it is searched for on the stack (fp_search.h), and the sample is marked as
+ * inferred; else the stack is truncated. Nothing of this stops the thread.
+ *
+ * Depends on: unwind, sample_sink.h, thread_look.h, wait_places.h. Threads: one at a time.
+ */
+#ifndef CPROF_CAPTURE_WAIT_STACK_H
+#define CPROF_CAPTURE_WAIT_STACK_H
+
+#include "sample_sink.h"
+#include "thread_look.h"
+#include "unwind/fp_search.h"
+#include "wait_places.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct wait_stack_counts {
+	uint64_t fp_remembered; /* stacks whose rbp was that of a full sample */
+	uint64_t fp_searched;   /* for which it was searched, and found */
+	uint64_t fp_unknown;    /* it was not: truncated */
+};
+
+struct wait_stack {
+	struct sample_sink *sink; /* borrowed: whose unwinders are used */
+	/* filled here */
+	struct thread_look look;
+	struct fp_search search;
+	uint64_t *pcs, *sps; /* of walks */
+	struct wait_stack_counts counts;
+};
+
+/** @stack: sink set by the caller. Return: 0 or -ENOMEM. */
+int wait_stack_init(struct wait_stack *stack);
+
+/** All-zero is accepted. */
+void wait_stack_deinit(struct wait_stack *stack);
+
+/* What is known of the thread from before. */
+struct wait_stack_thread {
+	struct thread *thread;
+	struct wait_places *places; /* added to */
+	size_t *n_bytes;            /* of stack to copy; 0 at first, and grown here */
+	uint64_t slices;            /* as for thread_look_at() */
+};
+
+/**
+ * Take a thread.
+ *
+ * @copy:     with THREAD_LOOK_TAKEN; its bytes are borrowed until the next call
+ * @inferred: likewise: how its frame pointer came to be known, if it was needed
+ * Return: as thread_look_at().
+ */
+enum thread_look_status wait_stack_take(struct wait_stack *stack,
+					const struct wait_stack_thread *of,
+					struct thread_copy *copy, struct thread_sched *sched,
+					enum cp_inferred *inferred);
+
+#endif
