@@ -77,6 +77,18 @@ static double growth_most(const struct heap_analysis *analysis, double seen)
 	return analysis->growth_by_since && analysis->kept.raw ? most : most + beyond;
 }
 
+/* What a process frees at its end is not seen to have grown: that much there was more of. */
+static double freed_most(const struct heap_analysis *analysis)
+{
+	const struct heap_input *input = analysis->input;
+	const uint64_t from_ns = input->since ? input->since_target->now_ns : 0;
+	const double peak = (double)input->snapshot->header.peak_bytes;
+	if (input->target->state != HEAP_TARGET_EXITED || input->target->now_ns <= from_ns ||
+	    peak <= analysis->all.bytes)
+		return 0;
+	return (peak - analysis->all.bytes) / ((double)(input->target->now_ns - from_ns) / 1e9);
+}
+
 static struct heap_gate growth(const struct heap_analysis *analysis)
 {
 	const double seen = growth_seen(analysis);
@@ -105,6 +117,10 @@ static struct heap_gate growth(const struct heap_analysis *analysis)
 				  "limit was allocated after the first quarter of the run and is "
 				  "live: compare two copies by --since, or leave out what is in "
 				  "use by --min-age";
+	} else if (!gate.reason && freed_most(analysis) * 3600 > gate.limit) {
+		gate.most = freed_most(analysis) * 3600;
+		gate.reason = "it has exited, and what grew until it was freed at the end is no "
+			      "longer seen: judge it while it runs, by -p PID";
 	}
 	if (gate.reason)
 		gate.result = HEAP_GATE_UNKNOWN;

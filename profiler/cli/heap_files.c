@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/vfs.h>
@@ -68,6 +69,17 @@ bool heap_files_has(const struct heap_files *files, pid_t pid)
 	return access(path, F_OK) == 0;
 }
 
+/* By the pid in its name: PREFIX.PID.cprof-heap, or with ".2" behind. */
+static bool is_abandoned(const char *path)
+{
+	const char *end = strstr(base_name(path), HEAP_FILE_SUFFIX);
+	long pid = 0;
+	while (end && end > path && end[-1] != '.')
+		end--;
+	return end && sscanf(end, "%ld" HEAP_FILE_SUFFIX, &pid) == 1 && pid > 0 && pid <= INT_MAX &&
+	       kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
 static int look(struct heap_files *files, const char *path, struct cp_err *err)
 {
 	struct heap_file file;
@@ -78,11 +90,9 @@ static int look(struct heap_files *files, const char *path, struct cp_err *err)
 		return 0;
 	const int rc = heap_file_peek(&file, &header, &target, &ignored);
 	heap_file_close(&file);
-	if (rc == -EAGAIN) {
-		/* left by a process that was killed while it made it: nothing is in it */
+	/* left by a process that was killed while it made it: nothing is in it */
+	if (rc == -EAGAIN && is_abandoned(path))
 		unlink(path);
-		return 0;
-	}
 	if (rc)
 		return 0;
 	struct heap_made *made = CP_ARRAY_PUSH(files->made, files->n, files->cap);

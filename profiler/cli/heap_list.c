@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#define FOLDER "/dev/shm"
+
 static void print_head(FILE *out)
 {
 	fprintf(out, "%-9s %8s %10s %10s %10s  %s\n", "state", "pid", "live", "age", "file size",
@@ -41,35 +43,45 @@ static void print_file(FILE *out, const struct heap_file *file, const struct hea
 	strbuf_deinit(&path);
 }
 
-static int list_one(FILE *out, const char *path, int n_before)
+/* What nobody writes to any more keeps its memory until somebody removes it. */
+static void note_left(struct heap_list *list, const char *path, const struct heap_file *file,
+		      enum heap_target_state state)
+{
+	struct stat st;
+	if (state == HEAP_TARGET_RUNNING || state == HEAP_TARGET_COPY ||
+	    strncmp(path, FOLDER "/", sizeof(FOLDER)) != 0)
+		return;
+	list->n_left++;
+	if (fstat(file->fd, &st) == 0)
+		list->left_bytes += (uint64_t)st.st_blocks * 512;
+}
+
+static void list_one(FILE *out, const char *path, struct heap_list *list)
 {
 	struct heap_file file;
 	struct heap_header header;
 	struct heap_target target;
 	struct cp_err err;
 	if (heap_file_open(path, &file, &err))
-		return 0;
-	const bool readable = heap_file_peek(&file, &header, &target, &err) == 0;
-	if (readable) {
-		if (n_before == 0)
+		return;
+	if (heap_file_peek(&file, &header, &target, &err) == 0) {
+		if (list->n++ == 0)
 			print_head(out);
 		print_file(out, &file, &header, &target);
+		note_left(list, path, &file, target.state);
 	}
 	heap_file_close(&file);
-	return readable;
 }
 
-int heap_list(FILE *out)
+int heap_list(FILE *out, struct heap_list *list)
 {
 	glob_t found = {0};
-	int n = 0;
-	int rc = glob("/dev/shm/*" HEAP_FILE_SUFFIX "*", 0, NULL, &found);
+	*list = (struct heap_list){0};
+	int rc = glob(FOLDER "/*" HEAP_FILE_SUFFIX "*", 0, NULL, &found);
 	if (rc == 0 || rc == GLOB_NOMATCH)
 		rc = glob("*" HEAP_FILE_SUFFIX "*", rc == 0 ? GLOB_APPEND : 0, NULL, &found);
-	if (rc == GLOB_NOSPACE)
-		n = -ENOMEM;
-	for (size_t i = 0; i < found.gl_pathc && n >= 0; i++)
-		n += list_one(out, found.gl_pathv[i], n);
+	for (size_t i = 0; i < found.gl_pathc && rc != GLOB_NOSPACE; i++)
+		list_one(out, found.gl_pathv[i], list);
 	globfree(&found);
-	return n;
+	return rc == GLOB_NOSPACE ? -ENOMEM : 0;
 }

@@ -66,11 +66,10 @@ struct heap_report_arguments {
 	bool limit_given;
 };
 
-static int take_number(const struct cli_command *self, int option, const char *value,
-		       struct heap_report_arguments *out)
+static int take_other(const struct cli_command *self, int option, const char *value,
+		      struct heap_report_arguments *out)
 {
 	uint64_t number;
-	double per_second;
 	switch (option) {
 	case OPT_PID:
 		if (!cp_parse_u64(value, 1, INT_MAX, &out->pid))
@@ -83,24 +82,13 @@ static int take_number(const struct cli_command *self, int option, const char *v
 		out->limit_given = true;
 		break;
 	case OPT_MIN_AGE:
-		if (!cp_parse_duration(value, &out->view.report.min_age_ns))
-			return cli_usage(self, "--min-age %s: use a time such as 500ms, 60s or 2m",
-					 value);
-		break;
+		return heap_view_take(self, HEAP_VIEW_MIN_AGE, value, &out->view);
+	case OPT_SUPPRESSIONS:
+		return heap_view_take(self, HEAP_VIEW_SUPPRESSIONS, value, &out->view);
 	case OPT_UNFREED:
-		if (!heap_view_unfreed(&out->view, value))
-			return cli_usage(self,
-					 "--fail-on-unfreed=%s: use a number of bytes such as "
-					 "64K or 1.5MB",
-					 value);
-		break;
+		return heap_view_take(self, HEAP_VIEW_UNFREED, value, &out->view);
 	default:
-		if (!cp_parse_bytes_rate(value, &per_second))
-			return cli_usage(self, "--fail-on-growth %s: use a rate such as 1MB/h",
-					 value);
-		out->view.report.fail_on_growth = true;
-		out->view.report.growth_per_hour = per_second * 3600;
-		break;
+		return heap_view_take(self, HEAP_VIEW_GROWTH, value, &out->view);
 	}
 	return CLI_OK;
 }
@@ -126,18 +114,10 @@ static int take_option(const struct cli_command *self, int option, const char *v
 	case OPT_SINCE:
 		out->view.since = value;
 		break;
-	case OPT_SUPPRESSIONS:
-		out->view.suppressions = value;
-		break;
 	default:
-		return take_number(self, option, value, out);
+		return take_other(self, option, value, out);
 	}
 	return choice < 0 ? cli_bad_choice(self, option, value) : CLI_OK;
-}
-
-static bool has_gate(const struct heap_report_arguments *arguments)
-{
-	return arguments->view.report.fail_on_unfreed || arguments->view.report.fail_on_growth;
 }
 
 /* What keeps a gate from judging, apart from failures of ours. */
@@ -147,7 +127,7 @@ static int failed(const struct heap_report_arguments *arguments, int code, const
 	if (code == -EINVAL)
 		return CLI_USAGE;
 	const bool nothing = code == -ENOENT || code == -ESRCH || code == -EAGAIN;
-	return nothing && has_gate(arguments) ? CLI_NO_VERDICT : CLI_FAILED;
+	return nothing && heap_view_has_gate(&arguments->view) ? CLI_NO_VERDICT : CLI_FAILED;
 }
 
 static int show(struct heap_report_arguments *arguments, struct heap_file *file)
@@ -175,20 +155,32 @@ static int show(struct heap_report_arguments *arguments, struct heap_file *file)
 	return gate == HEAP_GATE_UNKNOWN ? CLI_NO_VERDICT : CLI_OK;
 }
 
-static int list(const struct heap_report_arguments *arguments)
+static void say_left(const struct heap_list *list)
 {
-	const int n = heap_list(stdout);
-	if (n < 0)
-		return cli_fail("%s", strerror(-n));
-	if (n == 0)
+	char bytes[CP_TEXT_MAX];
+	cli_note("%d of them, in /dev/shm, take%s %s of memory for processes that have ended: "
+		 "move what you need to a disk ('cp --sparse=always'), and 'rm' the rest",
+		 list->n_left, list->n_left == 1 ? "s" : "",
+		 cp_format_bytes(list->left_bytes, bytes));
+}
+
+static int list_files(const struct heap_report_arguments *arguments)
+{
+	struct heap_list list;
+	const int rc = heap_list(stdout, &list);
+	if (rc)
+		return cli_fail("%s", strerror(-rc));
+	if (list.n == 0)
 		cli_fail("no heap files in /dev/shm and here: record one with "
 			 "'cprof heap run -- CMD'");
 	else
 		cli_note(
 			"'cprof heap report FILE' or 'cprof heap report -p PID' shows one of them");
-	if (has_gate(arguments))
+	if (list.n_left)
+		say_left(&list);
+	if (heap_view_has_gate(&arguments->view))
 		return CLI_NO_VERDICT;
-	return n ? CLI_OK : CLI_FAILED;
+	return list.n ? CLI_OK : CLI_FAILED;
 }
 
 static int heap_report_run(const struct cli_command *self, int argc, char **argv)
@@ -205,7 +197,7 @@ static int heap_report_run(const struct cli_command *self, int argc, char **argv
 	if (arguments.pid && first < argc)
 		return cli_usage(self, "-p PID or FILE, not both");
 	if (!arguments.pid && first == argc)
-		return list(&arguments);
+		return list_files(&arguments);
 	const int code = arguments.pid ? heap_file_find((pid_t)arguments.pid, &file, &err)
 				       : heap_file_open(argv[first], &file, &err);
 	return code ? failed(&arguments, code, &err) : show(&arguments, &file);
@@ -219,8 +211,8 @@ static const struct cli_example heap_report_examples[] = {
 	{"cp --sparse=always /dev/shm/*.4711.cprof-heap t0; sleep 10m; "
 	 "cprof heap report -p 4711 --since t0 --min-age 60s",
 	 "what grew in ten minutes, without what is about to be freed"},
-	{"cprof heap report server.4711.cprof-heap --fail-on-growth 1MB/h",
-	 "for a soak test: exit status 3 when it leaks"},
+	{"cprof heap report -p 4711 --since t0 --min-age 60s --fail-on-growth 1MB/h",
+	 "for a soak test, while it runs: exit status 3 when it grew since"},
 	{NULL, NULL},
 };
 

@@ -9,11 +9,47 @@
 
 enum { RULES_MAX_BYTES = 1 << 20 };
 
-bool heap_view_unfreed(struct heap_view *view, const char *value)
+static int take_growth(const struct cli_command *command, const char *value,
+		       struct heap_report_options *report)
 {
-	view->report.fail_on_unfreed = true;
-	view->report.unfreed_bytes = 0;
-	return !value || cp_parse_bytes(value, &view->report.unfreed_bytes);
+	double per_second;
+	if (!cp_parse_bytes_rate(value, &per_second))
+		return cli_usage(command, "--fail-on-growth %s: use a rate such as 1MB/h", value);
+	report->fail_on_growth = true;
+	report->growth_per_hour = per_second * 3600;
+	return CLI_OK;
+}
+
+int heap_view_take(const struct cli_command *command, enum heap_view_option option,
+		   const char *value, struct heap_view *view)
+{
+	struct heap_report_options *report = &view->report;
+	switch (option) {
+	case HEAP_VIEW_MIN_AGE:
+		if (cp_parse_duration(value, &report->min_age_ns))
+			return CLI_OK;
+		return cli_usage(command, "--min-age %s: use a time such as 500ms, 60s or 2m",
+				 value);
+	case HEAP_VIEW_SUPPRESSIONS:
+		view->suppressions = value;
+		return CLI_OK;
+	case HEAP_VIEW_UNFREED:
+		report->fail_on_unfreed = true;
+		report->unfreed_bytes = 0;
+		if (!value || cp_parse_bytes(value, &report->unfreed_bytes))
+			return CLI_OK;
+		return cli_usage(command,
+				 "--fail-on-unfreed=%s: use a number of bytes such as 64K or 1.5MB",
+				 value);
+	case HEAP_VIEW_GROWTH:
+		break;
+	}
+	return take_growth(command, value, report);
+}
+
+bool heap_view_has_gate(const struct heap_view *view)
+{
+	return view->report.fail_on_unfreed || view->report.fail_on_growth;
 }
 
 static int read_rules(const char *path, struct heap_suppressions *rules, struct cp_err *err)

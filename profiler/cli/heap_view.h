@@ -6,6 +6,7 @@
 #ifndef CPROF_CLI_HEAP_VIEW_H
 #define CPROF_CLI_HEAP_VIEW_H
 
+#include "cli.h"
 #include "heap_load.h"
 #include "output/heap_report.h"
 
@@ -15,8 +16,20 @@ struct heap_view {
 	const char *since;        /* path of an earlier copy; NULL = none */
 };
 
-/** "[BYTES]" of --fail-on-unfreed into the options. Return: false when it is no number of bytes. */
-bool heap_view_unfreed(struct heap_view *view, const char *value);
+/* Options that commands have in common. */
+enum heap_view_option {
+	HEAP_VIEW_MIN_AGE,
+	HEAP_VIEW_SUPPRESSIONS,
+	HEAP_VIEW_UNFREED,
+	HEAP_VIEW_GROWTH,
+};
+
+/** Take one over. Return: CLI_OK; CLI_USAGE: it has a wrong value (message printed). */
+int heap_view_take(const struct cli_command *command, enum heap_view_option option,
+		   const char *value, struct heap_view *view);
+
+/** True when the view is to decide something. */
+bool heap_view_has_gate(const struct heap_view *view);
 
 /** That the files of the view's options can be read, before a run. Return: 0 or -errno with a
  * message. */

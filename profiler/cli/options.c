@@ -84,6 +84,22 @@ void options_destroy(struct options *options)
 	free(options);
 }
 
+/* Another command of the same family ("heap run", "heap report") that has the option; or NULL. */
+static const struct cli_command *relative_with(const struct cli_command *command, const char *name)
+{
+	const size_t n = strcspn(command->name, " ") + 1;
+	for (size_t i = 0; cli_commands[i]; i++) {
+		if (cli_commands[i] == command || strlen(command->name) < n ||
+		    strncmp(cli_commands[i]->name, command->name, n) != 0)
+			continue;
+		for (const struct cli_option *option = cli_commands[i]->options; option->name;
+		     option++)
+			if (strcmp(option->name, name) == 0)
+				return cli_commands[i];
+	}
+	return NULL;
+}
+
 /* The long option that getopt_long did not know, or found ambiguous, stands right before optind. */
 static int refuse_long(const struct options *options, const char *typed, struct cp_err *err)
 {
@@ -101,6 +117,11 @@ static int refuse_long(const struct options *options, const char *typed, struct 
 		if (strcmp(option->name, word) == 0 && !option->arg)
 			return cp_fail(err, OPTIONS_ERROR, "option --%s takes no argument", word);
 	}
+	const struct cli_command *relative = relative_with(options->command, word);
+	if (relative)
+		return cp_fail(err, OPTIONS_ERROR,
+			       "option --%s is one of 'cprof %s', not of 'cprof %s'", word,
+			       relative->name, options->command->name);
 	if (matches[1])
 		return cp_fail(err, OPTIONS_ERROR, "option --%s is ambiguous: --%s or --%s?", word,
 			       matches[0], matches[1]);

@@ -8,11 +8,36 @@
 #include "../support/heap_builder.h"
 #include "heap/heap_profile.h"
 
-static struct heap_snapshot *read_built(struct heap_build *build)
+/* A heap file, read, as a profile. */
+struct made {
+	struct heap_build build;
+	struct heap_snapshot *snapshot;
+	struct profile *profile;
+	stack_id *stacks;
+};
+
+static struct made make(struct heap_build build)
 {
-	struct heap_snapshot *snapshot = NULL;
-	assert_int_equal(heap_snapshot_read_bytes(build->bytes, build->n, &snapshot, NULL), 0);
-	return snapshot;
+	struct made made = {.build = build};
+	assert_int_equal(heap_snapshot_read_bytes(build.bytes, build.n, &made.snapshot, NULL), 0);
+	assert_int_equal(heap_profile_create(made.snapshot, &made.profile, &made.stacks, NULL), 0);
+	return made;
+}
+
+static struct made make_with_samples(struct heap_build build, enum heap_value value)
+{
+	struct made made = make(build);
+	assert_int_equal(
+		heap_profile_add_samples(made.profile, made.snapshot, made.stacks, value, NULL), 0);
+	return made;
+}
+
+static void release(struct made *made)
+{
+	profile_destroy(made->profile);
+	free(made->stacks);
+	heap_snapshot_destroy(made->snapshot);
+	build_heap_free(&made->build);
 }
 
 static struct heap_build sample(void)
@@ -42,13 +67,8 @@ static int64_t value(const struct profile *profile, size_t sample_index, const c
 static void test_heap_profile__columns_are_those_of_go(void **state)
 {
 	(void)state;
-	struct heap_build build = sample();
-	struct heap_snapshot *snapshot = read_built(&build);
-	struct profile *profile;
-	stack_id *stacks;
-	assert_int_equal(heap_profile_create(snapshot, &profile, &stacks, NULL), 0);
-	assert_int_equal(heap_profile_add_samples(profile, snapshot, stacks, HEAP_VALUE_ALL, NULL),
-			 0);
+	struct made made = make_with_samples(sample(), HEAP_VALUE_ALL);
+	const struct profile *profile = made.profile;
 	assert_int_equal(profile->n_value_types, 6);
 	assert_string_equal(profile_text(profile, profile->value_types[5].type), "inuse_space");
 	assert_int_equal(profile->n_samples, 2);
@@ -60,29 +80,18 @@ static void test_heap_profile__columns_are_those_of_go(void **state)
 	assert_int_equal(value(profile, 1, "inuse_space"), 0);
 	assert_int_equal(profile->samples[0].stop, CP_STOP_END);
 	assert_int_equal(profile->samples[1].stop, CP_STOP_NO_CFI);
-	profile_destroy(profile);
-	free(stacks);
-	heap_snapshot_destroy(snapshot);
-	build_heap_free(&build);
+	release(&made);
 }
 
 static void test_heap_profile__one_value_leaves_out_who_has_none(void **state)
 {
 	(void)state;
-	struct heap_build build = sample();
-	struct heap_snapshot *snapshot = read_built(&build);
-	struct profile *profile;
-	stack_id *stacks;
-	assert_int_equal(heap_profile_create(snapshot, &profile, &stacks, NULL), 0);
-	assert_int_equal(heap_profile_add_samples(profile, snapshot, stacks, HEAP_VALUE_LIVE, NULL),
-			 0);
+	struct made made = make_with_samples(sample(), HEAP_VALUE_LIVE);
+	const struct profile *profile = made.profile;
 	assert_int_equal(profile->n_value_types, 1);
 	assert_int_equal(profile->n_samples, 1);
 	assert_int_equal(value(profile, 0, "inuse_space"), 150);
-	profile_destroy(profile);
-	free(stacks);
-	heap_snapshot_destroy(snapshot);
-	build_heap_free(&build);
+	release(&made);
 }
 
 /* What the heap file leaves out of long stacks is their outer side, not the middle. */
@@ -93,30 +102,21 @@ static void test_heap_profile__long_stacks_have_no_root(void **state)
 	const uint16_t exe = build_heap_module(&build, "/usr/bin/built", 0x400000);
 	build_heap_site(&build, build_heap_node(&build, 0, 0x401234, exe, HEAP_STACK_TRUNCATED));
 	build_heap_alloc(&build, 1, 100, 1, 1);
-	struct heap_snapshot *snapshot = read_built(&build);
-	struct profile *profile;
-	stack_id *stacks;
-	assert_int_equal(heap_profile_create(snapshot, &profile, &stacks, NULL), 0);
-	assert_int_equal(heap_profile_add_samples(profile, snapshot, stacks, HEAP_VALUE_LIVE, NULL),
-			 0);
+	struct made made = make_with_samples(build, HEAP_VALUE_LIVE);
+	const struct profile *profile = made.profile;
 	assert_int_equal(profile->n_samples, 1);
 	assert_int_equal(profile->samples[0].stop, CP_STOP_TRUNCATED);
 	assert_false(cp_stop_has_root(profile->samples[0].stop));
-	profile_destroy(profile);
-	free(stacks);
-	heap_snapshot_destroy(snapshot);
-	build_heap_free(&build);
+	release(&made);
 }
 
 /* Addresses are stated as in the file, the program is the first module, unknown code is itself. */
 static void test_heap_profile__stacks_are_module_and_svma(void **state)
 {
 	(void)state;
-	struct heap_build build = sample();
-	struct heap_snapshot *snapshot = read_built(&build);
-	struct profile *profile;
-	stack_id *stacks;
-	assert_int_equal(heap_profile_create(snapshot, &profile, &stacks, NULL), 0);
+	struct made made = make(sample());
+	const struct profile *profile = made.profile;
+	const stack_id *stacks = made.stacks;
 	assert_string_equal(profile_text(profile, profile->modules[0].path), "/usr/bin/built");
 	assert_string_equal(profile_text(profile, profile->modules[0].build_id), "ab02");
 	assert_int_equal(stack_store_depth(&profile->stacks, stacks[1]), 2);
@@ -131,10 +131,7 @@ static void test_heap_profile__stacks_are_module_and_svma(void **state)
 	assert_string_equal(profile_text(profile, profile->modules[cut->module.v].path),
 			    PROFILE_PATH_UNKNOWN);
 	assert_int_equal(stacks[0].v, 0);
-	profile_destroy(profile);
-	free(stacks);
-	heap_snapshot_destroy(snapshot);
-	build_heap_free(&build);
+	release(&made);
 }
 
 int main(void)

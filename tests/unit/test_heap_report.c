@@ -391,6 +391,25 @@ static void test_heap_report__unsteady_growth_does_not_pass(void **state)
 	}
 }
 
+/* A cache that grew for the whole run, and is freed by a destructor. */
+static void test_heap_report__what_an_exit_freed_does_not_pass(void **state)
+{
+	(void)state;
+	struct made made = begin(0);
+	build_heap_churn(&made.build, 1, 1000, 1000);
+	build_heap_alloc(&made.build, 2, 100, 1, 1);
+	made.build.header->peak_bytes = 1000100;
+	finish(&made);
+	struct heap_report_options options = {.fail_on_growth = true, .growth_per_hour = 35999999};
+	assert_int_equal(gate_of(&made, options), HEAP_GATE_UNKNOWN);
+	options.growth_per_hour = 36000000;
+	assert_int_equal(gate_of(&made, options), HEAP_GATE_PASS);
+	options.growth_per_hour = 1000;
+	made.target.state = HEAP_TARGET_RUNNING;
+	assert_int_equal(gate_of(&made, options), HEAP_GATE_PASS);
+	release(&made);
+}
+
 /* The block of 10,000 bytes took the place of one of 4,000: two copies tell. */
 static void test_heap_report__copies_tell_growth_that_ages_do_not(void **state)
 {
@@ -648,6 +667,7 @@ int main(void)
 		cmocka_unit_test(test_heap_report__since_an_earlier_copy),
 		cmocka_unit_test(test_heap_report__gates),
 		cmocka_unit_test(test_heap_report__unsteady_growth_does_not_pass),
+		cmocka_unit_test(test_heap_report__what_an_exit_freed_does_not_pass),
 		cmocka_unit_test(test_heap_report__copies_tell_growth_that_ages_do_not),
 		cmocka_unit_test(test_heap_report__young_blocks_of_both_copies_do_not_count),
 		cmocka_unit_test(test_heap_report__sampled_differences_have_intervals),
