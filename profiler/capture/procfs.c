@@ -135,6 +135,31 @@ int procfs_owner(pid_t pid, uid_t *out_uid, pid_t *out_tgid)
 	return 0;
 }
 
+pid_t procfs_tracer(pid_t tid, char *out_state)
+{
+	char path[64], text[4096];
+	int tracer = 0;
+	*out_state = 0;
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	if (procfs_read(path, text, sizeof(text)) <= 0)
+		return 0;
+	const char *state_line = strstr(text, "\nState:");
+	const char *tracer_line = strstr(text, "\nTracerPid:");
+	if (!state_line || sscanf(state_line, "\nState: %c", out_state) != 1 || !tracer_line ||
+	    sscanf(tracer_line, "\nTracerPid: %d", &tracer) != 1)
+		return 0;
+	return tracer;
+}
+
+bool procfs_is_held_by(pid_t tid, pid_t tracer)
+{
+	char state;
+	uid_t uid;
+	pid_t tgid;
+	const pid_t by = procfs_tracer(tid, &state);
+	return by && state == 't' && procfs_owner(by, &uid, &tgid) == 0 && tgid == tracer;
+}
+
 static void close_dir(DIR **dir)
 {
 	if (*dir)

@@ -49,6 +49,17 @@ bool procfs_has_ended(pid_t pid);
 int procfs_owner(pid_t pid, uid_t *out_uid, pid_t *out_tgid);
 
 /**
+ * Who traces a task.
+ *
+ * @out_state: R S D T t ... as in proc(5), 0 when it is gone
+ * Return: the tracing thread's number, 0 = nobody; also of one that our PID namespace does not show
+ */
+pid_t procfs_tracer(pid_t tid, char *out_state);
+
+/** True when a task stands still in a stop of a tracer that belongs to process @tracer. */
+bool procfs_is_held_by(pid_t tid, pid_t tracer);
+
+/**
  * The threads of a process at some moment.
  *
  * @tids, @cap: array as for CP_ARRAY_PUSH, refilled

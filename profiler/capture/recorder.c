@@ -6,6 +6,8 @@
 #include "session.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -28,6 +30,7 @@ struct recorder {
 	bool cpu_known;
 	struct dump_size dump;
 	uint64_t lost_seen;
+	const sigset_t *wait_signals; /* blocked while waiting; NULL = as they are */
 };
 
 /* Names and mappings of the targets as they are now. */
@@ -43,10 +46,40 @@ static int scan_targets(struct recorder *r, struct cp_err *err)
 		struct process *process = processes_find(r->s.processes, pid);
 		if (process) {
 			process->is_target = true;
-			process->held = r->s.has_command;
+			process->held = r->s.has_command && !r->s.by_ptrace;
 		}
 	}
 	return 0;
+}
+
+/* Nothing is held back: what happened before the first look is in no sample. */
+static int begin_live(struct recorder *r, struct cp_err *err)
+{
+	struct session *s = &r->s;
+	const struct recorder_options *options = s->options;
+	const pid_t *pids = s->has_command ? &s->command.pid : options->pids;
+	const size_t n = s->has_command ? 1 : options->n_pids;
+	int code = 0;
+	if (s->has_command)
+		code = command_release(&s->command, options->argv[0], err);
+	if (code == 0)
+		code = scan_targets(r, err);
+	if (code == 0)
+		code = live_recorder_begin(&s->live, pids, n, s->has_command, err);
+	return code;
+}
+
+/* No timer of the kernel misses what happened before it was read from /proc. */
+static int begin_perf(struct recorder *r, struct cp_err *err)
+{
+	struct session *s = &r->s;
+	if (!s->events.setup.enable_on_exec)
+		perf_events_enable(&s->events);
+	/* after that, so that no thread and no mapping falls between the records and /proc */
+	int code = scan_targets(r, err);
+	if (code == 0 && s->has_command)
+		code = command_release(&s->command, s->options->argv[0], err);
+	return code;
 }
 
 /* Let the samples come. */
@@ -54,15 +87,11 @@ static int begin(struct recorder *r, struct cp_err *err)
 {
 	r->start_ns = clock_now_ns();
 	r->s.sink.start_ns = r->start_ns;
-	dump_size_init(&r->dump,
-		       dump_limits_for(r->s.events.setup.rate_hz, r->s.events.ring_bytes));
+	/* a stop copies into memory of ours, which no number of samples fills */
+	const size_t ring_bytes = r->s.by_ptrace ? SIZE_MAX : r->s.events.ring_bytes;
+	dump_size_init(&r->dump, dump_limits_for(r->s.events.setup.rate_hz, ring_bytes));
 	targets_begin(&r->s.targets, !r->s.options->no_inherit);
-	if (!r->s.events.setup.enable_on_exec)
-		perf_events_enable(&r->s.events);
-	/* after that, so that no thread and no mapping falls between the records and /proc */
-	int code = scan_targets(r, err);
-	if (code == 0 && r->s.has_command)
-		code = command_release(&r->s.command, r->s.options->argv[0], err);
+	int code = r->s.by_ptrace ? begin_live(r, err) : begin_perf(r, err);
 	uint64_t duration_ns = r->s.options->duration_ns;
 	r->end_ns = duration_ns ? r->start_ns + duration_ns : UINT64_MAX;
 	r->next_flush_ns = r->start_ns + FLUSH_INTERVAL_NS;
@@ -103,6 +132,21 @@ static void adapt_dumps(struct recorder *r)
 	r->s.sink.wants_user_chain = false;
 }
 
+/* The same for copies that are made in stops: shorter ones where stops are too long. */
+static void adapt_copies(struct recorder *r)
+{
+	const bool press =
+		overhead_wants_smaller(&r->s.live.overhead) && r->dump.rung > r->dump.limits.least;
+	const struct dump_look look = {
+		.use = &r->s.sink.dumps,
+		.fill_bytes = press ? SIZE_MAX : 0,
+		.ring_bytes = SIZE_MAX,
+		.now_ns = clock_now_ns(),
+	};
+	dump_size_look(&r->dump, &look);
+	r->s.events.setup.dump_bytes = dump_rung_bytes(r->dump.rung);
+}
+
 /*
  * CPU time of what is recorded. The events measure it exactly, for all processes that were
  * followed, ended ones too; /proc gives clock ticks, and of ended processes what was seen last.
@@ -117,7 +161,7 @@ static void update_cpu_time(struct recorder *r, const struct perf_count *events)
 	struct cpu_time ticks;
 	targets_update(&r->s.targets);
 	bool known = targets_cpu_time(&r->s.targets, &ticks);
-	bool exact = events && r->s.events.setup.follow != PERF_FOLLOW_NONE &&
+	bool exact = events && !r->s.by_ptrace && r->s.events.setup.follow != PERF_FOLLOW_NONE &&
 		     r->s.dispatch.counts.duplicates == 0;
 	if (events && !exact && !r->s.options->no_inherit && !r->s.options->system_wide)
 		processes_add_cpu_time(r->s.processes, &ticks);
@@ -146,7 +190,9 @@ static int flush(struct recorder *r, bool complete, uint64_t now_ns, struct cp_e
 		.lost_of_cpus = loses_for_others(r),
 		.buffers_limited = r->s.events.mlock_limited,
 		.throttled = counts->throttled,
-		.untracked = counts->untracked,
+		.untracked =
+			counts->untracked + r->s.live.counts.changed + r->s.live.counts.untracked,
+		.live = r->s.by_ptrace ? &r->s.live : NULL,
 		.duration_ns = now_ns - r->start_ns,
 		.quantum_ns = r->s.sink.quantum_ns,
 		.dump_bytes = r->s.events.setup.dump_bytes,
@@ -196,6 +242,8 @@ static void sweep(struct recorder *r)
 		processes_find_children(r->s.processes, r->start_ns);
 	processes_sweep(r->s.processes, r->n_asking > 0);
 	r->n_asking -= r->n_asking > 0;
+	if (r->s.by_ptrace)
+		live_threads_check_code(&r->s.live.threads);
 }
 
 /* What is due by the clock. */
@@ -246,7 +294,7 @@ static void target_ended(struct recorder *r, struct target *target)
 static void wait_for_something(struct recorder *r)
 {
 	struct epoll_event events[64];
-	int n = epoll_wait(r->s.epoll_fd, events, 64, wait_ms(r));
+	int n = epoll_pwait(r->s.epoll_fd, events, 64, wait_ms(r), r->wait_signals);
 	for (int i = 0; i < n; i++) {
 		int what = events[i].data.fd;
 		if (what == SESSION_WAIT_STOP)
@@ -261,15 +309,32 @@ static void wait_for_something(struct recorder *r)
 	}
 }
 
+static void work_perf(struct recorder *r)
+{
+	drain(r, clock_now_ns() - REORDER_WINDOW_NS);
+	adapt_dumps(r);
+}
+
+static int work_live(struct recorder *r, struct cp_err *err)
+{
+	adapt_copies(r);
+	if (live_recorder_work(&r->s.live, r->s.events.setup.dump_bytes) < 0)
+		return cp_fail_nomem(err);
+	return 0;
+}
+
 static int record(struct recorder *r, struct cp_err *err)
 {
 	int code = 0;
 	while (code == 0 && !r->stop_asked && !targets_all_ended(&r->s.targets) &&
 	       clock_now_ns() < r->end_ns) {
 		wait_for_something(r);
-		drain(r, clock_now_ns() - REORDER_WINDOW_NS);
-		adapt_dumps(r);
-		code = tick(r, err);
+		if (r->s.by_ptrace)
+			code = work_live(r, err);
+		else
+			work_perf(r);
+		if (code == 0)
+			code = tick(r, err);
 	}
 	return code;
 }
@@ -302,6 +367,50 @@ static int end(struct recorder *r, int code, struct recorder_result *result, str
 	return code;
 }
 
+/* From the first sample to the last. */
+struct run {
+	struct recorder *recorder;
+	struct recorder_result *result;
+	struct cp_err *err;
+	int code;
+};
+
+static void *run(void *arg)
+{
+	struct run *run = arg;
+	run->code = begin(run->recorder, run->err);
+	if (run->code == 0)
+		run->code =
+			end(run->recorder, record(run->recorder, run->err), run->result, run->err);
+	return NULL;
+}
+
+/*
+ * In a thread of its own: whatever is still traced when that ends is let go by the kernel.
+ * SIGCHLD is taken where a stop is waited for, and what Ctrl-Z sends between two samples.
+ */
+static void run_live(struct run *arg)
+{
+	static const int held[] = {SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU};
+	sigset_t before, blocked, waiting;
+	pthread_t thread;
+	sigemptyset(&blocked);
+	for (size_t i = 0; i < sizeof(held) / sizeof(held[0]); i++)
+		sigaddset(&blocked, held[i]);
+	/* our parent may have ignored it, and then no stop would be told */
+	signal(SIGCHLD, SIG_DFL);
+	pthread_sigmask(SIG_BLOCK, &blocked, &before);
+	waiting = before;
+	sigaddset(&waiting, SIGCHLD);
+	arg->recorder->wait_signals = &waiting;
+	const int code = pthread_create(&thread, NULL, run, arg);
+	if (code == 0)
+		pthread_join(thread, NULL);
+	else
+		arg->code = cp_fail(arg->err, -code, "cannot start a thread: %s", strerror(code));
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 int recorder_run(const struct recorder_options *options, struct recorder_result *result,
 		 struct cp_err *err)
 {
@@ -309,9 +418,12 @@ int recorder_run(const struct recorder_options *options, struct recorder_result 
 	struct session *s = &r.s;
 	int code = session_open(s, options, err);
 	if (code == 0) {
-		code = begin(&r, err);
-		if (code == 0)
-			code = end(&r, record(&r, err), result, err);
+		struct run all = {.recorder = &r, .result = result, .err = err};
+		if (s->by_ptrace)
+			run_live(&all);
+		else
+			run(&all);
+		code = all.code;
 		if (code < 0) /* an empty file is no profile; one with content is kept */
 			recording_file_discard(&s->file);
 	}

@@ -1,9 +1,10 @@
 /*
  * recorder.h - record processes into a profile file.
  *
- * Drives one capture engine: attaches, drains its records in time order, unwinds each sample
- * online and appends to the file about once a second. The target is never stopped, and everything
- * the engine holds in the kernel is released by the kernel when the recorder dies in any way.
+ * Drives one capture engine: attaches, drains its records in time order or takes samples itself,
+ * unwinds each online and appends to the file about once a second. Everything the engine holds in
+ * the kernel is released by the kernel when the recorder dies in any way. With perf the target is
+ * never stopped; with ptrace one thread at a time is, for microseconds.
  *
  * The file is unsymbolized when this returns; symbolizing it is the caller's next step.
  *
@@ -26,6 +27,9 @@ struct recorder_progress {
 	uint64_t file_bytes;
 };
 
+#define RECORDER_MAX_OVERHEAD 0.01
+#define RECORDER_MAX_PAUSE_NS UINT64_C(200000)
+
 /*
  * Where the events are. A timer of its own for each thread on each CPU takes its first sample only
  * after a whole period of CPU time there: on average half a period of each such pair is never
@@ -37,6 +41,13 @@ enum recorder_scope {
 	RECORDER_SCOPE_AUTO, /* CPUS for timers where permitted and not too many, else THREADS */
 	RECORDER_SCOPE_THREADS,
 	RECORDER_SCOPE_CPUS,
+};
+
+/* How samples are got. */
+enum recorder_engine {
+	RECORDER_ENGINE_AUTO,   /* PERF where it is permitted, else PTRACE */
+	RECORDER_ENGINE_PERF,   /* the kernel's timers (perf_event_open(2)); nothing is stopped */
+	RECORDER_ENGINE_PTRACE, /* running threads are stopped one at a time: live_recorder.h */
 };
 
 struct recorder_options {
@@ -52,10 +63,16 @@ struct recorder_options {
 	bool libunwind;       /* walk all stacks with libunwind, not with compiled rows */
 	bool no_timeline;     /* no time_ns labels */
 	enum recorder_scope scope;
+	enum recorder_engine engine;
+	/* What engines that stop threads may cost: see overhead.h. 0 = RECORDER_MAX_... */
+	double max_overhead; /* 0.01: 1 % */
+	uint64_t max_pause_ns;
 	int stop_fd; /* end normally when it becomes readable; -1 = none */
 	/* Called a few times a second from the recording loop; may be NULL. */
 	void (*progress)(void *ctx, const struct recorder_progress *progress);
-	void *progress_ctx;
+	/* Called with what the user should know before it begins: a sentence. May be NULL. */
+	void (*note)(void *ctx, const char *text);
+	void *progress_ctx; /* of both */
 };
 
 struct recorder_result {

@@ -1,6 +1,7 @@
 #include "recording_file.h"
 
 #include "clock.h"
+#include "live_header.h"
 #include "profile/header_keys.h"
 
 #include <errno.h>
@@ -49,8 +50,10 @@ static int set_facts(struct profile *profile, const struct recording_facts *fact
 		{HEADER_STATE, "recording"},
 		{HEADER_COMMAND, facts->command},
 		{HEADER_PIDS, pids},
-		{HEADER_ENGINE, "perf"},
-		{HEADER_EVENT, facts->hardware ? "cycles" : "cpu-clock"},
+		{HEADER_ENGINE, facts->engine},
+		{HEADER_EVENT, facts->max_pause_ns ? ""
+			       : facts->hardware   ? "cycles"
+						   : "cpu-clock"},
 		{HEADER_SYSTEM_WIDE, facts->system_wide ? "yes" : ""},
 		{HEADER_MODE, "cpu"},
 		{HEADER_UNWIND, facts->libunwind ? "libunwind" : "auto"},
@@ -66,6 +69,8 @@ static int set_facts(struct profile *profile, const struct recording_facts *fact
 		code = set_number(profile, HEADER_RATE_HZ, facts->rate_hz);
 	if (code == 0)
 		code = set_number(profile, HEADER_CPUS, facts->n_cpus);
+	if (code == 0 && facts->max_pause_ns)
+		code = live_header_set_limits(profile, facts->max_overhead, facts->max_pause_ns);
 	return code;
 }
 
@@ -189,6 +194,8 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 		{HEADER_RECORDER_PEAK_RSS_BYTES, peak_rss_bytes, peak_rss_kb == 0},
 	};
 	int code = set_stops(profile, counts->samples);
+	if (code == 0 && counts->live)
+		code = live_header_set(profile, counts->live);
 	if (code == 0)
 		code = set_join_failures(profile, joins);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && code == 0; i++) {

@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct live_recorder;
+
 struct recording_file {
 	struct profile *profile;
 	struct pprof_writer *writer;
@@ -31,7 +33,10 @@ struct recording_facts {
 	const char *command; /* quoted */
 	const pid_t *pids;
 	size_t n_pids;
+	const char *engine; /* values of HEADER_ENGINE */
 	unsigned rate_hz;
+	double max_overhead;   /* 0.01: 1 % */
+	uint64_t max_pause_ns; /* 0 = nothing is stopped */
 	bool hardware;
 	bool libunwind;   /* throughout */
 	bool system_wide; /* the whole machine; pids are those of the command */
@@ -43,8 +48,9 @@ struct recording_facts {
 struct recording_counts {
 	const struct sample_counts *samples;
 	uint64_t lost, throttled, untracked;
-	bool lost_of_cpus;    /* other programs' on the same CPUs are among the lost */
-	bool buffers_limited; /* by how much memory may be locked */
+	const struct live_recorder *live; /* what its stops have cost; NULL = there were none */
+	bool lost_of_cpus;                /* other programs' on the same CPUs are among the lost */
+	bool buffers_limited;             /* by how much memory may be locked */
 	uint64_t duration_ns;
 	uint64_t quantum_ns; /* of the timeline; 0 = none */
 	uint32_t dump_bytes; /* now */

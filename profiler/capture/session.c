@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "goroutine_chain.h"
 #include "procfs.h"
+#include "ptrace_probe.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +15,6 @@
 
 static int check_options(const struct recorder_options *options, struct cp_err *err)
 {
-	static const char MAX_RATE[] = "/proc/sys/kernel/perf_event_max_sample_rate";
 	if (options->system_wide && (options->n_pids > 0 || options->no_inherit))
 		return cp_fail(err, -EINVAL,
 			       "the whole machine includes all processes and "
@@ -26,6 +26,15 @@ static int check_options(const struct recorder_options *options, struct cp_err *
 	if (options->rate_hz < 1 || options->rate_hz > 50000)
 		return cp_fail(err, -EINVAL, "the rate must be 1 to 50000 samples a second, not %u",
 			       options->rate_hz);
+	if (options->system_wide && options->engine == RECORDER_ENGINE_PTRACE)
+		return cp_fail(err, -EINVAL,
+			       "the whole machine cannot be recorded by ptrace: it takes perf");
+	return 0;
+}
+
+static int check_max_rate(const struct recorder_options *options, struct cp_err *err)
+{
+	static const char MAX_RATE[] = "/proc/sys/kernel/perf_event_max_sample_rate";
 	long max_rate = procfs_number(MAX_RATE, 0);
 	if (max_rate > 0 && options->rate_hz > (unsigned long)max_rate)
 		return cp_fail(
@@ -36,12 +45,40 @@ static int check_options(const struct recorder_options *options, struct cp_err *
 	return 0;
 }
 
-static int probe_perf(struct session *s, struct cp_err *err)
+/*
+ * perf where it works: it stops nothing. Else ptrace, if nothing speaks against that with the
+ * processes that are there; those of a command are looked at when it is.
+ */
+static int choose_engine(struct session *s, struct cp_err *err)
 {
-	perf_probe_run(s->options->n_pids ? s->options->pids[0] : 0, &s->probe);
-	if (!s->probe.usable)
+	const struct recorder_options *options = s->options;
+	struct ptrace_probe ptrace = {0};
+	s->by_ptrace = options->engine == RECORDER_ENGINE_PTRACE;
+	if (!s->by_ptrace)
+		perf_probe_run(options->n_pids ? options->pids[0] : 0, &s->probe);
+	if (!s->by_ptrace && s->probe.usable)
+		return check_max_rate(options, err);
+	if (options->engine == RECORDER_ENGINE_PERF || options->system_wide)
 		return cp_fail(err, -s->probe.open_errno, "%s\n%s", s->probe.reason,
 			       s->probe.remedy);
+	for (size_t i = 0; i < options->n_pids; i++) {
+		ptrace_probe_run(options->pids[i], &ptrace);
+		if (ptrace.usable)
+			continue;
+		if (s->by_ptrace)
+			return cp_fail(err, -ptrace.error, "%s\n%s", ptrace.reason, ptrace.remedy);
+		return cp_fail(err, -s->probe.open_errno,
+			       "%s\n%s\nNor may its threads be stopped for samples: %s\n%s",
+			       s->probe.reason, s->probe.remedy, ptrace.reason, ptrace.remedy);
+	}
+	if (!s->by_ptrace && options->note)
+		options->note(options->progress_ctx, s->probe.reason);
+	s->by_ptrace = true;
+	return 0;
+}
+
+static int check_system_wide(const struct session *s, struct cp_err *err)
+{
 	if (s->options->system_wide && !s->probe.system_wide)
 		return cp_fail(err, -EACCES, "the whole machine may not be recorded: %s\n%s",
 			       s->probe.system_reason, s->probe.system_remedy);
@@ -51,6 +88,11 @@ static int probe_perf(struct session *s, struct cp_err *err)
 static int open_events(struct session *s, struct cp_err *err)
 {
 	const struct recorder_options *options = s->options;
+	if (s->by_ptrace) {
+		s->events.setup = (struct perf_setup){.rate_hz = options->rate_hz,
+						      .follow = PERF_FOLLOW_CHILDREN};
+		return 0;
+	}
 	struct perf_setup setup = {
 		/* the period of a cycle counter follows its CPU's load: on an idle one, few cycles
 		 * would give as many samples as many do on a busy one */
@@ -74,6 +116,17 @@ static int start_command(struct session *s, struct cp_err *err)
 	return targets_open(&s->command.pid, 1, &s->targets, err);
 }
 
+/* Only now there is a process to ask for permission of. */
+static int check_command(const struct session *s, struct cp_err *err)
+{
+	struct ptrace_probe ptrace;
+	if (!s->by_ptrace || !s->has_command)
+		return 0;
+	ptrace_probe_run(s->command.pid, &ptrace);
+	return ptrace.usable ? 0
+			     : cp_fail(err, -ptrace.error, "%s\n%s", ptrace.reason, ptrace.remedy);
+}
+
 static void describe_command(const struct session *s, char *buf, size_t cap)
 {
 	buf[0] = 0;
@@ -83,6 +136,16 @@ static void describe_command(const struct session *s, char *buf, size_t cap)
 	} else if (s->options->n_pids) {
 		procfs_command(s->options->pids[0], buf, cap);
 	}
+}
+
+static double max_overhead(const struct recorder_options *options)
+{
+	return options->max_overhead > 0 ? options->max_overhead : RECORDER_MAX_OVERHEAD;
+}
+
+static uint64_t max_pause_ns(const struct recorder_options *options)
+{
+	return options->max_pause_ns ? options->max_pause_ns : RECORDER_MAX_PAUSE_NS;
 }
 
 static int open_file(struct session *s, struct cp_err *err)
@@ -98,10 +161,14 @@ static int open_file(struct session *s, struct cp_err *err)
 		.n_pids = s->targets.n,
 		.rate_hz = setup->rate_hz,
 		.hardware = setup->hardware,
-		.n_cpus = s->events.n_rings,
-		.kernel = setup->exclude_kernel  ? "hidden"
-			  : setup->kernel_frames ? "visible"
-						 : "credited",
+		.n_cpus = s->by_ptrace ? (size_t)sysconf(_SC_NPROCESSORS_ONLN) : s->events.n_rings,
+		.engine = s->by_ptrace ? "ptrace" : "perf",
+		.max_overhead = s->by_ptrace ? max_overhead(s->options) : 0,
+		.max_pause_ns = s->by_ptrace ? max_pause_ns(s->options) : 0,
+		.kernel = s->by_ptrace            ? "credited"
+			  : setup->exclude_kernel ? "hidden"
+			  : setup->kernel_frames  ? "visible"
+						  : "credited",
 	};
 	return recording_file_open(&s->file, s->options->path, &facts, err);
 }
@@ -132,6 +199,22 @@ static int open_sink(struct session *s, struct cp_err *err)
 	return sample_sink_init(&s->sink) < 0 ? cp_fail_nomem(err) : 0;
 }
 
+static int open_live(struct session *s, struct cp_err *err)
+{
+	if (!s->by_ptrace)
+		return 0;
+	const struct live_setup setup = {
+		.processes = s->processes,
+		.sink = &s->sink,
+		.rate_hz = s->options->rate_hz,
+		.max_share = max_overhead(s->options),
+		.max_pause_ns = max_pause_ns(s->options),
+		.follow_children = !s->options->no_inherit,
+		.own_child = s->has_command ? s->command.pid : 0,
+	};
+	return live_recorder_open(&s->live, &setup, err);
+}
+
 static int watch_fd(struct session *s, int fd, int what, struct cp_err *err)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = what};
@@ -157,6 +240,8 @@ static int open_loop(struct session *s, struct cp_err *err)
 		if (s->targets.items[i].pidfd >= 0)
 			code = watch_fd(s, s->targets.items[i].pidfd, (int)i, err);
 	}
+	if (code == 0 && s->by_ptrace)
+		code = watch_fd(s, s->live.timer_fd, SESSION_WAIT_LIVE, err);
 	if (code == 0 && s->options->stop_fd >= 0)
 		code = watch_fd(s, s->options->stop_fd, SESSION_WAIT_STOP, err);
 	return code;
@@ -171,13 +256,17 @@ int session_open(struct session *s, const struct recorder_options *options, stru
 	if (code == 0 && options->n_pids)
 		code = targets_open(s->options->pids, s->options->n_pids, &s->targets, err);
 	if (code == 0)
-		code = probe_perf(s, err);
+		code = choose_engine(s, err);
+	if (code == 0)
+		code = check_system_wide(s, err);
 	if (code == 0)
 		code = open_events(s, err);
 	if (code == 0 && s->options->argv)
 		code = start_command(s, err);
 	s->targets.whole_machine = options->system_wide;
 	if (code == 0)
+		code = check_command(s, err);
+	if (code == 0 && !s->by_ptrace)
 		code = targets_attach(&s->targets, &s->probe, options->scope, &s->events, err);
 	if (code == 0 && processes_create(&s->processes) < 0)
 		code = cp_fail_nomem(err);
@@ -186,7 +275,11 @@ int session_open(struct session *s, const struct recorder_options *options, stru
 	if (code == 0)
 		code = open_sink(s, err);
 	if (code == 0)
+		code = open_live(s, err);
+	if (code == 0)
 		code = open_loop(s, err);
+	if (code == 0 && s->by_ptrace)
+		code = live_recorder_guard(&s->live, err);
 	if (code == 0)
 		code = recording_file_create(&s->file, err);
 	return code;
@@ -199,6 +292,7 @@ void session_close(struct session *s)
 	if (s->epoll_fd >= 0)
 		close(s->epoll_fd);
 	free(s->scratch);
+	live_recorder_close(&s->live);
 	sample_sink_deinit(&s->sink);
 	recording_file_close(&s->file);
 	processes_destroy(s->processes);

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "command.h"
 #include "dispatch.h"
+#include "live_recorder.h"
 #include "perf_events.h"
 #include "perf_probe.h"
 #include "processes.h"
@@ -21,7 +22,7 @@
 #include <stdint.h>
 
 /* What an epoll event is about: one of these, or the index of a target. */
-enum { SESSION_WAIT_RING = -1, SESSION_WAIT_STOP = -2 };
+enum { SESSION_WAIT_RING = -1, SESSION_WAIT_STOP = -2, SESSION_WAIT_LIVE = -3 };
 
 struct session {
 	const struct recorder_options *options; /* borrowed */
@@ -29,7 +30,9 @@ struct session {
 	struct targets targets;
 	struct command command;
 	bool has_command; /* it was started */
+	bool by_ptrace;   /* live takes the samples; events is empty then */
 	struct perf_events events;
+	struct live_recorder live;
 	struct processes *processes;
 	struct sample_sink sink;
 	struct dispatch dispatch;

@@ -15,6 +15,8 @@ enum {
 	OPT_RATE,
 	OPT_DURATION,
 	OPT_ENGINE,
+	OPT_MAX_OVERHEAD,
+	OPT_MAX_PAUSE,
 	OPT_UNWIND,
 	OPT_MODE,
 	OPT_NO_TIMELINE,
@@ -27,7 +29,7 @@ enum {
 
 enum { RATE_DEFAULT_HZ = 999, RATE_MAX_HZ = 50000 };
 
-static const char engines[] = "auto|perf";
+static const char engines[] = "auto|perf|ptrace"; /* as enum recorder_engine */
 static const char unwinders[] = "auto|libunwind";
 static const char modes[] = "cpu";
 
@@ -48,7 +50,16 @@ static const struct cli_option record_options[] = {
 		{"duration", 'd', "TIME", NULL,
 		 "end after this time: 10, 500ms, 2m (default: when the target ends, or Ctrl-C)"},
 	[OPT_ENGINE] = {"engine", 0, engines, NULL,
-			"how samples are taken; perf is perf_event_open(2) (default: auto)"},
+			"how samples are taken: perf_event_open(2), or by stopping threads for a "
+			"moment, one at a time, with ptrace(2), where perf is refused (default: "
+			"auto)"},
+	[OPT_MAX_OVERHEAD] = {"max-overhead", 0, "PCT", NULL,
+			      "with ptrace: sample less often where cprof would take more than PCT "
+			      "% of the CPUs, or stop threads for more than PCT % of the time they "
+			      "run (default: 1)"},
+	[OPT_MAX_PAUSE] = {"max-pause", 0, "TIME", NULL,
+			   "with ptrace: how long a stop may be; where more than 1 % are longer, "
+			   "less is copied and less often (default: 200us)"},
 	[OPT_UNWIND] = {"unwind", 0, unwinders, NULL,
 			"how stacks are walked: compiled rows, with libunwind for what they cannot "
 			"say, or libunwind throughout (default: auto)"},
@@ -89,6 +100,18 @@ static int take_number(const struct cli_command *self, int option, const char *v
 	case OPT_DURATION:
 		if (!cp_parse_duration(value, &out->recorder.duration_ns))
 			return cli_usage(self, "-d %s: give a time such as 10, 500ms, 1.5s or 2m",
+					 value);
+		return CLI_OK;
+	case OPT_MAX_OVERHEAD:
+		if (!options_percent(value, &out->recorder.max_overhead) ||
+		    out->recorder.max_overhead <= 0)
+			return cli_usage(self, "--max-overhead %s: give a number above 0, to 100",
+					 value);
+		out->recorder.max_overhead /= 100;
+		return CLI_OK;
+	case OPT_MAX_PAUSE:
+		if (!cp_parse_duration(value, &out->recorder.max_pause_ns))
+			return cli_usage(self, "--max-pause %s: give a time such as 200us or 1ms",
 					 value);
 		return CLI_OK;
 	default:
@@ -135,9 +158,12 @@ static int take_option(const struct cli_command *self, int option, const char *v
 		if (options_pids(value, &out->pids, &out->n_pids, &out->cap_pids, &err))
 			return cli_usage(self, "-p %s: %s", value, err.message);
 		return CLI_OK;
-	case OPT_ENGINE:
-		return options_choice(engines, value) < 0 ? cli_bad_choice(self, option, value)
-							  : CLI_OK;
+	case OPT_ENGINE: {
+		const int choice = options_choice(engines, value);
+		if (choice >= 0)
+			out->request.recorder.engine = (enum recorder_engine)choice;
+		return choice < 0 ? cli_bad_choice(self, option, value) : CLI_OK;
+	}
 	case OPT_UNWIND: {
 		const int choice = options_choice(unwinders, value);
 		out->request.recorder.libunwind = choice == 1;
@@ -157,6 +183,8 @@ static int take_option(const struct cli_command *self, int option, const char *v
 		return CLI_OK;
 	case OPT_RATE:
 	case OPT_DURATION:
+	case OPT_MAX_OVERHEAD:
+	case OPT_MAX_PAUSE:
 	case OPT_MIN_QUALITY:
 		return take_number(self, option, value, &out->request);
 	default:

@@ -63,6 +63,14 @@ static void show_progress(void *ctx, const struct recorder_progress *progress)
 			  request->recorder.duration_ns ? "" : "  (Ctrl-C ends it)");
 }
 
+static void show_note(void *ctx, const char *text)
+{
+	(void)ctx;
+	cli_note("%s;\nso running threads are stopped for some microseconds each, one at a time "
+		 "(--engine=ptrace)",
+		 text);
+}
+
 /* The path as it can be pasted into a shell. */
 static void print_path(const char *path)
 {
@@ -211,6 +219,7 @@ static int record(const struct recording_request *request, const char *path, int
 	options.path = path;
 	options.stop_fd = stop_fd;
 	options.progress = request->quiet ? NULL : show_progress;
+	options.note = request->quiet ? NULL : show_note;
 	options.progress_ctx = (void *)request;
 	struct recorder_result result = {0};
 	struct cp_err err = {""};

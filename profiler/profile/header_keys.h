@@ -15,8 +15,8 @@
 #define HEADER_COMMAND "command"         /* command line of the target, shell-quoted */
 #define HEADER_PIDS "pids"               /* processes asked for, separated by commas */
 #define HEADER_SYSTEM_WIDE "system_wide" /* "yes": the whole machine; absent = these processes */
-#define HEADER_ENGINE "engine"           /* "perf" */
-#define HEADER_EVENT "event"             /* "cycles" (hardware) or "cpu-clock" (timer) */
+#define HEADER_ENGINE "engine"           /* "perf" or "ptrace" (threads were stopped) */
+#define HEADER_EVENT "event"             /* of perf: "cycles" (hardware) or "cpu-clock" (timer) */
 #define HEADER_MODE "mode"               /* "cpu" */
 #define HEADER_RATE_HZ "rate_hz"         /* asked for, per running thread */
 #define HEADER_UNWIND "unwind"           /* "auto": compiled rows, else libunwind; or "libunwind" */
@@ -85,6 +85,37 @@
 #define HEADER_UNWIND_TABLES_BYTES "unwind_tables_bytes" /* of all binaries, and rows; now */
 #define HEADER_UNWIND_TABLES_SKIPPED                                                               \
 	"unwind_tables_skipped" /* binaries beyond the limit on them: not unwound by tables */
+
+/*
+ * What stopping threads has cost; absent where the engine stops none. Asked for: the share of the
+ * CPUs' and of the threads' time, and how long one stop may be. Realised: stops, how long a thread
+ * stood still at most (percentiles are up to 1/16 above the true ones), in all, how many stops were
+ * longer than asked for; samples per second of CPU time that they stand for.
+ */
+#define HEADER_MAX_OVERHEAD_PCT "max_overhead_pct"
+#define HEADER_MAX_PAUSE_NS "max_pause_ns"
+#define HEADER_PAUSES "pauses"
+#define HEADER_PAUSE_P50_NS "pause_p50_ns"
+#define HEADER_PAUSE_P99_NS "pause_p99_ns"
+#define HEADER_PAUSE_LONGEST_NS "pause_longest_ns"
+#define HEADER_PAUSE_TOTAL_NS "pause_total_ns"
+#define HEADER_PAUSES_BEYOND "pauses_beyond"
+#define HEADER_RATE_ACHIEVED_HZ "rate_achieved_hz"
+/*
+ * What happened to threads in stops: system calls that would have returned EINTR and were entered
+ * once more, those that did return it, writes that may have been cut short, signals that arrived
+ * and were passed on. Threads that gave no sample: not stopped within 20 ms (let go when they did),
+ * not permitted or traced by another, stopped by job control, of 32 bits or without a readable
+ * stack.
+ */
+#define HEADER_EINTR_REWOUND "eintr_rewound"
+#define HEADER_EINTR_LEFT "eintr_left"
+#define HEADER_SHORT_WRITES "short_writes"
+#define HEADER_SIGNALS_PASSED "signals_passed"
+#define HEADER_STOPS_LATE "stops_late"
+#define HEADER_STOPS_REFUSED "stops_refused"
+#define HEADER_STOPS_HELD "stops_held"
+#define HEADER_STOPS_OTHER "stops_other"
 
 /* "yes" once every location was looked up; absent = not, or only in part. */
 #define HEADER_SYMBOLIZED "symbolized"

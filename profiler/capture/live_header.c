@@ -1,0 +1,53 @@
+#include "live_header.h"
+
+#include "clock.h"
+#include "profile/header_keys.h"
+
+#include <inttypes.h>
+
+int live_header_set_limits(struct profile *profile, double max_overhead, uint64_t max_pause_ns)
+{
+	const int code =
+		profile_header_setf(profile, HEADER_MAX_OVERHEAD_PCT, "%g", max_overhead * 100);
+	if (code < 0)
+		return code;
+	return profile_header_setf(profile, HEADER_MAX_PAUSE_NS, "%" PRIu64, max_pause_ns);
+}
+
+/* Samples per second of CPU time that they stand for. */
+static uint64_t achieved_hz(const struct live_recorder *live)
+{
+	const struct sample_counts *counts = &live->setup.sink->counts;
+	const double cpu_s = (double)counts->cpu_ns / CLOCK_NS_PER_S;
+	return cpu_s > 0 ? (uint64_t)((double)live->counts.stopped / cpu_s + 0.5) : 0;
+}
+
+int live_header_set(struct profile *profile, const struct live_recorder *live)
+{
+	const struct pauses *pauses = &live->overhead.pauses;
+	const struct thread_stop_counts *stops = &live->stopper.counts;
+	const struct {
+		const char *key;
+		uint64_t value;
+	} numbers[] = {
+		{HEADER_PAUSES, pauses->n},
+		{HEADER_PAUSE_P50_NS, pauses_percentile_ns(pauses, 50)},
+		{HEADER_PAUSE_P99_NS, pauses_percentile_ns(pauses, 99)},
+		{HEADER_PAUSE_LONGEST_NS, pauses->max_ns},
+		{HEADER_PAUSE_TOTAL_NS, pauses->total_ns},
+		{HEADER_PAUSES_BEYOND, pauses->n_beyond},
+		{HEADER_RATE_ACHIEVED_HZ, achieved_hz(live)},
+		{HEADER_EINTR_REWOUND, stops->rewound},
+		{HEADER_EINTR_LEFT, stops->eintr_left},
+		{HEADER_SHORT_WRITES, stops->short_writes},
+		{HEADER_SIGNALS_PASSED, stops->signals},
+		{HEADER_STOPS_LATE, stops->by_status[THREAD_STOP_LATE]},
+		{HEADER_STOPS_REFUSED, stops->by_status[THREAD_STOP_REFUSED]},
+		{HEADER_STOPS_HELD, stops->by_status[THREAD_STOP_HELD]},
+		{HEADER_STOPS_OTHER, stops->by_status[THREAD_STOP_OTHER]},
+	};
+	int code = 0;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && code == 0; i++)
+		code = profile_header_setf(profile, numbers[i].key, "%" PRIu64, numbers[i].value);
+	return code;
+}

@@ -1,0 +1,403 @@
+#include "live_threads.h"
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/index.h"
+#include "clock.h"
+#include "procfs.h"
+#include "thread_look.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LIST_NS (CLOCK_NS_PER_S / 10)
+#define NAME_NS CLOCK_NS_PER_S
+
+/* Of a process with more threads, so many are asked for children at a time. */
+enum { CHILD_LISTS = 64 };
+
+void live_threads_init(struct live_threads *live)
+{
+	struct rlimit limit;
+	/* the rest is for binaries, files, and other users of descriptors in this process */
+	enum { FDS_OF_OTHERS = 256 };
+	live->fds_max = 0;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > FDS_OF_OTHERS)
+		live->fds_max = (size_t)(limit.rlim_cur - FDS_OF_OTHERS);
+}
+
+static void close_fd(struct live_threads *live, int *fd)
+{
+	if (*fd >= 0) {
+		close(*fd);
+		live->n_fds--;
+	}
+	*fd = -1;
+}
+
+static int open_fd(struct live_threads *live, const char *path, int flags)
+{
+	if (live->n_fds >= live->fds_max)
+		return -1;
+	const int fd = open(path, flags | O_CLOEXEC);
+	live->n_fds += fd >= 0;
+	return fd;
+}
+
+static void free_process(struct live_threads *live, struct live_process *process)
+{
+	for (size_t i = 0; i < process->n; i++)
+		close_fd(live, &process->threads[i].syscall_fd);
+	close_fd(live, &process->task_fd);
+	close_fd(live, &process->mem_fd);
+	free(process->threads);
+	free(process);
+}
+
+void live_threads_deinit(struct live_threads *live)
+{
+	for (size_t i = 0; i < live->n; i++)
+		free_process(live, live->items[i]);
+	free(live->items);
+	live->items = NULL;
+	live->n = live->cap = live->n_threads = 0;
+}
+
+/* Something that another program's process does not have: its addresses are random. */
+static uint64_t program_of(pid_t pid)
+{
+	char path[64], text[2048];
+	unsigned long long start_code, start_stack;
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (procfs_read(path, text, sizeof(text)) <= 0)
+		return 0;
+	/* proc(5): fields 26 and 28, counted from behind the name */
+	const char *fields = strrchr(text, ')');
+	if (!fields ||
+	    sscanf(fields + 1,
+		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
+		   "%*d %*u %*u %*d %*u %llu %*u %llu",
+		   &start_code, &start_stack) != 2)
+		return 0;
+	return start_code ^ start_stack << 1;
+}
+
+static void open_memory(struct live_threads *live, struct live_process *process)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/mem", process->pid);
+	close_fd(live, &process->mem_fd);
+	process->mem_fd = open_fd(live, path, O_RDONLY);
+	process->program = program_of(process->pid);
+}
+
+static int by_tid(const void *a, const void *b)
+{
+	const pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+	return (x > y) - (x < y);
+}
+
+static void begin_thread(struct live_threads *live, struct live_thread *thread, pid_t pid,
+			 pid_t tid, bool is_new)
+{
+	char path[64];
+	struct thread_sched sched = {0};
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", pid, tid);
+	*thread = (struct live_thread){
+		.pid = pid, .tid = tid, .syscall_fd = open_fd(live, path, O_RDONLY)};
+	if (!is_new && thread_look_sched(pid, tid, &sched) == 0)
+		thread->cpu_ns = sched.run_ns;
+}
+
+static void end_thread(struct live_threads *live, struct live_thread *thread)
+{
+	close_fd(live, &thread->syscall_fd);
+	processes_exit(live->processes, thread->tid);
+}
+
+/* readdir() of /proc/PID/task may miss an entry when another one goes while it runs. */
+static bool was_missed(const struct live_thread *thread)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/task/%d", thread->pid, thread->tid);
+	return !thread->has_ended && access(path, F_OK) == 0;
+}
+
+/*
+ * Bring the list of threads in line with @tids, which are sorted. One that stays keeps what is
+ * known of it: taken for a new one, all its CPU time would count once more.
+ */
+static int merge(struct live_threads *live, struct live_process *process, const pid_t *tids,
+		 size_t n_tids, bool all_new)
+{
+	struct live_thread *threads = calloc(process->n + n_tids + 1, sizeof(*threads));
+	if (!threads)
+		return -ENOMEM;
+	size_t n = 0, i = 0;
+	for (size_t at = 0; at < process->n || i < n_tids;) {
+		struct live_thread *old = at < process->n ? &process->threads[at] : NULL;
+		if (!old || (i < n_tids && tids[i] < old->tid)) {
+			begin_thread(live, &threads[n++], process->pid, tids[i++], all_new);
+			continue;
+		}
+		const bool is_listed = i < n_tids && tids[i] == old->tid;
+		if (old->has_ended || (!is_listed && !was_missed(old))) {
+			end_thread(live, old);
+			if (is_listed)
+				begin_thread(live, &threads[n++], process->pid, old->tid, true);
+		} else {
+			threads[n++] = *old;
+		}
+		i += is_listed;
+		at++;
+	}
+	free(process->threads);
+	process->threads = threads;
+	process->n = n;
+	return 0;
+}
+
+/* Return: 0, -ESRCH, -ENOMEM. */
+static int list(struct live_threads *live, struct live_process *process, uint64_t now_ns,
+		bool all_new)
+{
+	struct stat st;
+	pid_t *tids = NULL;
+	size_t n = 0, cap = 0;
+	if (process->task_fd >= 0 && fstat(process->task_fd, &st) == 0)
+		process->n_links = st.st_nlink;
+	int code = procfs_threads(process->pid, &tids, &n, &cap);
+	if (code == 0 && n == 0)
+		code = -ESRCH;
+	if (code == 0) {
+		qsort(tids, n, sizeof(*tids), by_tid);
+		live->n_threads -= process->n;
+		code = merge(live, process, tids, n, all_new);
+		live->n_threads += process->n;
+	}
+	process->listed_ns = now_ns;
+	free(tids);
+	return code;
+}
+
+static struct live_process *find(const struct live_threads *live, pid_t pid)
+{
+	for (size_t i = 0; i < live->n; i++) {
+		if (live->items[i]->pid == pid)
+			return live->items[i];
+	}
+	return NULL;
+}
+
+int live_threads_add(struct live_threads *live, pid_t pid, bool born_now)
+{
+	char path[64];
+	if (find(live, pid))
+		return 0;
+	struct live_process *process = calloc(1, sizeof(*process));
+	if (!process)
+		return -ENOMEM;
+	*process = (struct live_process){.pid = pid, .mem_fd = -1};
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	process->task_fd = open_fd(live, path, O_RDONLY | O_DIRECTORY);
+	open_memory(live, process);
+	int code = list(live, process, clock_now_ns(), born_now);
+	struct live_process **slot =
+		code == 0 ? CP_ARRAY_PUSH(live->items, live->n, live->cap) : NULL;
+	if (!slot) {
+		live->n_threads -= process->n;
+		free_process(live, process);
+		return code == 0 ? -ENOMEM : code;
+	}
+	*slot = process;
+	return 0;
+}
+
+static int add_child(struct live_threads *live, pid_t pid)
+{
+	if (find(live, pid))
+		return 0;
+	struct process *process = processes_meet(live->processes, pid);
+	if (!process)
+		return -ENOMEM;
+	process->born_ns = clock_now_ns();
+	const int code = live_threads_add(live, pid, true);
+	return code == -ESRCH ? 0 : code;
+}
+
+/* The children of a thread are listed with it (CONFIG_PROC_CHILDREN). */
+static int add_children(struct live_threads *live, struct live_process *process)
+{
+	const pid_t pid = process->pid;
+	int code = 0;
+	for (size_t i = 0; i < process->n && i < CHILD_LISTS && code == 0; i++) {
+		char path[64], text[4096];
+		const struct live_thread *thread =
+			&process->threads[process->next_child_list++ % process->n];
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, thread->tid);
+		if (procfs_read(path, text, sizeof(text)) <= 0)
+			continue;
+		char *end = text;
+		for (long child = strtol(text, &end, 10); child > 0 && code == 0;
+		     child = strtol(end, &end, 10))
+			code = add_child(live, (pid_t)child);
+	}
+	return code;
+}
+
+static void forget(struct live_threads *live, size_t i)
+{
+	struct live_process *process = live->items[i];
+	for (size_t k = 0; k < process->n; k++)
+		processes_exit(live->processes, process->threads[k].tid);
+	live->n_threads -= process->n;
+	free_process(live, process);
+	live->items[i] = live->items[--live->n];
+}
+
+static bool is_due(const struct live_process *process, uint64_t now_ns)
+{
+	struct stat st;
+	if (now_ns - process->listed_ns >= LIST_NS)
+		return true;
+	/* gone: the list will tell */
+	return process->task_fd >= 0 &&
+	       (fstat(process->task_fd, &st) < 0 || st.st_nlink != process->n_links);
+}
+
+/* Another program: what was known of the old one is void. */
+static void begin_program(struct live_threads *live, struct live_process *process)
+{
+	char name[PROCFS_COMM_MAX] = "";
+	procfs_comm(process->pid, process->pid, name);
+	live->execs++;
+	open_memory(live, process);
+	if (processes_exec(live->processes, process->pid, name, PERF_OWNER_NONE) < 0)
+		return;
+	struct process *known = processes_find(live->processes, process->pid);
+	known->in_exec = false;
+	processes_read_maps(live->processes, known);
+	known->maps_doubtful = known->maps_read_ns == 0;
+}
+
+int live_threads_update(struct live_threads *live, uint64_t now_ns)
+{
+	int code = 0;
+	for (size_t i = 0; i < live->n && code == 0;) {
+		struct live_process *process = live->items[i];
+		if (!is_due(process, now_ns)) {
+			i++;
+			continue;
+		}
+		code = list(live, process, now_ns, true);
+		if (code == -ESRCH) {
+			forget(live, i);
+			code = 0;
+			continue;
+		}
+		if (code == 0 && program_of(process->pid) != process->program)
+			begin_program(live, process);
+		if (code == 0 && live->follow_children)
+			code = add_children(live, process);
+		i++;
+	}
+	return code;
+}
+
+struct live_thread *live_threads_at(struct live_threads *live, size_t i,
+				    struct live_process **out_process)
+{
+	for (size_t k = 0; k < live->n; k++) {
+		if (i < live->items[k]->n) {
+			*out_process = live->items[k];
+			return &live->items[k]->threads[i];
+		}
+		i -= live->items[k]->n;
+	}
+	return NULL;
+}
+
+bool live_thread_is_running(struct live_thread *thread)
+{
+	/* proc(5), /proc/PID/syscall: "running", or what the thread waits in */
+	char text[64] = "";
+	if (thread->syscall_fd >= 0) {
+		thread->has_ended = pread(thread->syscall_fd, text, sizeof(text), 0) <= 0;
+	} else {
+		char path[64];
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", thread->pid, thread->tid);
+		thread->has_ended = procfs_read(path, text, sizeof(text)) <= 0;
+	}
+	return text[0] == 'r';
+}
+
+/* Of the lines of /proc/PID/maps that are of code; 0 = unknown. */
+static uint64_t hash_code(pid_t pid)
+{
+	char path[64];
+	uint64_t hash = 0;
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	CP_CLEANUP(cp_close_file) FILE *maps = fopen(path, "re");
+	CP_CLEANUP(cp_free) char *line = NULL;
+	size_t cap = 0;
+	ssize_t n;
+	while (maps && (n = getline(&line, &cap, maps)) > 0) {
+		/* start-end rwxp ... */
+		const char *rights = strchr(line, ' ');
+		if (rights && strlen(rights) > 4 && rights[3] == 'x')
+			hash = cp_hash_mix(hash, cp_hash_bytes(line, (size_t)n));
+	}
+	return hash;
+}
+
+void live_threads_check_code(struct live_threads *live)
+{
+	for (size_t i = 0; i < live->n; i++) {
+		struct live_process *process = live->items[i];
+		struct process *known = processes_find(live->processes, process->pid);
+		if (!process->has_samples || !known)
+			continue;
+		process->has_samples = false;
+		const uint64_t hash = hash_code(process->pid);
+		if (process->code_hash && hash && hash != process->code_hash)
+			processes_read_maps(live->processes, known);
+		process->code_hash = hash;
+	}
+}
+
+bool live_process_has_changed(struct live_threads *live, struct live_process *process,
+			      uint64_t avma)
+{
+	char byte;
+	/* it reads the memory of the program that it was opened for: none, once that is gone */
+	if (process->mem_fd < 0 || pread(process->mem_fd, &byte, 1, (off_t)avma) == 1)
+		return false;
+	/* or the stack has moved, or it was that of a child of vfork */
+	if (program_of(process->pid) != process->program)
+		begin_program(live, process);
+	else
+		open_memory(live, process);
+	return true;
+}
+
+struct thread *live_thread_named(struct live_threads *live, struct live_thread *thread,
+				 uint64_t now_ns)
+{
+	char name[PROCFS_COMM_MAX];
+	struct thread *known = processes_find_thread(live->processes, thread->tid);
+	if (known && known->process->pid == thread->pid && thread->named_ns &&
+	    now_ns - thread->named_ns < NAME_NS)
+		return known;
+	thread->named_ns = now_ns;
+	if (!procfs_comm(thread->pid, thread->tid, name))
+		return known && known->process->pid == thread->pid ? known : NULL;
+	if (processes_comm(live->processes, thread->pid, thread->tid, name) < 0)
+		return NULL;
+	return processes_find_thread(live->processes, thread->tid);
+}

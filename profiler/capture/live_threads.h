@@ -1,0 +1,95 @@
+/*
+ * live_threads.h - the threads of the recorded processes, for engines that go and look at them
+ * themselves: nothing tells these of births, ends, names and programs, so /proc is asked.
+ *
+ * A process is listed again when the number of its threads has changed, and ten times a second in
+ * any case; its children then too, unless they are not to be followed. Descriptors are kept for
+ * what is asked often. They also tell one process from another with its number, and one program
+ * from the next: those of /proc/PID/task go with the process, that of /proc/PID/mem with the
+ * program's memory.
+ *
+ * Depends on: base, processes.h, procfs.h. Threads: one at a time.
+ */
+#ifndef CPROF_CAPTURE_LIVE_THREADS_H
+#define CPROF_CAPTURE_LIVE_THREADS_H
+
+#include "processes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct live_thread {
+	pid_t pid, tid;
+	int syscall_fd;    /* /proc/PID/task/TID/syscall; -1 = opened for each look */
+	bool has_ended;    /* its number may be another one's by now */
+	uint64_t cpu_ns;   /* CPU time that samples have accounted for */
+	uint64_t named_ns; /* when its name was last read; 0 = never */
+};
+
+struct live_process {
+	pid_t pid;
+	int task_fd;     /* /proc/PID/task */
+	int mem_fd;      /* /proc/PID/mem of the program seen last; -1 = not readable */
+	nlink_t n_links; /* of task_fd: changes with the number of threads */
+	uint64_t listed_ns;
+	uint64_t code_hash;          /* of its executable mappings */
+	bool has_samples;            /* since those were looked at */
+	uint64_t program;            /* where its code and stack begin; changes with an exec */
+	size_t next_child_list;      /* thread whose children are asked for next */
+	struct live_thread *threads; /* by tid */
+	size_t n, cap;
+};
+
+struct live_threads {
+	struct processes *processes; /* borrowed */
+	bool follow_children;
+	/* filled here */
+	struct live_process **items;
+	size_t n, cap;
+	size_t n_threads; /* of all */
+	size_t n_fds, fds_max;
+	uint64_t execs; /* programs that were seen to replace others */
+};
+
+/** @live: the fields up to follow_children set by the caller. */
+void live_threads_init(struct live_threads *live);
+void live_threads_deinit(struct live_threads *live);
+
+/**
+ * Record a process and the threads it has now, whose CPU time so far does not count.
+ *
+ * @born_now: it was born while recording: all its CPU time counts
+ * Return: 0, -ESRCH, -ENOMEM.
+ */
+int live_threads_add(struct live_threads *live, pid_t pid, bool born_now);
+
+/** List again what is due. Return: 0 or -ENOMEM. */
+int live_threads_update(struct live_threads *live, uint64_t now_ns);
+
+/** The @i-th thread of all, below n_threads, in a stable order, with its process. */
+struct live_thread *live_threads_at(struct live_threads *live, size_t i,
+				    struct live_process **out_process);
+
+/** True when it runs, or waits for a CPU. Context: a system call; the thread is left alone. */
+bool live_thread_is_running(struct live_thread *thread);
+
+/**
+ * True when the process has executed another program since the last look: what was taken of it
+ * may be of either. Its mappings and names are read again then.
+ *
+ * @avma: in its stack, where it was readable just now
+ */
+bool live_process_has_changed(struct live_threads *live, struct live_process *process,
+			      uint64_t avma);
+
+/** Look, once a second, whether sampled processes have other code mapped, and read it again then.
+ */
+void live_threads_check_code(struct live_threads *live);
+
+/** The profile's thread, with the name it has now; names are read again now and then. */
+struct thread *live_thread_named(struct live_threads *live, struct live_thread *thread,
+				 uint64_t now_ns);
+
+#endif
