@@ -236,11 +236,11 @@ char *flame_heading_marks(const struct flame_tree *tree)
 	if (truncated)
 		line_add(&line, "[truncated]: outer functions missing");
 	if (joined)
-		line_add(&line, "[joined]: outer functions from a moment later or before");
+		line_add(&line, "[joined]: outer functions from beyond the copied stack");
 	if (inferred[CP_INFERRED_FRAMES])
 		line_add(&line, "[inferred]: callers searched for, not seen");
 	if (inferred[CP_INFERRED_WAIT])
-		line_add(&line, "[estimated]: short waits, shown where others were");
+		line_add(&line, "[estimated]: short waits, with another stack of the thread");
 	if (deep)
 		line_add(&line, "[depth]: middle left out, at [frames omitted]");
 	if (other)

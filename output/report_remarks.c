@@ -217,10 +217,10 @@ static void remark_joins(struct remarks *remarks)
 static void remark_inferred(struct remarks *remarks)
 {
 	static const char *const sources[CP_INFERRED_COUNT] = {
-		[CP_INFERRED_FRAMES] = "callers searched for on the stack, as a register of a "
+		[CP_INFERRED_FRAMES] = "callers were searched for on the stack, as a register of a "
 				       "waiting thread was not known",
-		[CP_INFERRED_WAIT] = "waits too short to be looked at, shown where the thread's "
-				     "other short waits were",
+		[CP_INFERRED_WAIT] = "of waits too short to be looked at, and of waiting for a "
+				     "CPU, it is another one of the thread",
 	};
 	const struct quality *quality = remarks->report->quality;
 	const char *between = " of the time has an inferred stack: ";
@@ -355,6 +355,17 @@ static void remark_kernel_clock(struct remarks *remarks)
 	give(remarks);
 }
 
+/* Without its first clause where the remedy says that: "build it with -g". NULL: nothing else. */
+static const char *reason_to_tell(const struct quality_module *module)
+{
+	static const char plain[] = "no debug information";
+	if (!module->reason || !module->remedy ||
+	    strncmp(module->reason, plain, strlen(plain)) != 0)
+		return module->reason;
+	const char *more = strstr(module->reason, "; ");
+	return more ? more + 2 : NULL;
+}
+
 static void add_module(struct strbuf *to, const struct quality_module *module)
 {
 	strbuf_add(to, module->has_functions ? "no line information: " : "no symbols: ");
@@ -362,15 +373,13 @@ static void add_module(struct strbuf *to, const struct quality_module *module)
 	strbuf_add(to, " (");
 	report_add_pct(to, module->share_pct);
 	strbuf_add(to, ")");
-	/* the remedy says it all: "build it with -g" */
-	bool plain = module->remedy && module->reason &&
-		     strncmp(module->reason, "no debug information", 20) == 0;
-	if (module->reason && !plain) {
+	const char *reason = reason_to_tell(module);
+	if (reason) {
 		strbuf_add(to, ": ");
-		strbuf_add_printable(to, module->reason);
+		strbuf_add_printable(to, reason);
 	}
 	if (module->remedy) {
-		strbuf_add(to, module->reason && !plain ? "; " : ": ");
+		strbuf_add(to, reason ? "; " : ": ");
 		strbuf_add_printable(to, module->remedy);
 	}
 }

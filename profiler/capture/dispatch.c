@@ -89,7 +89,25 @@ static bool add_sample(struct dispatch *d, struct thread *thread, const struct p
 {
 	struct sink_sample sample;
 	sample_of_record(d->sink, record, &sample);
+	if (d->wall) {
+		sample.state = CP_STATE_RUNNING;
+		return wall_add_running(d->wall, thread, &sample) == 0;
+	}
 	return sample_sink_add(d->sink, thread, &sample) == 0;
+}
+
+/* The thread of a record; one whose birth was missed is looked up in /proc. */
+static struct thread *thread_of(struct dispatch *d, struct process *process, pid_t tid)
+{
+	struct thread *thread = processes_find_thread(d->processes, tid);
+	if (thread && thread->process == process)
+		return thread;
+	char name[PROCFS_COMM_MAX];
+	const bool named = procfs_comm(process->pid, tid, name);
+	thread = processes_add_thread(d->processes, process, tid, named ? name : NULL);
+	if (thread)
+		thread->announced = process->pid <= 0;
+	return thread;
 }
 
 static void on_sample(struct dispatch *d, const struct perf_record *record, perf_owner owner)
@@ -107,15 +125,7 @@ static void on_sample(struct dispatch *d, const struct perf_record *record, perf
 		d->counts.overlaps++;
 		return;
 	}
-	struct thread *thread = processes_find_thread(d->processes, (pid_t)record->tid);
-	if (!thread || thread->process != process) {
-		char name[PROCFS_COMM_MAX];
-		bool named = procfs_comm((pid_t)record->pid, (pid_t)record->tid, name);
-		thread = processes_add_thread(d->processes, process, (pid_t)record->tid,
-					      named ? name : NULL);
-		if (thread)
-			thread->announced = process->pid <= 0;
-	}
+	struct thread *thread = thread_of(d, process, (pid_t)record->tid);
 	if (!thread) {
 		d->counts.untracked++;
 	} else if (!from_its_source(thread, owner)) {
@@ -123,6 +133,25 @@ static void on_sample(struct dispatch *d, const struct perf_record *record, perf
 	} else if (!add_sample(d, thread, record)) {
 		d->counts.untracked++;
 	}
+}
+
+static void on_switch(struct dispatch *d, const struct perf_record *record, perf_owner owner)
+{
+	if (!d->off_cpu || (pid_t)record->pid <= 0)
+		return;
+	struct process *process = process_of(d, (pid_t)record->pid);
+	if (!process) {
+		d->counts.untracked += !d->known_only;
+		return;
+	}
+	if (process->held)
+		return;
+	struct thread *thread = thread_of(d, process, (pid_t)record->tid);
+	if (!thread)
+		d->counts.untracked++;
+	else if (!thread->exited && from_its_source(thread, owner))
+		off_cpu_switched(d->off_cpu, thread, record->time_ns, record->sw.out,
+				 record->sw.preempted);
 }
 
 static void on_mmap(struct dispatch *d, const struct perf_record *record)
@@ -185,6 +214,8 @@ static void on_fork(struct dispatch *d, const struct perf_record *record, perf_o
 	int code = processes_fork(d->processes, (pid_t)task->parent_pid, (pid_t)task->parent_tid,
 				  (pid_t)task->pid, (pid_t)task->tid);
 	d->counts.untracked += code < 0;
+	if (code == 0 && d->off_cpu)
+		off_cpu_born(d->off_cpu, (pid_t)task->pid, (pid_t)task->tid, record->time_ns);
 	if (code == 0 && is_process)
 		processes_find(d->processes, (pid_t)task->pid)->born_ns = record->time_ns;
 }
@@ -230,7 +261,13 @@ void dispatch_record(void *dispatch, const struct perf_event_header *header)
 		on_fork(d, &record, owner);
 		break;
 	case PERF_RECORD_EXIT:
+		if (d->off_cpu)
+			off_cpu_ended(d->off_cpu, (pid_t)record.task.tid, record.time_ns);
 		processes_exit(d->processes, (pid_t)record.task.tid);
+		break;
+	case PERF_RECORD_SWITCH:
+	case PERF_RECORD_SWITCH_CPU_WIDE:
+		on_switch(d, &record, owner);
 		break;
 	case PERF_RECORD_LOST:
 	case PERF_RECORD_LOST_SAMPLES:

@@ -6,9 +6,11 @@
 #ifndef CPROF_CAPTURE_DISPATCH_H
 #define CPROF_CAPTURE_DISPATCH_H
 
+#include "off_cpu.h"
 #include "perf_events.h"
 #include "processes.h"
 #include "sample_sink.h"
+#include "wall.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,6 +27,8 @@ struct dispatch {
 	const struct perf_events *events; /* borrowed, like the next two */
 	struct processes *processes;
 	struct sample_sink *sink;
+	struct wall *wall; /* keeps the stacks of samples; NULL = it is not wanted */
+	struct off_cpu *off_cpu; /* told of switches; NULL = nobody wants them */
 	struct perf_layout layout;
 	bool known_only;      /* records of other processes are none of ours: the events see all */
 	bool follow_children; /* with known_only: children of known processes become known */

@@ -21,9 +21,8 @@ static void fill_common(const struct perf_setup *setup, struct perf_event_attr *
 	attr->wakeup_watermark = setup->wakeup_bytes;
 }
 
-void perf_attr_fill(const struct perf_setup *setup, struct perf_event_attr *out)
+static void fill_samples(const struct perf_setup *setup, struct perf_event_attr *out)
 {
-	fill_common(setup, out);
 	if (setup->hardware) {
 		out->type = PERF_TYPE_HARDWARE;
 		out->config = PERF_COUNT_HW_CPU_CYCLES;
@@ -43,6 +42,27 @@ void perf_attr_fill(const struct perf_setup *setup, struct perf_event_attr *out)
 	out->sample_stack_user = setup->dump_bytes;
 	out->exclude_kernel = setup->exclude_kernel;
 	out->exclude_idle = 1;
+}
+
+/* Counts nothing; without privileges too, as it says nothing of the kernel. */
+static void fill_switches(struct perf_event_attr *out)
+{
+	out->type = PERF_TYPE_SOFTWARE;
+	out->config = PERF_COUNT_SW_DUMMY;
+	out->sample_type =
+		PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CPU;
+	out->exclude_kernel = 1;
+	out->exclude_callchain_user = 1;
+	out->context_switch = 1;
+}
+
+void perf_attr_fill(const struct perf_setup *setup, struct perf_event_attr *out)
+{
+	fill_common(setup, out);
+	if (setup->switches)
+		fill_switches(out);
+	else
+		fill_samples(setup, out);
 	out->mmap = 1;
 	out->mmap2 = 1;
 	out->comm = 1;

@@ -28,6 +28,7 @@ struct perf_setup {
 	bool exclude_kernel; /* the kernel may not be sampled: such time is not seen at all */
 	bool kernel_frames;  /* ask for the kernel's call chain */
 	bool user_chain;     /* and for the user's by frame pointers, see goroutine_chain.h */
+	bool switches;       /* no samples: every switch of a thread to and from a CPU is told */
 	enum perf_follow follow;
 	bool enable_on_exec;
 	bool read_lost;        /* PERF_FORMAT_LOST: Linux 6.0 */

@@ -80,7 +80,7 @@ static bool can_read_lost(void)
 static void choose_sizes(struct perf_events *events)
 {
 	events->n_sizes = 1;
-	if (events->setup.dump_bytes == 0) {
+	if (events->setup.dump_bytes == 0 && !events->setup.switches) {
 		struct dump_limits limits =
 			dump_limits_for(events->setup.rate_hz, events->ring_bytes);
 		events->setup.dump_bytes = dump_rung_bytes(limits.start);

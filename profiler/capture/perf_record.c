@@ -187,6 +187,13 @@ bool perf_record_parse(const struct perf_event_header *header, const struct perf
 	case PERF_RECORD_LOST_SAMPLES:
 		out->lost = take_u64(&c);
 		break;
+	case PERF_RECORD_SWITCH:
+	case PERF_RECORD_SWITCH_CPU_WIDE:
+		/* the latter is of all tasks and says in its body who the other one was */
+		out->sw.out = (header->misc & PERF_RECORD_MISC_SWITCH_OUT) != 0;
+		out->sw.preempted =
+			out->sw.out && (header->misc & PERF_RECORD_MISC_SWITCH_OUT_PREEMPT) != 0;
+		break;
 	default:
 		break;
 	}

@@ -47,6 +47,11 @@ struct perf_task_record { /* FORK, EXIT */
 	uint32_t tid, parent_tid;
 };
 
+struct perf_switch_record {
+	bool out;       /* of the thread that the record is of; else it has got the CPU */
+	bool preempted; /* with out: it could have gone on */
+};
+
 struct perf_record {
 	uint32_t type; /* PERF_RECORD_*; others than below carry only the common part */
 	uint16_t misc;
@@ -59,6 +64,7 @@ struct perf_record {
 		struct perf_comm_record comm;     /* COMM */
 		struct perf_task_record task;     /* FORK, EXIT */
 		uint64_t lost;                    /* LOST, LOST_SAMPLES */
+		struct perf_switch_record sw;     /* SWITCH, SWITCH_CPU_WIDE */
 	};
 };
 

@@ -2,7 +2,7 @@ foreach(file
     command dispatch dump_size exec_call location_cache modules perf_events perf_probe perf_record perf_ring processes procfs recorder recorder_truth targets)
   cprof_unit_test(${file} USES base elf unwind profile capture)
 endforeach()
-foreach(file stack_history stack_memory thread_look thread_rounds wait_info)
+foreach(file off_cpu stack_history stack_memory thread_look thread_rounds wait_info)
   cprof_unit_test(${file} USES base elf unwind profile capture)
 endforeach()
 foreach(file thread_look wait_info)

@@ -101,7 +101,7 @@ static void test_wait_rows__time_counts_and_not_the_number_of_waits(void **state
 	expect_part(text, "  SELF %  SELF s  TOTAL %  FUNCTION");
 	expect_part(text, "  40.0 %    4.00   40.0 %  take      app.c:20\n");
 	expect_part(text, "Quality: 100.0 % complete stacks (45.0 % inferred)");
-	expect_part(text, "45.0 % of the time has an inferred stack: callers searched for");
+	expect_part(text, "45.0 % of the time has an inferred stack: callers were searched for");
 	free(text);
 	text = written(profile, REPORT_MARKDOWN, REPORT_BY_FUNCTION, 0);
 	expect_part(text, "5,009 waits, 10.00 s off-CPU time");
@@ -219,7 +219,7 @@ static void test_wait_rows__folded_stacks_and_flame_graphs_are_in_time(void **st
 	fclose(out);
 	expect_part(text, "10.0 s off-CPU time");
 	expect_part(text, "<title>take (4.0 s, 40.00 %)</title>");
-	expect_part(text, "[estimated]: short waits, shown where others were");
+	expect_part(text, "[estimated]: short waits, with another stack of the thread");
 	expect_part(text, "[inferred]: callers searched for, not seen");
 	free(text);
 	profile_destroy(profile);

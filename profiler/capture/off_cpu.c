@@ -1,0 +1,424 @@
+#include "off_cpu.h"
+
+#include "base/array.h"
+#include "clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Stacks of short waits that a thread may have before its sum is divided up. */
+enum { SHORTS_MAX = 64 };
+
+/* Records come that much late, rounds a little. */
+#define LONG_NS UINT64_C(5000000)
+
+int off_cpu_init(struct off_cpu *off)
+{
+	off->queue_end = &off->queue;
+	off->stacks.sink = off->sink;
+	int code = wait_stack_init(&off->stacks);
+	if (code == 0)
+		code = sample_sink_keep_named(off->sink, PROFILE_PATH_NO_CPU, CP_STOP_UNSEEN,
+					      &off->no_cpu);
+	if (code == 0)
+		code = sample_sink_keep_named(off->sink, PROFILE_PATH_NOT_SEEN, CP_STOP_UNSEEN,
+					      &off->not_seen);
+	if (code < 0)
+		off_cpu_deinit(off);
+	return code < 0 ? -ENOMEM : 0;
+}
+
+static void forget_shorts(struct off_cpu_thread *t)
+{
+	for (size_t i = 0; i < t->n_shorts; i++)
+		sample_sink_forget(&t->shorts[i].stack);
+	t->n_shorts = 0;
+}
+
+static void destroy(struct off_cpu_thread *t)
+{
+	forget_shorts(t);
+	sample_sink_forget(&t->look.stack);
+	free(t->shorts);
+	free(t);
+}
+
+void off_cpu_deinit(struct off_cpu *off)
+{
+	for (size_t i = 0; i < OFF_CPU_BUCKETS; i++) {
+		for (struct off_cpu_thread *t = off->by_tid[i], *next; t; t = next) {
+			next = t->next;
+			destroy(t);
+		}
+		off->by_tid[i] = NULL;
+	}
+	off->queue = NULL;
+	off->queue_end = &off->queue;
+	wait_stack_deinit(&off->stacks);
+	socket_names_deinit(&off->sockets);
+	sample_sink_forget(&off->no_cpu);
+	sample_sink_forget(&off->not_seen);
+}
+
+static struct off_cpu_thread **bucket_of(struct off_cpu *off, pid_t tid)
+{
+	struct off_cpu_thread **at = &off->by_tid[(uint32_t)tid % OFF_CPU_BUCKETS];
+	while (*at && (*at)->tid != tid)
+		at = &(*at)->next;
+	return at;
+}
+
+static struct off_cpu_thread *find_or_add(struct off_cpu *off, pid_t pid, pid_t tid)
+{
+	struct off_cpu_thread **at = bucket_of(off, tid);
+	if (!*at) {
+		*at = calloc(1, sizeof(**at));
+		if (!*at) {
+			off->counts.untracked++;
+			return NULL;
+		}
+		(*at)->tid = tid;
+	}
+	(*at)->pid = pid;
+	return *at;
+}
+
+/* Have the next round look at it. */
+static void enqueue(struct off_cpu *off, struct off_cpu_thread *t)
+{
+	t->active = true;
+	if (t->queued || t->refused)
+		return;
+	t->queued = true;
+	t->next_queued = NULL;
+	*off->queue_end = t;
+	off->queue_end = &t->next_queued;
+}
+
+static void dequeue(struct off_cpu *off, struct off_cpu_thread *t)
+{
+	struct off_cpu_thread **at = &off->queue;
+	if (!t->queued)
+		return;
+	while (*at != t)
+		at = &(*at)->next_queued;
+	*at = t->next_queued;
+	if (off->queue_end == &t->next_queued)
+		off->queue_end = at;
+	t->queued = false;
+}
+
+/* Put time of a thread into the profile. */
+static void add(struct off_cpu *off, const struct off_cpu_thread *t, const struct kept_stack *stack,
+		const struct sink_sample *sample)
+{
+	struct thread *thread = processes_find_thread(off->processes, t->tid);
+	/* gone with its process, or its number is another one's */
+	if (!thread || thread->process->pid != t->pid ||
+	    sample_sink_add_kept(off->sink, thread, sample, stack) < 0)
+		off->counts.untracked++;
+}
+
+static void add_waited(struct off_cpu *off, const struct off_cpu_thread *t, uint64_t until_ns,
+		       bool is_new)
+{
+	const struct off_cpu_look *look = &t->look;
+	const bool seen = look->taken && !t->preempted;
+	const struct sink_sample sample = {
+		.time_ns = until_ns,
+		.count = is_new,
+		.value_ns = (int64_t)(until_ns - t->counted_to_ns),
+		.state = t->preempted ? CP_STATE_RUNNABLE
+			 : seen       ? look->info.state
+				      : CP_STATE_WAIT,
+		.waits_for = seen ? look->info.object : NULL,
+		.inferred = seen ? look->inferred : CP_INFERRED_NO,
+	};
+	add(off, t, t->preempted ? &off->no_cpu : seen ? &look->stack : &off->not_seen, &sample);
+	if (t->preempted)
+		off->counts.cpu_wait_ns += (uint64_t)sample.value_ns;
+	else
+		off->counts.wait_ns += (uint64_t)sample.value_ns;
+	if (seen)
+		off->counts.seen_ns += (uint64_t)sample.value_ns;
+	off->counts.cpu_waits += is_new && t->preempted;
+	off->counts.waits += is_new && !t->preempted;
+}
+
+/* What is left of a sum when @of_rest of @rest go to one of those it is divided among. */
+static uint64_t take_share(uint64_t *sum, double of_rest, double rest)
+{
+	uint64_t share = *sum;
+	if (of_rest < rest)
+		share = (uint64_t)((double)*sum * (of_rest / rest) + 0.5);
+	if (share > *sum)
+		share = *sum;
+	*sum -= share;
+	return share;
+}
+
+/* Divide the waits that no round has met among the stacks in which others like them were met. */
+static void add_missed(struct off_cpu *off, struct off_cpu_thread *t, uint64_t time_ns, bool last)
+{
+	double ns = 0, waits = 0;
+	for (size_t i = 0; i < t->n_shorts; i++) {
+		ns += t->shorts[i].ns;
+		waits += t->shorts[i].waits;
+	}
+	if (t->missed_ns == 0 || (t->n_shorts == 0 && !last))
+		return;
+	off->counts.waits += t->missed;
+	off->counts.wait_ns += t->missed_ns;
+	if (t->n_shorts)
+		off->counts.estimated_ns += t->missed_ns;
+	for (size_t i = 0; i < t->n_shorts; i++) {
+		const struct off_cpu_short *s = &t->shorts[i];
+		const struct sink_sample sample = {
+			.time_ns = time_ns,
+			.count = (int64_t)take_share(&t->missed, s->waits, waits),
+			.value_ns = (int64_t)take_share(&t->missed_ns, s->ns, ns),
+			.state = s->info.state,
+			.waits_for = s->info.object,
+			.inferred = CP_INFERRED_WAIT,
+		};
+		ns -= s->ns;
+		waits -= s->waits;
+		if (sample.value_ns)
+			add(off, t, &s->stack, &sample);
+	}
+	if (t->missed_ns) {
+		const struct sink_sample sample = {.time_ns = time_ns,
+						   .count = (int64_t)t->missed,
+						   .value_ns = (int64_t)t->missed_ns,
+						   .state = CP_STATE_WAIT};
+		add(off, t, &off->not_seen, &sample);
+	}
+	t->missed = t->missed_ns = 0;
+	forget_shorts(t);
+}
+
+static bool same_place(const struct off_cpu_short *s, const struct off_cpu_look *look)
+{
+	return s->stack.n == look->stack.n && s->stack.stop == look->stack.stop &&
+	       s->info.state == look->info.state &&
+	       memcmp(s->stack.frames, look->stack.frames,
+		      look->stack.n * sizeof(*look->stack.frames)) == 0 &&
+	       strcmp(s->info.object, look->info.object) == 0;
+}
+
+/* A short wait was met, which stands for others that were not. Takes over the look's stack. */
+static void add_short(struct off_cpu *off, struct off_cpu_thread *t, uint64_t wait_ns,
+		      uint64_t time_ns)
+{
+	struct off_cpu_look *look = &t->look;
+	const double chance = (double)look->chance_ns, length = (double)(wait_ns ? wait_ns : 1);
+	if (chance <= length)
+		return;
+	struct off_cpu_short *s = NULL;
+	for (size_t i = 0; i < t->n_shorts && !s; i++) {
+		if (same_place(&t->shorts[i], look))
+			s = &t->shorts[i];
+	}
+	if (!s && t->n_shorts == SHORTS_MAX)
+		add_missed(off, t, time_ns, false);
+	if (!s) {
+		s = CP_ARRAY_PUSH(t->shorts, t->n_shorts, t->cap_shorts);
+		if (!s) {
+			off->counts.untracked++;
+			return;
+		}
+		*s = (struct off_cpu_short){.stack = look->stack, .info = look->info};
+		look->stack = (struct kept_stack){0};
+	}
+	s->ns += chance - length;
+	s->waits += chance / length - 1;
+}
+
+/* The look is of the wait that began at since_ns and has not ended before @until_ns. */
+static bool look_is_of_wait(const struct off_cpu_thread *t, uint64_t until_ns)
+{
+	return t->look.taken && t->look.time_ns >= t->since_ns && t->look.time_ns < until_ns;
+}
+
+/* A wait is over. */
+static void end_wait(struct off_cpu *off, struct off_cpu_thread *t, uint64_t time_ns)
+{
+	const bool seen = look_is_of_wait(t, time_ns);
+	const uint64_t wait_ns = time_ns - t->since_ns;
+	/* one so long would have been met, if it could be */
+	const bool is_long = wait_ns > 4 * off->distance_ns + LONG_NS;
+	if (seen || t->preempted || t->counted || is_long) {
+		const bool later = t->look.taken && !seen;
+		t->look.taken = seen;
+		add_waited(off, t, time_ns, !t->counted);
+		t->look.taken = later;
+		if (seen && !t->preempted)
+			add_short(off, t, wait_ns, time_ns);
+	} else {
+		t->missed_ns += wait_ns;
+		t->missed++;
+	}
+	/* a look may have been at a later wait, whose beginning is still to be told */
+	if (t->look.time_ns < time_ns)
+		t->look.taken = false;
+	t->off = false;
+}
+
+static void begin_wait(struct off_cpu_thread *t, uint64_t time_ns, bool preempted)
+{
+	t->known = t->off = true;
+	t->preempted = preempted;
+	t->counted = false;
+	t->since_ns = t->counted_to_ns = time_ns;
+	if (t->look.time_ns < time_ns)
+		t->look.taken = false;
+}
+
+void off_cpu_add(struct off_cpu *off, pid_t pid, pid_t tid)
+{
+	struct off_cpu_thread *t = find_or_add(off, pid, tid);
+	if (t)
+		enqueue(off, t);
+}
+
+void off_cpu_born(struct off_cpu *off, pid_t pid, pid_t tid, uint64_t time_ns)
+{
+	struct off_cpu_thread *t = find_or_add(off, pid, tid);
+	if (t && !t->known)
+		begin_wait(t, time_ns, true);
+}
+
+void off_cpu_switched(struct off_cpu *off, const struct thread *thread, uint64_t time_ns, bool out,
+		      bool preempted)
+{
+	struct off_cpu_thread *t = find_or_add(off, thread->process->pid, thread->tid);
+	if (!t)
+		return;
+	if (!t->known && !out) /* it has waited since before the beginning */
+		begin_wait(t, off->start_ns, false);
+	if (out) {
+		/* that it was seen waiting before any record was an assumption; else one is lost */
+		off->counts.broken += t->known && t->off;
+		begin_wait(t, time_ns, preempted);
+	} else if (t->off && time_ns >= t->counted_to_ns) {
+		end_wait(off, t, time_ns);
+	} else {
+		off->counts.broken++;
+	}
+	t->known = true;
+	t->active = true;
+	if (t->off ? !t->preempted : true)
+		enqueue(off, t);
+}
+
+void off_cpu_ended(struct off_cpu *off, pid_t tid, uint64_t time_ns)
+{
+	struct off_cpu_thread **at = bucket_of(off, tid), *t = *at;
+	if (!t)
+		return;
+	off->counts.broken += t->off; /* one that does not run cannot end */
+	add_missed(off, t, time_ns, true);
+	dequeue(off, t);
+	*at = t->next;
+	destroy(t);
+}
+
+static void take_look(struct off_cpu *off, struct off_cpu_thread *t, struct thread *thread)
+{
+	struct off_cpu_look *look = &t->look;
+	struct thread_copy copy;
+	struct thread_sched sched;
+	enum cp_inferred inferred = CP_INFERRED_NO;
+	const struct wait_stack_thread of = {thread, &t->places, &t->n_bytes, 0};
+	const enum thread_look_status status =
+		wait_stack_take(&off->stacks, &of, &copy, &sched, &inferred);
+	t->refused = status == THREAD_LOOK_REFUSED;
+	if (status != THREAD_LOOK_TAKEN)
+		return;
+	/* its object first: it is of a moment after the look */
+	wait_info_read(&off->sockets, t->pid, t->tid, &copy, &look->info);
+	const struct sink_sample sample = {
+		.time_ns = copy.time_ns,
+		.regs_kind = SINK_REGS_64,
+		.regs = copy.regs,
+		.regs_known = copy.regs_known,
+		.stack = copy.stack,
+		.state = look->info.state,
+	};
+	if (sample_sink_keep(off->sink, thread, &sample, &look->stack) < 0) {
+		off->counts.untracked++;
+		return;
+	}
+	look->taken = true;
+	look->inferred = inferred;
+	look->time_ns = copy.time_ns;
+	look->chance_ns = off->distance_ns;
+}
+
+/* Return: true when the next round is to look again. */
+static bool visit(struct off_cpu *off, struct off_cpu_thread *t)
+{
+	struct thread *thread = processes_find_thread(off->processes, t->tid);
+	const bool active = t->active;
+	t->active = false;
+	if (!thread || thread->exited || thread->process->held)
+		return false;
+	/* it waits as it did when it was looked at; or it has gone on running */
+	if (t->off && t->look.taken && t->look.time_ns >= t->since_ns)
+		return false;
+	if (t->known && (t->off ? t->preempted : !active))
+		return false;
+	take_look(off, t, thread);
+	return !t->refused;
+}
+
+void off_cpu_round(struct off_cpu *off)
+{
+	struct off_cpu_thread *t = off->queue;
+	const uint64_t now_ns = clock_now_ns();
+	off->distance_ns = now_ns - (off->round_ns ? off->round_ns : off->start_ns);
+	off->round_ns = now_ns;
+	off->queue = NULL;
+	off->queue_end = &off->queue;
+	off->counts.rounds++;
+	for (struct off_cpu_thread *next; t; t = next) {
+		next = t->next_queued;
+		t->queued = false;
+		if (visit(off, t)) {
+			const bool active = t->active;
+			enqueue(off, t);
+			t->active = active;
+		}
+	}
+}
+
+/* What is certain about a wait that goes on. */
+static void flush_wait(struct off_cpu *off, struct off_cpu_thread *t, uint64_t until_ns, bool last)
+{
+	if (!t->known && (last || (t->look.taken && t->look.time_ns <= until_ns))) {
+		/* no record, but it was seen waiting: it has never run */
+		if (t->look.taken)
+			begin_wait(t, off->start_ns, false);
+		t->known = t->look.taken;
+		if (t->known && t->look.time_ns < t->since_ns)
+			t->look.taken = false;
+	}
+	if (!t->off || until_ns <= t->counted_to_ns)
+		return;
+	if (!last && !t->preempted && !look_is_of_wait(t, until_ns))
+		return;
+	add_waited(off, t, until_ns, !t->counted);
+	t->counted = true;
+	t->counted_to_ns = until_ns;
+}
+
+void off_cpu_flush(struct off_cpu *off, uint64_t until_ns, bool last)
+{
+	for (size_t i = 0; i < OFF_CPU_BUCKETS; i++) {
+		for (struct off_cpu_thread *t = off->by_tid[i]; t; t = t->next) {
+			flush_wait(off, t, until_ns, last);
+			add_missed(off, t, until_ns, last);
+		}
+	}
+}
