@@ -236,7 +236,11 @@ static int use_symbol(struct binary *binary, const struct symbol *symbol, enum s
 	if (!name)
 		return -ENOMEM;
 	frame->name = name;
-	frame->system_name = symbol->name;
+	frame->system_name = suffix == SYMBOL_SUFFIX_HIDDEN
+				     ? symbol_names_function(&binary->names, symbol)
+				     : symbol->name;
+	if (!frame->system_name)
+		return -ENOMEM;
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "kallsyms.h"
 
+#include "symbol_names.h"
 #include "text_file.h"
 
 #include <errno.h>
@@ -26,7 +27,8 @@ static bool parse_line(char *line, struct symbol *out)
 		return false;
 	char type = line[1];
 	char *name = line + 3;
-	name[strcspn(name, "\t ")] = '\0';
+	/* a part of a function (".cold") has the function's name */
+	name[symbol_names_whole(name, strcspn(name, "\t "))] = '\0';
 	*out = (struct symbol){.start = address,
 			       .end = UINT64_MAX,
 			       .name = name,

@@ -9,8 +9,9 @@
 #include "base/interner.h"
 #include "symbol_table.h"
 
-/* Whether a name shows what the compiler appended: ".constprop.0" demangles to "[clone ...]". A
- * hidden one is shown all the same where the name cannot be demangled without it. */
+/* Whether a name shows which copy of its function it is: ".constprop.0" demangles to "[clone ...]".
+ * A hidden one is shown all the same where the name cannot be demangled without it. Parts of a
+ * function (".cold", ".part.0") are never shown: they have its name. */
 enum symbol_suffix { SYMBOL_SUFFIX_SHOWN, SYMBOL_SUFFIX_HIDDEN };
 
 struct symbol_names {
@@ -24,6 +25,20 @@ struct symbol_names {
 /** Return: 0 or -ENOMEM (nothing to release). */
 int symbol_names_init(struct symbol_names *names);
 void symbol_names_deinit(struct symbol_names *names);
+
+/**
+ * Bytes of a name without what says that it is a part of its function: ".cold", ".part.0". @n: all
+ * of its bytes
+ */
+size_t symbol_names_whole(const char *name, size_t n);
+
+/**
+ * A symbol's name as in the file, but that of its function: without ".cold", ".part.0", ".isra.0",
+ * ".constprop.0", ".lto_priv.0", ".localalias", and without its version.
+ *
+ * Return: the name, borrowed from @names or the symbol, or NULL when out of memory.
+ */
+const char *symbol_names_function(struct symbol_names *names, const struct symbol *symbol);
 
 /**
  * A symbol's name: demangled, "name@@VERSION" without its version, "_Z1fv@plt" as "f()@plt".

@@ -57,16 +57,17 @@ static bool is_of_this_class(Elf *elf)
 }
 
 /* The next debug section with content. Return: NULL at the end. */
-static Elf_Scn *next_debug_section(Elf *elf, Elf_Scn *section, const Elf64_Shdr **header,
-				   const char **name, Elf_Data **data)
+static Elf_Scn *next_debug_section(Elf *elf, Elf_Scn *section, GElf_Shdr *header, const char **name,
+				   Elf_Data **data)
 {
 	size_t names;
 	if (elf_getshdrstrndx(elf, &names) != 0)
 		return NULL;
 	while ((section = elf_nextscn(elf, section)) != NULL) {
-		*header = elf64_getshdr(section);
-		*name = *header ? elf_strptr(elf, names, (*header)->sh_name) : NULL;
-		if (!*name || (*header)->sh_type == SHT_NOBITS || !is_debug_section(*name))
+		/* copied: the table of a damaged file may lie at any byte */
+		*name = gelf_getshdr(section, header) ? elf_strptr(elf, names, header->sh_name)
+						      : NULL;
+		if (!*name || header->sh_type == SHT_NOBITS || !is_debug_section(*name))
 			continue;
 		*data = elf_rawdata(section, NULL);
 		if (*data && (*data)->d_buf && (*data)->d_size > 0)
@@ -78,7 +79,7 @@ static Elf_Scn *next_debug_section(Elf *elf, Elf_Scn *section, const Elf64_Shdr 
 uint64_t zstd_image_claimed_bytes(Elf *elf)
 {
 	uint64_t sum = 0;
-	const Elf64_Shdr *header;
+	GElf_Shdr header;
 	const char *name;
 	Elf_Data *data;
 	Elf_Scn *section = NULL;
@@ -87,7 +88,7 @@ uint64_t zstd_image_claimed_bytes(Elf *elf)
 	while ((section = next_debug_section(elf, section, &header, &name, &data)) != NULL) {
 		Elf64_Chdr chdr;
 		/* what is not compressed is mapped and takes no memory of ours */
-		if (!read_chdr(header, data, &chdr) ||
+		if (!read_chdr(&header, data, &chdr) ||
 		    inflate_check(chdr.ch_type, data->d_size, chdr.ch_size) != 0)
 			continue;
 		sum = sum + chdr.ch_size < sum ? UINT64_MAX : sum + chdr.ch_size;
@@ -131,7 +132,7 @@ static void plan_part(struct plan *plan, const Elf64_Shdr *header, const char *n
 
 static void make_plan(struct plan *plan, Elf *elf)
 {
-	const Elf64_Shdr *header;
+	GElf_Shdr header;
 	const char *name;
 	Elf_Data *data;
 	Elf_Scn *section = NULL;
@@ -140,7 +141,7 @@ static void make_plan(struct plan *plan, Elf *elf)
 	plan->names_size = 1 + sizeof(".shstrtab");
 	while (plan->n < SECTIONS_MAX &&
 	       (section = next_debug_section(elf, section, &header, &name, &data)) != NULL)
-		plan_part(plan, header, name, data);
+		plan_part(plan, &header, name, data);
 }
 
 /* Section 0, the parts, the names: then the headers of all. */

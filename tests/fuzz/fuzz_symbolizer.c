@@ -16,7 +16,7 @@ static void ask(struct binary *binary, uint64_t svma)
 {
 	const struct symbol_frame *frames;
 	size_t n;
-	volatile size_t length = 0;
+	size_t length = 0;
 	if (binary_find(binary, svma, &frames, &n) != 0)
 		return; /* out of memory */
 	for (size_t i = 0; i < n; i++) {
@@ -25,6 +25,8 @@ static void ask(struct binary *binary, uint64_t svma)
 		if (!frames[i].name[0])
 			abort();
 	}
+	if (length > 0 && n == 0)
+		abort();
 }
 
 static void ask_all(struct binary *binary, const uint8_t *data, size_t n)

@@ -54,13 +54,21 @@ static void text_range(const char *path, uint64_t *start, uint64_t *end)
 	assert_true(*end > *start);
 }
 
-/* "name inlined at ..." -> "name"; "file:12 (discriminator 3)", "file:12:7" -> "file:12". */
+/*
+ * "name inlined at ..." -> "name"; "file:12 (discriminator 3)", "file:12:7" -> "file:12". Copies of
+ * a function ("f.isra.0") have the symbol's name there, and their function's here.
+ */
 static void normalize(char *line, bool is_place)
 {
+	static const char *const behind[] = {" inlined at ", ".isra.", ".constprop.", ".part.",
+					     ".cold"};
 	line[strcspn(line, "\n")] = '\0';
-	char *cut = strstr(line, is_place ? " (discriminator" : " inlined at ");
-	if (cut)
+	char *cut = strstr(line, " (discriminator");
+	if (is_place && cut)
 		*cut = '\0';
+	for (size_t i = 0; !is_place && i < sizeof(behind) / sizeof(behind[0]); i++)
+		if ((cut = strstr(line, behind[i])))
+			*cut = '\0';
 	if (!is_place)
 		return;
 	char *last = strrchr(line, ':');

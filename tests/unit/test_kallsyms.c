@@ -65,6 +65,19 @@ static void test_kallsyms__hidden_addresses_are_said_to_be_hidden(void **state)
 	assert_non_null(strstr(err.message, "kptr_restrict"));
 }
 
+static void test_kallsyms__cold_parts_have_the_name_of_their_function(void **state)
+{
+	(void)state;
+	struct kallsyms kallsyms;
+	const char *text = "ffffffff81000000 T do_exit\n"
+			   "ffffffff81000200 t do_exit.cold\n"
+			   "ffffffffc0000000 t kvm_exit.part.0\t[kvm]\n";
+	assert_int_equal(read_text(&kallsyms, text, NULL), 0);
+	assert_string_equal(name_at(&kallsyms, 0xffffffff81000201), "do_exit");
+	assert_string_equal(name_at(&kallsyms, 0xffffffffc0000000), "kvm_exit");
+	kallsyms_deinit(&kallsyms);
+}
+
 static void test_kallsyms__files_without_symbols_are_refused(void **state)
 {
 	(void)state;
@@ -82,6 +95,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kallsyms__text_symbols_reach_to_the_next_one),
 		cmocka_unit_test(test_kallsyms__hidden_addresses_are_said_to_be_hidden),
+		cmocka_unit_test(test_kallsyms__cold_parts_have_the_name_of_their_function),
 		cmocka_unit_test(test_kallsyms__files_without_symbols_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
