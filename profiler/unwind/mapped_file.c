@@ -4,28 +4,41 @@
 #include "base/regular_file.h"
 
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+/* stat() gives a device that the kernel's maps do not: one for each subvolume or layer. */
+static bool makes_up_devices(int fd)
+{
+	struct statfs fs;
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	return fs.f_type == BTRFS_SUPER_MAGIC || fs.f_type == OVERLAYFS_SUPER_MAGIC;
+}
 
 /*
- * True when @st is the file that was mapped. The kernel's maps and stat() name the same inode, but
- * on btrfs and overlayfs they give different devices (stat's is a made-up one per subvolume or
- * layer); so there an equal inode of a file that reaches as far as the mapping must do.
+ * True when @fd, of which @st is, is the file that was mapped. The kernel's maps and stat() name
+ * the same device and inode, but on btrfs and overlayfs different devices; so there an equal inode
+ * of a file that reaches as far as the mapping must do.
  *
  * @link: where /proc/PID/map_files points for exactly this mapping, or NULL. On a file system that
  *        makes up inodes too it still names the right file.
  */
-static bool is_mapped_file(const struct mapping *mapping, const struct stat *st, const char *link)
+static bool is_mapped_file(const struct mapping *mapping, int fd, const struct stat *st,
+			   const char *link)
 {
 	if ((uint64_t)st->st_size <= mapping->file_off)
 		return false;
 	const bool same_dev =
 		major(st->st_dev) == mapping->dev_major && minor(st->st_dev) == mapping->dev_minor;
-	if ((uint64_t)st->st_ino == mapping->inode)
-		return true;
-	return !same_dev && link && strcmp(link, mapping->path) == 0;
+	const bool same_inode = (uint64_t)st->st_ino == mapping->inode;
+	if (same_dev || (same_inode && makes_up_devices(fd)))
+		return same_inode;
+	return link && strcmp(link, mapping->path) == 0;
 }
 
 /* Open @path if it is the mapped file. Return: a descriptor, or -1. */
@@ -33,7 +46,7 @@ static int open_if_mapped(const char *path, const struct mapping *mapping, const
 {
 	struct stat st;
 	CP_CLEANUP(cp_close_fd) int fd = regular_file_open(path);
-	if (fd < 0 || fstat(fd, &st) < 0 || !is_mapped_file(mapping, &st, link))
+	if (fd < 0 || fstat(fd, &st) < 0 || !is_mapped_file(mapping, fd, &st, link))
 		return -1;
 	const int opened = fd;
 	fd = -1;

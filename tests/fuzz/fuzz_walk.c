@@ -7,6 +7,7 @@
  *
  * Input: a byte with the number of 4-byte words of script, the script, a binary.
  */
+#include "../support/mapping_file.h"
 #include "unwind/unwind.h"
 
 #include <stdio.h>
@@ -41,7 +42,7 @@ static uint64_t take(struct script *script, unsigned n)
 }
 
 /* The binary in a file, as mappings have them; the file is one for the whole run. */
-static const char *binary_file(const uint8_t *bytes, size_t n, uint64_t *inode)
+static struct mapping_file binary_file(const uint8_t *bytes, size_t n)
 {
 	static char path[64];
 	static int fd = -1;
@@ -53,8 +54,7 @@ static const char *binary_file(const uint8_t *bytes, size_t n, uint64_t *inode)
 	}
 	CHECK(ftruncate(fd, 0) == 0 && pwrite(fd, bytes, n, 0) == (ssize_t)n);
 	CHECK(fstat(fd, &st) == 0);
-	*inode = st.st_ino;
-	return path;
+	return mapping_file_of(path, &st);
 }
 
 /* A word that means something to a walk, or any other. */
@@ -79,18 +79,20 @@ static uint64_t word(struct script *script)
 	}
 }
 
-static void change_mappings(struct script *script, struct address_space *space, const char *path,
-			    uint64_t inode)
+static void change_mappings(struct script *script, struct address_space *space,
+			    const struct mapping_file *binary)
 {
+	struct mapping_file deleted = *binary;
+	deleted.deleted = true;
 	for (unsigned n = (unsigned)take(script, 1) % 8; n; n--) {
 		const uint8_t kind = (uint8_t)take(script, 1);
 		uint64_t start = code_avma + PAGE * (take(script, 1) % 32);
 		const uint64_t end = start + PAGE * (take(script, 1) % 32);
 		const uint64_t file_off = PAGE * (take(script, 1) % 8);
 		const struct mapping_file files[] = {
-			{.path = path, .inode = inode},
-			{.path = path, .inode = inode},
-			{.path = path, .inode = inode, .deleted = true},
+			*binary,
+			*binary,
+			deleted,
 			{.path = "/", .inode = 1},
 			{.path = "//anon"},
 			{.path = "[vdso]"},
@@ -196,8 +198,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct image_store *store = NULL;
 	struct address_space *space = NULL;
 	struct unwinder *unwinders[2] = {NULL, NULL};
-	uint64_t inode;
-	const char *path = binary_file(script.end, size - 1 - n_script, &inode);
+	const struct mapping_file binary = binary_file(script.end, size - 1 - n_script);
 	CHECK(image_store_create(&store) == 0);
 	CHECK(address_space_create(store, getpid(), &space) == 0);
 	for (int i = 0; i < 2; i++) {
@@ -205,7 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		unwinder_set_engine(unwinders[i], i ? UNWIND_LIBUNWIND : UNWIND_AUTO);
 	}
 	for (int i = 0; i < STEPS_MAX && script.at < script.end; i++) {
-		change_mappings(&script, space, path, inode);
+		change_mappings(&script, space, &binary);
 		take_sample(&script, &sample);
 		walk_all_ways(unwinders, space, &sample);
 	}

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../support/mapping_file.h"
 #include "elf/elf_image.h"
 #include "unwind/image_store.h"
 #include "unwind/no_cfi.h"
@@ -33,7 +34,7 @@ static int setup(void **state)
 	assert_int_equal(stat(MANY_FUNCTIONS, &st), 0);
 	assert_int_equal(image_store_create(&f.store), 0);
 	assert_int_equal(address_space_create(f.store, getpid(), &f.space), 0);
-	const struct mapping_file file = {.path = MANY_FUNCTIONS, .inode = st.st_ino};
+	const struct mapping_file file = mapping_file_of(MANY_FUNCTIONS, &st);
 	/* somewhere, to see where its code lies in the file */
 	assert_int_equal(address_space_add(f.space, 0x1000, 0x2000, 0, &file), 0);
 	const struct elf_image *image = address_space_find(f.space, 0x1000)->image;

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "../support/mapping_file.h"
 #include "../support/random.h"
 #include "../support/stack_capture.h"
 #include "../support/temp_dir.h"
@@ -155,7 +156,7 @@ static void walk_file(const char *path, const struct program *program, uint64_t 
 	const uint64_t base = 0x555500000000, off = program->code.p_offset & ~0xfffULL;
 	const uint64_t size = (program->code.p_filesz + 0x1fff) & ~0xfffULL;
 	assert_int_equal(stat(path, &st), 0);
-	const struct mapping_file file = {.path = path, .inode = st.st_ino};
+	const struct mapping_file file = mapping_file_of(path, &st);
 	assert_int_equal(image_store_create(&store), 0);
 	assert_int_equal(address_space_create(store, getpid(), &space), 0);
 	assert_int_equal(address_space_add(space, base, base + size, off, &file), 0);
