@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* Stacks of short waits that a thread may have before its sum is divided up. */
 enum { SHORTS_MAX = 64 };
@@ -13,8 +14,13 @@ enum { SHORTS_MAX = 64 };
 /* Records come that much late, rounds a little. */
 #define LONG_NS UINT64_C(5000000)
 
-int off_cpu_init(struct off_cpu *off)
+int off_cpu_init(struct off_cpu *off, unsigned rate_hz, double cpu_share)
 {
+	const uint64_t now_ns = clock_now_ns();
+	uint64_t seed = now_ns;
+	/* without it, the time of the start will do */
+	(void)!getrandom(&seed, sizeof(seed), GRND_NONBLOCK);
+	thread_rounds_init(&off->rounds, CLOCK_NS_PER_S / rate_hz, cpu_share, seed, now_ns);
 	off->queue_end = &off->queue;
 	off->stacks.sink = off->sink;
 	int code = wait_stack_init(&off->stacks);
@@ -94,6 +100,7 @@ static void enqueue(struct off_cpu *off, struct off_cpu_thread *t)
 	t->next_queued = NULL;
 	*off->queue_end = t;
 	off->queue_end = &t->next_queued;
+	off->n_queued++;
 }
 
 static void dequeue(struct off_cpu *off, struct off_cpu_thread *t)
@@ -106,6 +113,7 @@ static void dequeue(struct off_cpu *off, struct off_cpu_thread *t)
 	*at = t->next_queued;
 	if (off->queue_end == &t->next_queued)
 		off->queue_end = at;
+	off->n_queued--;
 	t->queued = false;
 }
 
@@ -282,6 +290,16 @@ void off_cpu_add(struct off_cpu *off, pid_t pid, pid_t tid)
 		enqueue(off, t);
 }
 
+void off_cpu_add_all(struct off_cpu *off)
+{
+	for (size_t i = 0; i < PROCESSES_BUCKETS; i++) {
+		for (struct thread *t = off->processes->by_tid[i]; t; t = t->next) {
+			if (!t->exited && t->tid > 0 && t->process->pid > 0)
+				off_cpu_add(off, t->process->pid, t->tid);
+		}
+	}
+}
+
 void off_cpu_born(struct off_cpu *off, pid_t pid, pid_t tid, uint64_t time_ns)
 {
 	struct off_cpu_thread *t = find_or_add(off, pid, tid);
@@ -375,22 +393,25 @@ static bool visit(struct off_cpu *off, struct off_cpu_thread *t)
 
 void off_cpu_round(struct off_cpu *off)
 {
-	struct off_cpu_thread *t = off->queue;
-	const uint64_t now_ns = clock_now_ns();
+	const uint64_t now_ns = clock_now_ns(), cpu_ns = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+	const size_t n = off->n_queued;
+	const size_t k = thread_rounds_begin(&off->rounds, n, now_ns);
 	off->distance_ns = now_ns - (off->round_ns ? off->round_ns : off->start_ns);
-	off->round_ns = now_ns;
-	off->queue = NULL;
-	off->queue_end = &off->queue;
-	off->counts.rounds++;
-	for (struct off_cpu_thread *next; t; t = next) {
-		next = t->next_queued;
-		t->queued = false;
+	if (k && k < n) /* each one's turn comes as much more seldom */
+		off->distance_ns = (uint64_t)((double)off->distance_ns * ((double)n / (double)k));
+	if (k || n == 0) /* else it is none */
+		off->round_ns = now_ns;
+	for (size_t i = 0; i < k; i++) {
+		struct off_cpu_thread *t = off->queue;
+		dequeue(off, t);
 		if (visit(off, t)) {
 			const bool active = t->active;
 			enqueue(off, t);
 			t->active = active;
 		}
 	}
+	thread_rounds_end(&off->rounds, k, clock_read_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns,
+			  clock_now_ns());
 }
 
 /* What is certain about a wait that goes on. */

@@ -25,6 +25,7 @@
 #define CPROF_CAPTURE_OFF_CPU_H
 
 #include "sample_sink.h"
+#include "thread_rounds.h"
 #include "wait_info.h"
 #include "wait_stack.h"
 
@@ -82,7 +83,6 @@ struct off_cpu_counts {
 	uint64_t estimated_ns; /* with that of another wait */
 	uint64_t broken;       /* waits of unknown length: a record was lost */
 	uint64_t untracked;    /* for want of memory */
-	uint64_t rounds;
 };
 
 struct off_cpu {
@@ -92,6 +92,8 @@ struct off_cpu {
 	/* filled here */
 	struct off_cpu_thread *by_tid[OFF_CPU_BUCKETS];
 	struct off_cpu_thread *queue, **queue_end;
+	size_t n_queued;
+	struct thread_rounds rounds;
 	uint64_t round_ns, distance_ns; /* of the last round; from the one before to it */
 	struct wait_stack stacks;
 	struct socket_names sockets;
@@ -99,12 +101,20 @@ struct off_cpu {
 	struct off_cpu_counts counts;
 };
 
-/** @off: the fields up to start_ns set by the caller. Return: 0 or -ENOMEM. */
-int off_cpu_init(struct off_cpu *off);
+/**
+ * @off:       the fields up to start_ns set by the caller
+ * @rate_hz:   rounds a second, as long as @cpu_share pays for them
+ * @cpu_share: of one CPU; 0.01 = 1 %
+ * Return: 0 or -ENOMEM.
+ */
+int off_cpu_init(struct off_cpu *off, unsigned rate_hz, double cpu_share);
 void off_cpu_deinit(struct off_cpu *off);
 
 /** A thread that was there at the start: whether it waits shows later. */
 void off_cpu_add(struct off_cpu *off, pid_t pid, pid_t tid);
+
+/** The same of all that are known. */
+void off_cpu_add_all(struct off_cpu *off);
 
 /** A new thread waits for its first CPU. */
 void off_cpu_born(struct off_cpu *off, pid_t pid, pid_t tid, uint64_t time_ns);
@@ -121,8 +131,14 @@ void off_cpu_switched(struct off_cpu *off, const struct thread *thread, uint64_t
 /** A thread has ended. */
 void off_cpu_ended(struct off_cpu *off, pid_t tid, uint64_t time_ns);
 
+/** When the next round is due. */
+static inline uint64_t off_cpu_due_ns(const struct off_cpu *off)
+{
+	return off->rounds.next_ns;
+}
+
 /**
- * Look at those whose stack is wanted.
+ * Look at those whose stack is wanted, or at as many as may be looked at.
  *
  * Context: some 50 us for each of them; threads that go on waiting are looked at once.
  */

@@ -77,6 +77,31 @@
 #define HEADER_DUMP_CHANGES "dump_changes"
 #define HEADER_DUMP_PRESSED "dump_pressed"
 
+/*
+ * Time off the CPU. How durations are known: "exact" (the kernel tells every switch) or "sampled"
+ * (looks at waiting threads, and the scheduler's statistics).
+ */
+#define HEADER_OFF_CPU_DURATIONS "off_cpu_durations"
+#define HEADER_OFF_CPU_EXACT "exact"
+#define HEADER_OFF_CPU_SAMPLED "sampled"
+/* Of exact ones: waits and their time; for a CPU; with a stack of their own; with that of another
+ * wait of the thread; of unknown length as a record was lost; dropped by us. */
+#define HEADER_OFF_CPU_WAITS "off_cpu_waits"
+#define HEADER_OFF_CPU_WAIT_NS "off_cpu_wait_ns"
+#define HEADER_OFF_CPU_RUN_QUEUE_WAITS "off_cpu_run_queue_waits"
+#define HEADER_OFF_CPU_RUN_QUEUE_NS "off_cpu_run_queue_ns"
+#define HEADER_OFF_CPU_SEEN_NS "off_cpu_seen_ns"
+#define HEADER_OFF_CPU_ESTIMATED_NS "off_cpu_estimated_ns"
+#define HEADER_OFF_CPU_BROKEN "off_cpu_broken"
+#define HEADER_OFF_CPU_DROPPED "off_cpu_dropped"
+/* Looks at waiting threads: stacks taken, given up as the thread went on, not permitted; taken ones
+ * whose rbp had to be searched for, and was not found. */
+#define HEADER_OFF_CPU_TAKEN "off_cpu_taken"
+#define HEADER_OFF_CPU_DISCARDED "off_cpu_discarded"
+#define HEADER_OFF_CPU_REFUSED "off_cpu_refused"
+#define HEADER_OFF_CPU_FP_SEARCHED "off_cpu_fp_searched"
+#define HEADER_OFF_CPU_FP_UNKNOWN "off_cpu_fp_unknown"
+
 #define HEADER_TIME_QUANTUM_NS "time_quantum_ns" /* of the timeline; absent = none */
 
 /* What recording cost. */

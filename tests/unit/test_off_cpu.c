@@ -56,7 +56,7 @@ static int setup(void **state)
 					.sink = &f->sink,
 					.off_cpu = &f->off,
 					.layout = {.n_regs = RECORD_REGS}};
-	return off_cpu_init(&f->off);
+	return off_cpu_init(&f->off, 999, 1);
 }
 
 static int teardown(void **state)
