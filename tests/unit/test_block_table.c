@@ -211,7 +211,7 @@ static void test_block_table__agrees_with_a_plain_array(void **state)
 			sizes[i] = 0;
 		}
 	}
-	for (uint32_t i = 0; i < f->table.n_buckets; i++)
+	for (uint32_t i = 0; i < linear_hash_n(f->table.shape); i++)
 		n_chained += f->table.lines[i].next != 0;
 	assert_true(n_chained > 0);
 	uint32_t n = 0;
@@ -231,8 +231,8 @@ static void test_block_table__index_follows_the_blocks(void **state)
 	for (uint32_t i = 0; i < 100000; i++) {
 		const struct block block = {.address = address_of(i)};
 		assert_int_equal(insert(f, &block, &out), BLOCK_OK);
-		assert_true(f->table.n_buckets <= i / 2 + 64);
-		assert_true(f->table.n_buckets >= i / 5);
+		assert_true(linear_hash_n(f->table.shape) <= i / 2 + 64);
+		assert_true(linear_hash_n(f->table.shape) >= i / 5);
 	}
 	destroy(f);
 }

@@ -45,17 +45,23 @@ static void destroy(struct fixture *f)
 
 static void alloc(struct fixture *f, uint32_t replica, uint32_t site, uint64_t bytes, uint64_t now)
 {
-	const struct count count = {.blocks = 1, .bytes = bytes};
 	struct heap_counter *counter = counters_at(&f->counters, replica, site);
+	const struct count count = {.blocks = 1, .bytes = bytes};
 	assert_non_null(counter);
-	counters_add_alloc(&f->counters, replica, counter, &count, bytes, now);
+	if (f->header.counter_bytes == sizeof(*counter))
+		counters_add_alloc(&f->counters, replica, counter, bytes, now);
+	else
+		counters_add_sampled_alloc(&f->counters, replica, counter, &count, bytes, now);
 }
 
 static void release(struct fixture *f, uint32_t replica, uint32_t site, uint64_t bytes)
 {
+	struct heap_counter *counter = counters_at(&f->counters, replica, site);
 	const struct count count = {.blocks = 1, .bytes = bytes};
-	counters_add_free(&f->counters, replica, counters_at(&f->counters, replica, site), &count,
-			  false);
+	if (f->header.counter_bytes == sizeof(*counter))
+		counters_add_free(&f->counters, replica, counter, bytes, false);
+	else
+		counters_add_sampled_free(&f->counters, replica, counter, &count, false);
 }
 
 static int64_t peak_of(struct fixture *f, uint32_t site)

@@ -31,7 +31,7 @@ void block_table_init(struct block_table *table, struct heap_header *header, voi
 		.header = header,
 		.entries = blocks,
 		.lines = memory,
-		.n_buckets = FIRST_BUCKETS,
+		.shape = linear_hash_shape(FIRST_BUCKETS),
 		.max_buckets = max_buckets_of(header->max_blocks),
 		.max_more = max_buckets_of(header->max_blocks) / 2,
 	};
@@ -148,12 +148,12 @@ static uint32_t count_more(const struct block_table *table, const struct block_l
 /* Give the new bucket what belongs to it. Nobody looks there yet. */
 static void split(struct block_table *table, struct block_line *from, uint32_t added)
 {
+	const uint64_t shape = linear_hash_shape(added + 1);
 	struct cursor stay = {from, 0}, move = {&table->lines[added], 0};
 	for (struct block_line *line = from;; line = &table->lines[line->next]) {
 		for (uint32_t i = 0; i < BLOCK_LINE_SLOTS && line->slots[i]; i++) {
 			const uint64_t slot = line->slots[i];
-			const bool moves =
-				linear_hash_bucket((uint32_t)(slot >> 32), added + 1) == added;
+			const bool moves = linear_hash_at((uint32_t)(slot >> 32), shape) == added;
 			line->slots[i] = 0;
 			put_slot(table, moves ? &move : &stay, slot);
 		}
@@ -173,7 +173,7 @@ static void split(struct block_table *table, struct block_line *from, uint32_t a
 static void grow_index(struct block_table *table)
 {
 	for (unsigned i = 0; i < MAX_SPLITS; i++) {
-		const uint32_t added = table->n_buckets;
+		const uint32_t added = linear_hash_n(table->shape);
 		struct block_line *from = &table->lines[linear_hash_parent(added)];
 		if (added >= table->max_buckets || (uint64_t)added * LOAD >= table->pool.n_out ||
 		    !spin_try(&from->lock))
@@ -181,7 +181,8 @@ static void grow_index(struct block_table *table)
 		const bool can = count_more(table, from) <= count_unused_lines(table);
 		if (can) {
 			split(table, from, added);
-			__atomic_store_n(&table->n_buckets, added + 1, __ATOMIC_RELEASE);
+			__atomic_store_n(&table->shape, linear_hash_shape(added + 1),
+					 __ATOMIC_RELEASE);
 		}
 		spin_release(&from->lock);
 		if (!can)
@@ -230,14 +231,14 @@ static inline void give_entry(struct block_table *table, struct block_cache *cac
 static inline struct block_line *lock_bucket(struct block_table *table, uint32_t hash)
 {
 	for (;;) {
-		const uint32_t n = __atomic_load_n(&table->n_buckets, __ATOMIC_ACQUIRE);
-		const uint32_t at = linear_hash_bucket(hash, n);
+		const uint64_t shape = __atomic_load_n(&table->shape, __ATOMIC_ACQUIRE);
+		const uint32_t at = linear_hash_at(hash, shape);
 		struct block_line *bucket = &table->lines[at];
 		if (!spin_take(&bucket->lock))
 			return NULL;
 		/* it may have been split meanwhile */
-		const uint32_t now = __atomic_load_n(&table->n_buckets, __ATOMIC_ACQUIRE);
-		if (__builtin_expect(now == n || linear_hash_bucket(hash, now) == at, 1))
+		const uint64_t now = __atomic_load_n(&table->shape, __ATOMIC_ACQUIRE);
+		if (__builtin_expect(now == shape || linear_hash_at(hash, now) == at, 1))
 			return bucket;
 		spin_release(&bucket->lock);
 	}

@@ -64,8 +64,9 @@ struct block_pool {
 struct block_table {
 	struct heap_header *header;
 	struct heap_block *entries;
-	struct block_line *lines; /* the first @max_buckets are buckets, @n_buckets are in use */
-	uint32_t n_buckets, max_buckets, max_more;
+	struct block_line *lines; /* the first @max_buckets are buckets */
+	uint64_t shape;           /* linear_hash_shape() of those in use */
+	uint32_t max_buckets, max_more;
 	struct block_pool pool;
 };
 
@@ -102,8 +103,8 @@ static inline uint32_t block_hash(uint64_t address)
 /** A block at @address is about to be inserted: begin to load its bucket. */
 static inline void block_table_expect(const struct block_table *table, uint64_t address)
 {
-	const uint32_t n = __atomic_load_n(&table->n_buckets, __ATOMIC_RELAXED);
-	__builtin_prefetch(&table->lines[linear_hash_bucket(block_hash(address), n)], 1);
+	const uint64_t shape = __atomic_load_n(&table->shape, __ATOMIC_RELAXED);
+	__builtin_prefetch(&table->lines[linear_hash_at(block_hash(address), shape)], 1);
 }
 
 /**

@@ -3,7 +3,11 @@
 bool counters_init(struct counters *counters, struct heap_header *header, void *replicas,
 		   void *lines, bool populated)
 {
-	*counters = (struct counters){.header = header, .replicas = replicas};
+	*counters = (struct counters){
+		.header = header,
+		.replicas = replicas,
+		.line_shift = (uint32_t)__builtin_ctz(header->counter_bytes),
+	};
 	const uint64_t lines_bytes = (uint64_t)header->max_sites * header->counter_bytes;
 	for (uint32_t i = 0; i < header->n_replicas; i++)
 		region_init(&counters->lines[i], (uint8_t *)lines + i * lines_bytes, lines_bytes,
@@ -68,15 +72,12 @@ static bool grow_lines(struct counters *counters, uint32_t replica, uint64_t byt
 	return grown;
 }
 
-struct heap_counter *counters_at(struct counters *counters, uint32_t replica, uint32_t site)
+struct heap_counter *counters_grow(struct counters *counters, uint32_t replica, uint32_t site)
 {
-	struct region *lines = &counters->lines[replica];
-	const uint64_t at = (uint64_t)site * counters->header->counter_bytes;
-	const uint64_t end = at + counters->header->counter_bytes;
-	if (__builtin_expect(end > __atomic_load_n(&lines->ready, __ATOMIC_ACQUIRE), 0) &&
-	    !grow_lines(counters, replica, end))
+	const uint64_t at = (uint64_t)site << counters->line_shift;
+	if (!grow_lines(counters, replica, at + counters->header->counter_bytes))
 		return NULL;
-	return (struct heap_counter *)(void *)(lines->base + at);
+	return (struct heap_counter *)(void *)(counters->lines[replica].base + at);
 }
 
 /* Plain for the one owner, but whole for readers; atomic where threads share. */
@@ -175,35 +176,63 @@ static unsigned class_of(uint64_t size)
 	return bits < HEAP_SIZE_CLASSES ? bits : HEAP_SIZE_CLASSES - 1;
 }
 
-void counters_add_alloc(struct counters *counters, uint32_t replica, struct heap_counter *counter,
-			const struct count *count, uint64_t size, uint64_t now_ns)
+static inline void add_alloc(struct counters *counters, uint32_t replica,
+			     struct heap_counter *counter, uint64_t blocks, uint64_t bytes,
+			     uint64_t size, uint64_t now_ns)
 {
 	const bool shared = counters_is_shared(counters, replica);
 	struct heap_replica *own = &counters->replicas[replica];
+	const unsigned class = class_of(size);
 	keep_peak(counters, counter, shared);
-	add(&counter->allocs, count->blocks, shared);
-	add(&counter->alloc_bytes, count->bytes, shared);
-	add(&own->size_allocs[class_of(size)], count->blocks, shared);
-	add(&own->size_bytes[class_of(size)], count->bytes, shared);
-	if (counters->header->counter_bytes == sizeof(struct heap_counter_sampled)) {
-		struct heap_counter_sampled *sampled = (struct heap_counter_sampled *)counter;
-		add(&sampled->raw_allocs, 1, shared);
-		add_double(&sampled->alloc_blocks_variance, count->blocks_variance);
-		add_double(&sampled->alloc_bytes_variance, count->bytes_variance);
-	}
-	fold(counters, own, count->bytes, now_ns, shared);
+	add(&counter->allocs, blocks, shared);
+	add(&counter->alloc_bytes, bytes, shared);
+	add(&own->size_allocs[class], blocks, shared);
+	add(&own->size_bytes[class], bytes, shared);
+	fold(counters, own, bytes, now_ns, shared);
 }
 
-void counters_add_free(struct counters *counters, uint32_t replica, struct heap_counter *counter,
-		       const struct count *count, bool temporary)
+static inline void add_free(struct counters *counters, uint32_t replica,
+			    struct heap_counter *counter, uint64_t blocks, uint64_t bytes,
+			    bool temporary)
 {
 	const bool shared = counters_is_shared(counters, replica);
 	keep_peak(counters, counter, shared);
-	add(&counter->frees, count->blocks, shared);
-	add(&counter->free_bytes, count->bytes, shared);
+	add(&counter->frees, blocks, shared);
+	add(&counter->free_bytes, bytes, shared);
 	if (temporary)
-		add(&counter->temporary, count->blocks, shared);
-	if (counters->header->counter_bytes == sizeof(struct heap_counter_sampled))
-		add(&((struct heap_counter_sampled *)counter)->raw_frees, 1, shared);
-	fold(counters, &counters->replicas[replica], 0 - count->bytes, 0, shared);
+		add(&counter->temporary, blocks, shared);
+	fold(counters, &counters->replicas[replica], 0 - bytes, 0, shared);
+}
+
+void counters_add_alloc(struct counters *counters, uint32_t replica, struct heap_counter *counter,
+			uint64_t size, uint64_t now_ns)
+{
+	add_alloc(counters, replica, counter, 1, size, size, now_ns);
+}
+
+void counters_add_free(struct counters *counters, uint32_t replica, struct heap_counter *counter,
+		       uint64_t size, bool temporary)
+{
+	add_free(counters, replica, counter, 1, size, temporary);
+}
+
+void counters_add_sampled_alloc(struct counters *counters, uint32_t replica,
+				struct heap_counter *counter, const struct count *count,
+				uint64_t size, uint64_t now_ns)
+{
+	const bool shared = counters_is_shared(counters, replica);
+	struct heap_counter_sampled *sampled = (struct heap_counter_sampled *)counter;
+	add_alloc(counters, replica, counter, count->blocks, count->bytes, size, now_ns);
+	add(&sampled->raw_allocs, 1, shared);
+	add_double(&sampled->alloc_blocks_variance, count->blocks_variance);
+	add_double(&sampled->alloc_bytes_variance, count->bytes_variance);
+}
+
+void counters_add_sampled_free(struct counters *counters, uint32_t replica,
+			       struct heap_counter *counter, const struct count *count,
+			       bool temporary)
+{
+	const bool shared = counters_is_shared(counters, replica);
+	add_free(counters, replica, counter, count->blocks, count->bytes, temporary);
+	add(&((struct heap_counter_sampled *)counter)->raw_frees, 1, shared);
 }

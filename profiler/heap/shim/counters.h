@@ -24,12 +24,13 @@ struct counters {
 	uint32_t n_held;       /* replicas that have an owner */
 	uint32_t n_claims;     /* so far */
 	struct spin grow_lock; /* of the shared replica's region */
+	uint32_t line_shift;   /* log2 of header->counter_bytes */
 	struct region lines[HEAP_REPLICAS_MAX];
 };
 
-/* An allocation or a free, as it counts. */
+/* An allocation or a free in sampled mode, as it counts. */
 struct count {
-	uint64_t blocks, bytes; /* in sampled mode: weights */
+	uint64_t blocks, bytes; /* weights */
 	double blocks_variance, bytes_variance;
 };
 
@@ -50,15 +51,34 @@ static inline bool counters_is_shared(const struct counters *counters, uint32_t 
 	return replica == counters->header->n_replicas - 1;
 }
 
-/** The counter of a site in a replica; NULL when the file system has no room for it. */
-struct heap_counter *counters_at(struct counters *counters, uint32_t replica, uint32_t site);
+/** The slow part of counters_at(). */
+struct heap_counter *counters_grow(struct counters *counters, uint32_t replica, uint32_t site);
 
-/** Count an allocation. @size: as requested, for the histogram. */
+/** The counter of a site in a replica; NULL when the file system has no room for it. */
+static inline struct heap_counter *counters_at(struct counters *counters, uint32_t replica,
+					       uint32_t site)
+{
+	struct region *lines = &counters->lines[replica];
+	const uint64_t at = (uint64_t)site << counters->line_shift;
+	if (__builtin_expect(at < __atomic_load_n(&lines->ready, __ATOMIC_ACQUIRE), 1))
+		return (struct heap_counter *)(void *)(lines->base + at);
+	return counters_grow(counters, replica, site);
+}
+
+/** Count an allocation. */
 void counters_add_alloc(struct counters *counters, uint32_t replica, struct heap_counter *counter,
-			const struct count *count, uint64_t size, uint64_t now_ns);
+			uint64_t size, uint64_t now_ns);
 
 /** Count a free. @temporary: it follows the allocation directly. */
 void counters_add_free(struct counters *counters, uint32_t replica, struct heap_counter *counter,
-		       const struct count *count, bool temporary);
+		       uint64_t size, bool temporary);
+
+/** The same where counters are struct heap_counter_sampled. @size: for the histogram */
+void counters_add_sampled_alloc(struct counters *counters, uint32_t replica,
+				struct heap_counter *counter, const struct count *count,
+				uint64_t size, uint64_t now_ns);
+void counters_add_sampled_free(struct counters *counters, uint32_t replica,
+			       struct heap_counter *counter, const struct count *count,
+			       bool temporary);
 
 #endif

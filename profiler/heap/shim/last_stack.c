@@ -68,23 +68,32 @@ bool last_stack_remember(struct last_stack *last, struct rule_cache *rules, uint
 void last_stack_keep(struct last_stack *last, const struct cfi_regs *leaf, uint32_t left,
 		     uint32_t node)
 {
-	if (left == 0 || last->n <= left)
-		return;
-	const uint32_t from = last->ends[left - 1];
-	const uint32_t n = last->ends[last->n - 1] - from;
-	if (n > RECALL_WORDS)
+	const uint32_t n_all = last->n ? last->ends[last->n - 1] : 0;
+	const uint32_t at = n_all <= RECALL_WORDS ? 0 : left;
+	const uint32_t from = at ? last->ends[at - 1] : 0;
+	/* a stack that is all the remembered one's is found by walking as fast */
+	if (last->n <= left || n_all - from > RECALL_WORDS || n_all == from)
 		return;
 	struct walk_recall *kept = last_stack_recalls(last, leaf) + last->n_kept++ % RECALL_WAYS;
 	kept->rip = leaf->rip;
 	kept->rsp = leaf->rsp;
 	kept->rbp = leaf->rbp;
 	kept->rbp_mask = last->frames[last->n - 1].info & WALK_RBP_MATTERS ? UINT64_MAX : 0;
-	kept->at = left - 1;
-	kept->stamp = last->stamps[left - 1];
+	kept->hi = last->hi;
+	kept->at = at;
+	kept->stamp = at ? last->stamps[at - 1] : 0;
 	kept->node = node;
-	kept->n_words = n;
-	for (uint32_t i = 0; i < n; i++) {
-		kept->words[i].address = last->words[from + i].address;
-		kept->words[i].value = last->words[from + i].value;
+	kept->n_words = n_all - from;
+	for (uint32_t i = from; i < n_all; i++) {
+		kept->words[i - from].address = last->words[i].address;
+		kept->words[i - from].value = last->words[i].value;
 	}
+}
+
+void last_stack_forget(struct last_stack *last)
+{
+	last->n = 0;
+	for (unsigned i = 0; i < RECALL_SETS; i++)
+		for (unsigned j = 0; j < RECALL_WAYS; j++)
+			last->recalls[i][j].rip = 0;
 }

@@ -45,22 +45,24 @@ struct walk_word {
 
 enum {
 	LAST_STACK_WORDS = HEAP_FRAMES_MAX * 3,
-	RECALL_SETS = 16,
+	RECALL_SETS = 32,
 	RECALL_WAYS = 4,
-	RECALL_WORDS = 8,
+	RECALL_WORDS = 16,
 	RECALL_NONE = 0, /* a node that is none */
 };
 
 /*
- * A stack that was walked lately, as what it had inside of a frame of the remembered one: programs
- * allocate in loops, with a handful of different innermost frames.
+ * A stack that was walked lately: programs allocate in loops, with a handful of different innermost
+ * frames. All words of it, or where they are too many, those inside of a frame that it shares with
+ * the remembered stack, for as long as that one is not changed there.
  */
 struct walk_recall {
-	uint64_t rip, rsp, rbp; /* of the leaf */
+	uint64_t rip, rsp, rbp; /* of the leaf; rip 0 = nothing */
 	uint64_t rbp_mask;      /* 0 = rbp does not matter */
-	uint64_t stamp;         /* stamps[at] then: last[0 .. at] is the same since */
-	uint32_t at, node;
-	uint64_t n_words;
+	uint64_t hi;            /* end of the stack it was on */
+	uint64_t stamp;         /* stamps[at - 1] then: last[0 .. at) is the same since */
+	uint32_t at, node;      /* at 0 = all words are here */
+	uint64_t n_words;       /* > 0 */
 	struct walk_word words[RECALL_WORDS];
 };
 
@@ -100,6 +102,9 @@ bool last_stack_remember(struct last_stack *last, struct rule_cache *rules, uint
 /** Keep a stack whose frames from number @left on are new, to be recalled by its leaf. */
 void last_stack_keep(struct last_stack *last, const struct cfi_regs *leaf, uint32_t left,
 		     uint32_t node);
+
+/** Recall nothing of what was. */
+void last_stack_forget(struct last_stack *last);
 
 static inline uint64_t last_stack_change(const struct walk_word *word)
 {
@@ -146,22 +151,36 @@ static inline struct walk_recall *last_stack_recalls(struct last_stack *last,
 						     const struct cfi_regs *leaf)
 {
 	const uint64_t mixed = (leaf->rip ^ leaf->rsp << 16) * UINT64_C(0x9e3779b97f4a7c15);
-	_Static_assert(RECALL_SETS == 16, "four bits");
-	return last->recalls[mixed >> 60];
+	_Static_assert(RECALL_SETS == 32, "five bits");
+	return last->recalls[mixed >> 59];
 }
 
-/** The node of a stack like one of the last few. RECALL_NONE = walk. */
-static inline uint32_t last_stack_recall(struct last_stack *last, const struct cfi_regs *leaf)
+/* Whether the frames outside of a stack's own words are those that it had. */
+static inline bool last_stack_outer_stands(const struct last_stack *last,
+					   const struct walk_recall *known)
+{
+	const uint32_t at = known->at;
+	return at == 0 || (at <= last->n && known->stamp == last->stamps[at - 1] &&
+			   last_stack_words_stand(last->words, 0, last->ends[at - 1]));
+}
+
+/**
+ * The node of a stack like one of the last few. RECALL_NONE = walk.
+ *
+ * @hi: end of the stack that @leaf is on; up to there it can be read
+ */
+static inline uint32_t last_stack_recall(struct last_stack *last, const struct cfi_regs *leaf,
+					 uint64_t hi)
 {
 	const struct walk_recall *known = last_stack_recalls(last, leaf);
 	for (unsigned i = 0; i < RECALL_WAYS; i++, known++) {
-		if (known->rsp != leaf->rsp || known->rip != leaf->rip ||
-		    ((known->rbp ^ leaf->rbp) & known->rbp_mask) || known->at >= last->n ||
-		    known->stamp != last->stamps[known->at] ||
-		    !last_stack_words_stand(known->words, 0, (uint32_t)known->n_words))
-			continue;
-		const uint32_t n_words = last->ends[known->at];
-		return last_stack_words_stand(last->words, 0, n_words) ? known->node : RECALL_NONE;
+		/* innermost first: there they differ */
+		if (known->rsp == leaf->rsp && known->rip == leaf->rip && known->hi == hi &&
+		    !((known->rbp ^ leaf->rbp) & known->rbp_mask) &&
+		    !last_stack_change(&known->words[known->n_words - 1]) &&
+		    last_stack_words_stand(known->words, 0, (uint32_t)known->n_words - 1) &&
+		    last_stack_outer_stands(last, known))
+			return known->node;
 	}
 	return RECALL_NONE;
 }

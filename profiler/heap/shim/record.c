@@ -17,26 +17,22 @@ bool record_unwanted(void)
 	return shim.was_active && shim.follow_forks && !shim_tls.busy && shim_begin_in_child();
 }
 
-static void weigh(uint64_t size, struct count *out)
-{
-	if (shim.sample_bytes)
-		sampler_weigh(size, shim.sample_bytes, out);
-	else
-		*out = (struct count){.blocks = 1, .bytes = size};
-}
-
 static void count_free(const struct thread_slot *slot, const struct block *block, bool temporary)
 {
 	struct heap_counter *counter = counters_at(&shim.counters, slot->replica, block->site);
-	if (shim.sample_bytes)
+	const uint64_t every = shim.sample_bytes;
+	if (SHIM_UNLIKELY(every))
 		sample_filter_remove(&shim.private->filter, block->address);
-	if (!counter) {
+	if (SHIM_UNLIKELY(!counter)) {
 		shim_count_loss(HEAP_LOSS_NO_SPACE);
-		return;
+	} else if (SHIM_LIKELY(!every)) {
+		counters_add_free(&shim.counters, slot->replica, counter, block->size, temporary);
+	} else {
+		struct count count;
+		sampler_weigh(block->size, every, &count);
+		counters_add_sampled_free(&shim.counters, slot->replica, counter, &count,
+					  temporary);
 	}
-	struct count count;
-	weigh(block->size, &count);
-	counters_add_free(&shim.counters, slot->replica, counter, &count, temporary);
 }
 
 static void lose(enum block_status status)
@@ -55,7 +51,7 @@ static void lose(enum block_status status)
 	__atomic_store_n(&shim.header->frozen, 1, __ATOMIC_RELAXED);
 }
 
-static bool insert(struct thread_slot *slot, const struct block *block)
+static inline bool insert(struct thread_slot *slot, const struct block *block)
 {
 	struct block replaced;
 	const enum block_status status =
@@ -99,8 +95,8 @@ static uint32_t site_of(struct thread_slot *slot, const struct cfi_regs *caller)
 	return node_is(site) ? site : lose_stack(site);
 }
 
-static void add_block(struct thread_slot *slot, uint64_t address, uint64_t size,
-		      const struct cfi_regs *caller)
+static inline void add_block(struct thread_slot *slot, uint64_t address, uint64_t size,
+			     const struct cfi_regs *caller)
 {
 	block_table_expect(&shim.blocks, address);
 	const uint64_t now = clock_coarse_ns();
@@ -118,11 +114,15 @@ static void add_block(struct thread_slot *slot, uint64_t address, uint64_t size,
 	}
 	if (!insert(slot, &block))
 		return;
-	struct count count;
-	weigh(size, &count);
-	if (shim.sample_bytes)
+	if (SHIM_LIKELY(!shim.sample_bytes)) {
+		counters_add_alloc(&shim.counters, slot->replica, counter, size, now);
+	} else {
+		struct count count;
+		sampler_weigh(size, shim.sample_bytes, &count);
 		sample_filter_add(&shim.private->filter, address);
-	counters_add_alloc(&shim.counters, slot->replica, counter, &count, size, now);
+		counters_add_sampled_alloc(&shim.counters, slot->replica, counter, &count, size,
+					   now);
+	}
 	slot->last_address = address;
 }
 

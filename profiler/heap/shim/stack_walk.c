@@ -264,7 +264,7 @@ static uint32_t intern(struct walk *walk)
 
 static void forget(struct stack_walker *walker, uint32_t epoch)
 {
-	walker->last.n = 0;
+	last_stack_forget(&walker->last);
 	walker->epoch = epoch;
 	for (unsigned i = 0; i < WALK_CHILDREN; i++)
 		walker->children[i].ends = 0;
@@ -305,7 +305,7 @@ uint32_t stack_walk_node(struct stack_walker *walker, const struct walk_context 
 		forget(walker, epoch);
 	if (__builtin_expect(walker->last.hi != range.hi, 0))
 		walker->last.n = 0;
-	const uint32_t node = last_stack_recall(&walker->last, leaf);
+	const uint32_t node = last_stack_recall(&walker->last, leaf, range.hi);
 	if (__builtin_expect(node != NODE_NONE, 1))
 		return node;
 	return walk_node(walker, context, leaf, &range);
