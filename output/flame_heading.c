@@ -94,13 +94,28 @@ static char *make_title(const struct profile *profile, const char *title)
 	return line_close(&line);
 }
 
+/* What a value of a heap file is, in words; else its own name. */
+static const char *word_of(const struct measure *measure)
+{
+	static const char *const words[][2] = {
+		{"inuse_space", "live"},
+		{"peak_space", "live at the peak"},
+		{"alloc_space", "allocated in all"},
+		{"alloc_objects", "allocations"},
+	};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(measure->type, words[i][0]) == 0)
+			return words[i][1];
+	return measure->type;
+}
+
 static char *make_unit(const struct measure *measure)
 {
 	bool unnamed = measure->unit[0] == '\0' || strcmp(measure->unit, "count") == 0;
 	struct line line;
 	if (!line_open(&line))
 		return NULL;
-	line_add(&line, "%s", unnamed ? measure->type : measure->unit);
+	line_add(&line, "%s", unnamed ? word_of(measure) : measure->unit);
 	return line_close(&line);
 }
 
@@ -114,6 +129,26 @@ static void add_time(struct line *line, const struct profile *profile)
 		line_add(line, "%s", date);
 }
 
+/* What a heap file's numbers are not. */
+static void add_heap(struct line *line, const struct flame_tree *tree)
+{
+	const struct profile *profile = tree->profile;
+	const char *mode = profile_header_get(profile, HEADER_MODE);
+	const uint64_t suppressed = profile_header_u64(profile, HEADER_HEAP_SUPPRESSED, 0);
+	char text[CP_TEXT_MAX];
+	if (!mode || strcmp(mode, "heap") != 0)
+		return;
+	if (profile_header_get(profile, HEADER_HEAP_FROZEN))
+		line_add(line, "at least: a table was full");
+	if (profile->period > 1)
+		line_add(line, "estimated: sampled every %s",
+			 cp_format_bytes((uint64_t)profile->period, text));
+	if (suppressed)
+		line_add(line, "%s suppressed, not shown",
+			 measure_is_bytes(&tree->measure) ? cp_format_bytes(suppressed, text)
+							  : cp_format_count(suppressed, text));
+}
+
 static char *make_subtitle(const struct flame_tree *tree, const char *unit, const char *thread_re)
 {
 	const struct profile *profile = tree->profile;
@@ -124,8 +159,11 @@ static char *make_subtitle(const struct flame_tree *tree, const char *unit, cons
 	const uint64_t total = (uint64_t)tree->nodes[FLAME_ROOT].total;
 	if (tree->measure.time)
 		line_add(&line, "%s %s", cp_format_duration(total, text), tree->measure.time);
+	else if (measure_is_bytes(&tree->measure))
+		line_add(&line, "%s %s", cp_format_bytes(total, text), word_of(&tree->measure));
 	else
 		line_add(&line, "%s %s", cp_format_count(total, text), unit);
+	add_heap(&line, tree);
 	if (thread_re)
 		line_add(&line, "threads matching \"%s\"", thread_re);
 	if (profile->duration_ns > 0)
@@ -211,7 +249,9 @@ char *flame_heading_quality(const struct flame_tree *tree, const struct flame_ce
 			 cp_format_count(cells->merged_frames, text),
 			 cells->merged_frames == 1 ? "" : "s", cells->merged_px,
 			 amount_pct(cells->merged_samples, total),
-			 tree->measure.time ? tree->measure.time : "samples");
+			 tree->measure.time                   ? tree->measure.time
+			 : measure_is_bytes(&tree->measure) ? "bytes"
+							    : "samples");
 	return line_close(&line);
 }
 

@@ -88,6 +88,8 @@ static void write_title(const struct graph *graph, const struct flame_cell *cell
 	safe_text_write_xml(graph->out, name);
 	if (measure_is_time(&graph->tree->measure))
 		fprintf(graph->out, " (%s", cp_format_duration((uint64_t)cell->total, count));
+	else if (measure_is_bytes(&graph->tree->measure))
+		fprintf(graph->out, " (%s", cp_format_bytes((uint64_t)cell->total, count));
 	else
 		fprintf(graph->out, " (%s %s", cp_format_count((uint64_t)cell->total, count),
 			graph->heading->unit);

@@ -126,12 +126,33 @@ function formatDuration(ns) {
     : Math.floor(minutes / 60) + " h " + two(minutes % 60) + " m";
 }
 
+// As cp_format_bytes() writes them.
+function formatBytes(bytes) {
+  const units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+  if (bytes < 1024) {
+    return bytes + " B";
+  }
+  let value = bytes / 1024;
+  let unit = 0;
+  for (; value >= 1023.95 && unit + 1 < units.length; unit++) {
+    value /= 1024;
+  }
+  return value.toFixed(1) + " " + units[unit];
+}
+
 function countsTime(model) {
   return model.data.unit === "nanoseconds";
 }
 
+function countsBytes(model) {
+  return model.data.unit === "bytes";
+}
+
 // A number of what is counted, without the unit where that is not part of the number.
 function formatValue(model, value) {
+  if (countsBytes(model)) {
+    return formatBytes(value);
+  }
   return countsTime(model) ? formatDuration(value) : formatCount(value);
 }
 
@@ -144,7 +165,7 @@ function describe(model, cell) {
   const samples = model.samples[cell];
   const self = model.self[cell];
   const lines = [nameOf(model, cell)];
-  const unit = countsTime(model) ? "" : " " + model.data.unit;
+  const unit = countsTime(model) || countsBytes(model) ? "" : " " + model.data.unit;
   const amount = formatValue(model, samples) + unit + " (" + formatShare(samples, model.total) + ")";
   if (isMerged(model, cell)) {
     const frames = model.data.cells[4 * cell + 3];

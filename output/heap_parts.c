@@ -28,12 +28,36 @@ const char *heap_verdict_name(enum heap_verdict verdict)
 	return names[verdict];
 }
 
+void heap_add_error(struct strbuf *to, double value, double variance)
+{
+	if (variance <= 0 || value <= 0)
+		return;
+	const double pct = 100 * heap_half_width(variance) / value;
+	if (pct < 0.5)
+		strbuf_add(to, " +-<1 %");
+	else
+		strbuf_addf(to, " +-%.0f %%", pct);
+}
+
 void heap_add_bytes(struct strbuf *to, double bytes, double variance)
 {
 	char text[CP_TEXT_MAX];
 	strbuf_add(to, cp_format_bytes((uint64_t)llround(bytes > 0 ? bytes : 0), text));
-	if (variance > 0 && bytes > 0)
-		strbuf_addf(to, " +-%.0f %%", 100 * heap_half_width(variance) / bytes);
+	heap_add_error(to, bytes, variance);
+}
+
+void heap_add_sampled(struct strbuf *to, const struct heap_row *row, bool calls)
+{
+	char text[CP_TEXT_MAX];
+	strbuf_addf(to, "%s sampled", cp_format_count(row->live.raw, text));
+	if (row->live.blocks_variance > 0) {
+		strbuf_add(to, ", blocks");
+		heap_add_error(to, row->live.blocks, row->live.blocks_variance);
+	}
+	if (calls && row->allocs_variance > 0) {
+		strbuf_add(to, ", calls");
+		heap_add_error(to, row->allocs, row->allocs_variance);
+	}
 }
 
 void heap_add_count(struct strbuf *to, double count)

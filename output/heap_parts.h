@@ -49,6 +49,10 @@ const char *heap_verdict_caution(const struct heap_analysis *analysis);
 /* "1.2 MiB"; in sampled mode "1.2 MiB +-5 %". */
 void heap_add_bytes(struct strbuf *to, double bytes, double variance);
 void heap_add_count(struct strbuf *to, double count);
+/* " +-5 %": half of the 95 % interval; nothing for what is exact. */
+void heap_add_error(struct strbuf *to, double value, double variance);
+/* "28 sampled, blocks +-37 %", and @calls: ", calls +-30 %" */
+void heap_add_sampled(struct strbuf *to, const struct heap_row *row, bool calls);
 /* "+1.2 MiB/h [1.1, 1.3]" */
 void heap_add_rate(struct strbuf *to, const struct heap_growth *growth);
 /* As cp_format_duration(), but no finer than the recorder's clock. */

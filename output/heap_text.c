@@ -180,8 +180,10 @@ static int print_first(struct printer *printer, const struct heap_row *row)
 		strbuf_add(&printer->line, "; ");
 	}
 	strbuf_addf(&printer->line, "oldest %s", heap_format_age(row->oldest_ns, text));
-	if (sampled)
-		strbuf_addf(&printer->line, "; %s sampled", cp_format_count(row->live.raw, text));
+	if (sampled) {
+		strbuf_add(&printer->line, "; ");
+		heap_add_sampled(&printer->line, row, false);
+	}
 	const int rc = heap_add_chain(printer->report->analysis, row, &printer->line);
 	if (row->n_stacks > 1)
 		strbuf_addf(&printer->line, "; and %u more stack%s", row->n_stacks - 1,
@@ -247,6 +249,10 @@ static int print_row(struct printer *printer, const struct heap_row *row)
 	flush(printer);
 	if (printer->report->options->by != HEAP_BY_SITE)
 		return 0;
+	if (is_sampled(printer)) {
+		strbuf_add(&printer->scratch, "; ");
+		heap_add_sampled(&printer->scratch, row, true);
+	}
 	const int rc = heap_add_chain(printer->report->analysis, row, &printer->scratch);
 	if (printer->scratch.n) {
 		/* without the "; " that it begins with */

@@ -118,3 +118,8 @@ bool measure_is_time(const struct measure *measure)
 {
 	return strcmp(measure->unit, "nanoseconds") == 0;
 }
+
+bool measure_is_bytes(const struct measure *measure)
+{
+	return strcmp(measure->unit, "bytes") == 0;
+}

@@ -64,6 +64,9 @@ static inline void amount_add(struct amount *to, struct amount from)
 /** True when what is counted are nanoseconds. */
 bool measure_is_time(const struct measure *measure);
 
+/** True when what is counted are bytes. */
+bool measure_is_bytes(const struct measure *measure);
+
 /** The percentage that @part is of @whole; 0 when @whole is not positive. */
 static inline double amount_pct(int64_t part, int64_t whole)
 {

@@ -3,10 +3,12 @@
 #include "base/cleanup.h"
 #include "cli.h"
 #include "load.h"
+#include "output/heap_suppress.h"
 #include "profile/header_keys.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool heap_load_is_one(const char *path)
@@ -69,7 +71,58 @@ static int describe(struct heap_loaded *loaded)
 	if (!rc)
 		rc = profile_header_set(profile, HEADER_SYMBOLIZED, "yes");
 	if (!rc && header->frozen)
-		rc = profile_header_set(profile, "heap_frozen", "yes");
+		rc = profile_header_set(profile, HEADER_HEAP_FROZEN, "yes");
+	return rc;
+}
+
+/* Sites that the built-in rules of reports take out. Return: [n_sites], or NULL. */
+static bool *find_suppressed(const struct heap_loaded *loaded)
+{
+	struct heap_suppressions rules;
+	struct frames *frames = NULL;
+	frame_id *stack = NULL;
+	size_t cap = 0;
+	const uint32_t n_sites = loaded->snapshot->header.n_sites;
+	if (heap_suppressions_init(&rules))
+		return NULL;
+	bool *suppressed = calloc((size_t)n_sites + 1, sizeof(*suppressed));
+	bool ok = suppressed && !frames_create(loaded->profile, &frames) &&
+		  !heap_suppressions_bind(&rules, frames);
+	for (uint32_t i = 0; i < n_sites && ok; i++) {
+		const long n = frames_of_stack(frames, loaded->stacks[i], &stack, &cap);
+		const uint32_t node = loaded->snapshot->sites[i].node;
+		const bool complete = n > 0 && heap_stack_end(loaded->snapshot, node) == 0;
+		ok = n >= 0;
+		suppressed[i] = ok && heap_suppressions_find(&rules, stack, (size_t)n, complete) !=
+					      HEAP_RULE_NONE;
+	}
+	free(stack);
+	frames_destroy(frames);
+	heap_suppressions_deinit(&rules);
+	if (!ok) {
+		free(suppressed);
+		return NULL;
+	}
+	return suppressed;
+}
+
+/* One value as reports have it; all of them as they are. */
+static int add_samples(struct heap_loaded *loaded, enum heap_value value, struct cp_err *err)
+{
+	CP_CLEANUP(cp_free) bool *suppressed = NULL;
+	if (value != HEAP_VALUE_ALL) {
+		suppressed = find_suppressed(loaded);
+		if (!suppressed)
+			return cp_fail_nomem(err);
+	}
+	const int rc = heap_profile_add_samples(loaded->profile, loaded->snapshot, loaded->stacks,
+						suppressed, value, err);
+	const char *amount =
+		rc ? NULL : profile_header_get(loaded->profile, HEADER_HEAP_SUPPRESSED);
+	if (amount)
+		cli_note("left out, as in reports: %s %s that every program holds (stdio's "
+			 "buffers, the loader's own, ...)",
+			 amount, value == HEAP_VALUE_CALLS ? "allocations" : "bytes");
 	return rc;
 }
 
@@ -85,7 +138,7 @@ struct profile *heap_load_profile(const char *path, enum heap_value value)
 		cli_fail("%s", err.message);
 		return NULL;
 	}
-	rc = heap_profile_add_samples(loaded.profile, loaded.snapshot, loaded.stacks, value, &err);
+	rc = add_samples(&loaded, value, &err);
 	if (!rc && describe(&loaded))
 		rc = cp_fail_nomem(&err);
 	struct profile *profile = rc ? NULL : loaded.profile;

@@ -1,7 +1,7 @@
 /*
  * heap_load.h - a heap file as the commands want it: read, with its stacks symbolized.
  *
- * Depends on: heap, profile, load.h. Threads: the main one.
+ * Depends on: heap, output, profile, load.h. Threads: the main one.
  */
 #ifndef CPROF_CLI_HEAP_LOAD_H
 #define CPROF_CLI_HEAP_LOAD_H
@@ -37,7 +37,8 @@ int heap_load(struct heap_file *file, bool symbols, struct heap_loaded *out, str
 void heap_loaded_deinit(struct heap_loaded *loaded);
 
 /**
- * A heap file as a profile with samples, for the views of profiles.
+ * A heap file as a profile with samples, for the views of profiles. Without what the built-in
+ * suppressions of reports take out, but for HEAP_VALUE_ALL; HEADER_HEAP_SUPPRESSED tells how much.
  *
  * Return: the profile, the caller's; NULL on failure, message printed.
  */

@@ -202,6 +202,14 @@ static void values_of(const struct heap_site_sum *sum, const struct live *live,
 	values[5] = limited((uint64_t)llround(live->bytes));
 }
 
+static uint64_t only_value(const int64_t values[N_COLUMNS], enum heap_value value)
+{
+	for (size_t i = 0; i < N_COLUMNS; i++)
+		if (columns[i].value == value)
+			return (uint64_t)values[i];
+	return 0;
+}
+
 static enum cp_stop stop_of(unsigned flags)
 {
 	if (flags & HEAP_STACK_TRUNCATED)
@@ -237,20 +245,32 @@ static int add_thread(struct profile *profile, const struct heap_header *header,
 	return rc ? rc : profile_add_thread(profile, &thread, out);
 }
 
-static int add_samples(struct profile *profile, const struct heap_snapshot *snapshot,
-		       const stack_id *stacks, enum heap_value value)
+/* What is left out is told. */
+static int add_left_out(struct profile *profile, int64_t amount)
 {
+	return amount ? profile_header_setf(profile, HEADER_HEAP_SUPPRESSED, "%" PRId64, amount)
+		      : 0;
+}
+
+static int add_samples(struct profile *profile, const struct heap_snapshot *snapshot,
+		       const stack_id *stacks, const bool *left_out, enum heap_value value)
+{
+	uint64_t suppressed = 0;
 	CP_CLEANUP(cp_free) struct live *live = sum_live(snapshot);
 	struct profile_sample_key key = {.time_ns = -1};
 	int rc = live ? add_thread(profile, &snapshot->header, &key.thread) : -ENOMEM;
 	for (uint32_t i = 0; i < snapshot->header.n_sites && !rc; i++) {
 		int64_t values[N_COLUMNS];
 		values_of(&snapshot->sites[i], &live[i], values);
+		if (left_out && left_out[i]) {
+			suppressed += only_value(values, value);
+			continue;
+		}
 		key.stack = stacks[i];
 		key.stop = stop_of(heap_stack_end(snapshot, snapshot->sites[i].node));
 		rc = add_sample(profile, &key, values, value);
 	}
-	return rc;
+	return rc ? rc : add_left_out(profile, limited(suppressed));
 }
 
 /* What the columns mean, for readers of the file. */
@@ -268,13 +288,14 @@ static int describe(struct profile *profile, const struct heap_header *header)
 }
 
 int heap_profile_add_samples(struct profile *profile, const struct heap_snapshot *snapshot,
-			     const stack_id *stacks, enum heap_value value, struct cp_err *err)
+			     const stack_id *stacks, const bool *left_out, enum heap_value value,
+			     struct cp_err *err)
 {
 	int rc = describe(profile, &snapshot->header);
 	for (size_t i = 0; i < N_COLUMNS && !rc; i++)
 		if (is_wanted(&columns[i], value))
 			rc = profile_add_value_type(profile, columns[i].type, columns[i].unit);
 	if (!rc)
-		rc = add_samples(profile, snapshot, stacks, value);
+		rc = add_samples(profile, snapshot, stacks, left_out, value);
 	return rc ? cp_fail_nomem(err) : 0;
 }

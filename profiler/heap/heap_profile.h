@@ -35,9 +35,11 @@ int heap_profile_create(const struct heap_snapshot *snapshot, struct profile **o
 /**
  * Add the numbers as samples, one for each site that has any.
  *
+ * @left_out: by site: its only value is added up in the header instead; NULL = none is
  * Return: 0 or -ENOMEM with a message.
  */
 int heap_profile_add_samples(struct profile *profile, const struct heap_snapshot *snapshot,
-			     const stack_id *stacks, enum heap_value value, struct cp_err *err);
+			     const stack_id *stacks, const bool *left_out, enum heap_value value,
+			     struct cp_err *err);
 
 #endif

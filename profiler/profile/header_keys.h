@@ -148,4 +148,8 @@
 /* Interpreters found: "python", "node", "java"; separated by commas. */
 #define HEADER_RUNTIMES "runtimes"
 
+/* Of a heap file: amount of the only value that suppressed allocations have, and are left out. */
+#define HEADER_HEAP_SUPPRESSED "heap_suppressed"
+#define HEADER_HEAP_FROZEN "heap_frozen" /* "yes": a table was full, so values are "at least" */
+
 #endif

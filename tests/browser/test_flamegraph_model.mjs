@@ -6,7 +6,7 @@ import { test } from "node:test";
 const source = readFileSync(new URL("../../output/flamegraph_model.js", import.meta.url), "utf8");
 const names = [
   ...["createModel", "search", "describe", "nameOf", "colourOf", "fitLabel", "formatCount"],
-  "formatDuration",
+  ...["formatDuration", "formatBytes"],
 ];
 const lib = new Function(source + "\nreturn {" + names.join(",") + "};")();
 
@@ -107,6 +107,21 @@ test("counts have separators", () => {
   assert.deepEqual([0, 999, 1000, 1234567].map(lib.formatCount), ["0", "999", "1,000", "1,234,567"]);
 });
 
+test("bytes are shown in units of 1024", () => {
+  const cases = [
+    [0, "0 B"],
+    [1023, "1023 B"],
+    [1024, "1.0 KiB"],
+    [1048524, "1023.9 KiB"],
+    [1048525, "1.0 MiB"],
+    [6606028, "6.3 MiB"],
+    [2 ** 40, "1.0 TiB"],
+  ];
+  for (const [bytes, text] of cases) {
+    assert.equal(lib.formatBytes(bytes), text);
+  }
+});
+
 test("nanoseconds are shown as durations, also at the limits of each unit", () => {
   const cases = [
     [0, "0 ns"],
@@ -127,6 +142,8 @@ test("nanoseconds are shown as durations, also at the limits of each unit", () =
   const model = example();
   model.data.unit = "nanoseconds";
   assert.equal(lib.describe(model, 3)[1], "40 ns (40.00 %), self 30 ns (30.00 %)");
+  model.data.unit = "bytes";
+  assert.equal(lib.describe(model, 3)[1], "40 B (40.00 %), self 30 B (30.00 %)");
   model.data.unit = "samples";
   assert.equal(lib.describe(model, 3)[1], "40 samples (40.00 %), self 30 (30.00 %)");
 });

@@ -64,7 +64,7 @@ static void report(const struct heap_snapshot *snapshot)
 							    .fail_on_growth = true};
 		assert_true(heap_report_write(&input, &options, out, &gate, NULL) == 0);
 	}
-	assert_true(heap_profile_add_samples(profile, snapshot, stacks, HEAP_VALUE_ALL, NULL) == 0);
+	assert_true(heap_profile_add_samples(profile, snapshot, stacks, NULL, HEAP_VALUE_ALL, NULL) == 0);
 	fclose(out);
 	heap_suppressions_deinit(&rules);
 	profile_destroy(profile);

@@ -80,6 +80,39 @@ static void test_flamegraph__says_what_was_measured_and_how_well(void **state)
 	profile_destroy(profile);
 }
 
+/* A heap: amounts of memory in words, and what is not in the picture. */
+static void test_flamegraph__heaps_say_what_is_counted(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *type, *unit, *wanted;
+	} values[] = {
+		{"inuse_space", "bytes",
+		 ">6.3 MiB live \xc2\xb7 estimated: sampled every 4.0 KiB \xc2\xb7 71.0 KiB "
+		 "suppressed, not shown"},
+		{"peak_space", "bytes", ">6.3 MiB live at the peak \xc2\xb7"},
+		{"alloc_objects", "count", ">6,606,028 allocations \xc2\xb7"},
+	};
+	for (size_t i = 0; i < 3; i++) {
+		struct profile *profile;
+		assert_int_equal(profile_create(&profile), 0);
+		assert_int_equal(profile_add_value_type(profile, values[i].type, values[i].unit),
+				 0);
+		assert_int_equal(profile_header_set(profile, HEADER_MODE, "heap"), 0);
+		assert_int_equal(profile_header_set(profile, HEADER_HEAP_SUPPRESSED, "72704"), 0);
+		profile->period = 4096;
+		const module_id app = build_module(profile, "/bin/app", true);
+		const thread_id thread = build_thread(profile, 7, 7, "app", "app");
+		BUILD_SAMPLES(profile, thread, 6606028, build_at(profile, app, "leak", "a.c", 3));
+		char *text = write_graph(profile, NULL, NULL);
+		assert_has(text, values[i].wanted);
+		assert_has(text, i < 2 ? "leak (6.3 MiB, 100.00 %)</title>"
+				       : "leak (6,606,028 allocations, 100.00 %)</title>");
+		free(text);
+		profile_destroy(profile);
+	}
+}
+
 static void test_flamegraph__whole_machine_is_called_so(void **state)
 {
 	(void)state;
@@ -325,6 +358,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flamegraph__says_what_was_measured_and_how_well),
+		cmocka_unit_test(test_flamegraph__heaps_say_what_is_counted),
 		cmocka_unit_test(test_flamegraph__whole_machine_is_called_so),
 		cmocka_unit_test(test_flamegraph__one_cut_stack_in_many_is_not_rounded_away),
 		cmocka_unit_test(test_flamegraph__is_a_picture_without_script),

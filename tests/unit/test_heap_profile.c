@@ -7,6 +7,7 @@
 
 #include "../support/heap_builder.h"
 #include "heap/heap_profile.h"
+#include "profile/header_keys.h"
 
 /* A heap file, read, as a profile. */
 struct made {
@@ -27,8 +28,9 @@ static struct made make(struct heap_build build)
 static struct made make_with_samples(struct heap_build build, enum heap_value value)
 {
 	struct made made = make(build);
-	assert_int_equal(
-		heap_profile_add_samples(made.profile, made.snapshot, made.stacks, value, NULL), 0);
+	assert_int_equal(heap_profile_add_samples(made.profile, made.snapshot, made.stacks, NULL,
+						  value, NULL),
+			 0);
 	return made;
 }
 
@@ -94,6 +96,21 @@ static void test_heap_profile__one_value_leaves_out_who_has_none(void **state)
 	release(&made);
 }
 
+/* What a report suppresses is not in the picture, but told. */
+static void test_heap_profile__what_is_left_out_is_told(void **state)
+{
+	(void)state;
+	struct made made = make(sample());
+	const bool left_out[] = {false, true, false};
+	assert_int_equal(heap_profile_add_samples(made.profile, made.snapshot, made.stacks,
+						  left_out, HEAP_VALUE_BYTES, NULL),
+			 0);
+	assert_int_equal(made.profile->n_samples, 1);
+	assert_int_equal(value(made.profile, 0, "alloc_space"), 64);
+	assert_string_equal(profile_header_get(made.profile, HEADER_HEAP_SUPPRESSED), "230");
+	release(&made);
+}
+
 /* What the heap file leaves out of long stacks is their outer side, not the middle. */
 static void test_heap_profile__long_stacks_have_no_root(void **state)
 {
@@ -139,6 +156,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_heap_profile__columns_are_those_of_go),
 		cmocka_unit_test(test_heap_profile__one_value_leaves_out_who_has_none),
+		cmocka_unit_test(test_heap_profile__what_is_left_out_is_told),
 		cmocka_unit_test(test_heap_profile__long_stacks_have_no_root),
 		cmocka_unit_test(test_heap_profile__stacks_are_module_and_svma),
 	};
