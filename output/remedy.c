@@ -80,6 +80,23 @@ static char *remedy_of(const struct remedy_source *source, const struct remedy_r
 	return out.bytes;
 }
 
+const char *remedy_debuginfod_url(const struct remedy_source *source)
+{
+	static const struct {
+		const char *os_id, *url;
+	} servers[] = {
+		{"debian", "https://debuginfod.debian.net"},
+		{"ubuntu", "https://debuginfod.ubuntu.com"},
+		{"fedora", "https://debuginfod.fedoraproject.org"},
+		{"arch", "https://debuginfod.archlinux.org"},
+		{"opensuse-tumbleweed", "https://debuginfod.opensuse.org"},
+	};
+	for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++)
+		if (strcmp(source->os_id, servers[i].os_id) == 0)
+			return servers[i].url;
+	return NULL;
+}
+
 /* The command that adds the archive of the -dbgsym packages; NULL when we know none. */
 static char *archive_command(const struct remedy_source *source)
 {

@@ -46,6 +46,9 @@ struct remedy_note {
 void remedy_find(const struct remedy_source *source, struct remedy_request *requests, size_t n,
 		 struct remedy_note *note);
 
+/** The debuginfod server of a system's distribution, or NULL. */
+const char *remedy_debuginfod_url(const struct remedy_source *source);
+
 /** The system we run on. Valid as long as the process. */
 const struct remedy_source *remedy_system(void);
 

@@ -2,6 +2,7 @@
 
 #include "binary_files.h"
 #include "code_ranges.h"
+#include "debuginfod_query.h"
 #include "dwarf_info.h"
 #include "elf_plt.h"
 #include "elf_symbols.h"
@@ -18,10 +19,13 @@ struct binary {
 	struct code_ranges code;
 	struct symbol_table symbols;
 	struct symbol_names names;
+	struct debuginfod_query *debuginfod; /* borrowed */
+	const char *path;                    /* while it is opened */
+	struct cp_err fetch_failure;
 	bool has_symbol_table;
 	bool has_dwarf;
 	struct dwarf_info dwarf;
-	char shortcoming[512];
+	char shortcoming[CP_ERR_MAX + 1024];
 	struct dwarf_chain chain;
 };
 
@@ -131,7 +135,19 @@ static const char *missing_text(const struct binary *binary)
 
 static void describe_shortcoming(struct binary *binary)
 {
-	snprintf(binary->shortcoming, sizeof(binary->shortcoming), "%s", missing_text(binary));
+	const char *missing = missing_text(binary);
+	const char *failure = missing[0] ? binary->fetch_failure.message : "";
+	snprintf(binary->shortcoming, sizeof(binary->shortcoming), "%s%s%s", missing,
+		 failure[0] ? "; " : "", failure);
+}
+
+/* debug_file_search's last resort. */
+static char *fetch(void *ctx, const struct elf_build_id *id)
+{
+	struct binary *binary = ctx;
+	char *path = NULL;
+	debuginfod_query_fetch(binary->debuginfod, id, binary->path, &path, &binary->fetch_failure);
+	return path;
 }
 
 /* From an open (or absent) ELF file to everything that can be looked up. */
@@ -148,6 +164,12 @@ static int load(struct binary *binary, struct debug_file_search *search, struct 
 		return cp_fail_nomem(err);
 	describe_shortcoming(binary);
 	return 0;
+}
+
+static void add_failure(struct cp_err *err, const struct cp_err *failure)
+{
+	const struct cp_err first = *err;
+	cp_fail(err, 0, "%.500s; %.500s", first.message, failure->message);
 }
 
 int binary_open(const char *path, const char *build_id, const struct binary_options *options,
@@ -167,7 +189,11 @@ int binary_open(const char *path, const char *build_id, const struct binary_opti
 					   .binary_fd = binary->files.file.fd,
 					   .build_id = missing ? &wanted : &found,
 					   .dirs = options->debug_dirs,
-					   .n_dirs = options->n_debug_dirs};
+					   .n_dirs = options->n_debug_dirs,
+					   .fetch = options->debuginfod ? fetch : NULL,
+					   .fetch_ctx = binary};
+	binary->debuginfod = options->debuginfod;
+	binary->path = path;
 	if (!missing || wanted.n > 0) {
 		struct cp_err load_err;
 		int load_rc = load(binary, &search, &load_err);
@@ -175,6 +201,8 @@ int binary_open(const char *path, const char *build_id, const struct binary_opti
 			rc = cp_fail(err, load_rc, "%s", load_err.message);
 		else if (missing && binary->files.debug.elf)
 			rc = 0; /* the debug file by build-id says it all */
+		else if (missing && binary->fetch_failure.message[0])
+			add_failure(err, &binary->fetch_failure);
 	}
 	if (rc < 0)
 		binary_close(binary);

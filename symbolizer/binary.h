@@ -19,10 +19,12 @@
 #include <sys/types.h>
 
 struct binary;
+struct debuginfod_query;
 
 struct binary_options {
 	const char *const *debug_dirs; /* --debug-dir */
 	size_t n_debug_dirs;
+	struct debuginfod_query *debuginfod; /* asked when no file here will do; NULL = no */
 	pid_t root_pid; /* paths are tried below /proc/PID/root first; 0 = no */
 };
 

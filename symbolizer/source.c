@@ -58,9 +58,12 @@ static int check_place(const struct source_request *request, struct binary *bina
 static int open_binary(struct source *source, const struct source_request *request,
 		       const struct symbolizer_options *options, struct cp_err *err)
 {
+	const bool worth_it = request->share_pct >= SYMBOLIZER_FETCH_PCT;
 	const struct binary_options binary_options = {.debug_dirs = options->debug_dirs,
 						      .n_debug_dirs = options->n_debug_dirs,
-						      .root_pid = options->root_pid};
+						      .root_pid = options->root_pid,
+						      .debuginfod = worth_it ? options->debuginfod
+									     : NULL};
 	int rc = binary_open(request->path, request->build_id, &binary_options, &source->binary,
 			     err);
 	return rc < 0 ? rc : check_place(request, source->binary, err);

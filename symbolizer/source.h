@@ -21,6 +21,7 @@ struct source_request {
 	const char *build_id; /* hex, "" = unknown */
 	/* [start, end) of the module's svma: a file without build-id must have code there */
 	uint64_t svma_start, svma_end;
+	double share_pct;           /* of the samples that have a frame in it */
 	const char *kernel_release; /* that was recorded, or NULL */
 	int64_t start_ns;           /* of the recording, wall clock; 0 = unknown */
 };

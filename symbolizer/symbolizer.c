@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "die_walk.h"
+#include "module_shares.h"
 #include "profile/header_keys.h"
 #include "source.h"
 
@@ -20,6 +21,7 @@ struct run {
 	struct profile *profile;
 	const struct symbolizer_options *options;
 	struct symbolizer_stats stats;
+	double *shares; /* of each module, in percent */
 };
 
 /* What the look-ups of one binary brought. */
@@ -127,8 +129,9 @@ static int note_reason(struct run *run, const char *path, const char *reason)
 	return profile_header_set(run->profile, key, reason);
 }
 
-static struct source_request request_for(const struct profile *profile, const struct query *query)
+static struct source_request request_for(const struct run *run, const struct query *query)
 {
+	const struct profile *profile = run->profile;
 	const struct profile_location *location = &profile->locations[query->location];
 	const struct profile_module *module = &profile->modules[location->module.v];
 	return (struct source_request){
@@ -136,6 +139,7 @@ static struct source_request request_for(const struct profile *profile, const st
 		.build_id = profile_text(profile, module->build_id),
 		.svma_start = module->svma_start,
 		.svma_end = module->svma_end,
+		.share_pct = run->shares[location->module.v],
 		.kernel_release = profile_header_get(profile, HEADER_KERNEL_RELEASE),
 		.start_ns = profile->start_ns,
 	};
@@ -167,7 +171,7 @@ static int take_back(struct run *run, const struct query *queries, size_t n, con
 /* All locations of one binary. */
 static int run_group(struct run *run, const struct query *queries, size_t n)
 {
-	struct source_request request = request_for(run->profile, queries);
+	struct source_request request = request_for(run, queries);
 	struct source *source;
 	struct cp_err reason = {""};
 	int rc = source_open(&request, run->options, &source, &reason);
@@ -218,7 +222,10 @@ int symbolizer_run(struct profile *profile, const struct symbolizer_options *opt
 	if (!queries)
 		return cp_fail_nomem(err);
 	run.stats.locations = collect_queries(profile, queries);
-	int rc = run_groups(&run, queries, run.stats.locations);
+	int rc = module_shares_compute(profile, &run.shares);
+	if (rc == 0)
+		rc = run_groups(&run, queries, run.stats.locations);
+	free(run.shares);
 	if (stats)
 		*stats = run.stats;
 	return rc < 0 ? cp_fail_nomem(err) : 0;

@@ -19,10 +19,16 @@
 /* Header key of what is wanting for a binary: this and its path. The value is a sentence. */
 #define SYMBOLIZER_REASON_PREFIX "symbols."
 
+/* Modules that fewer samples have a frame in are not worth a download. */
+#define SYMBOLIZER_FETCH_PCT 0.5
+
+struct debuginfod_query;
+
 struct symbolizer_options {
 	const char *const *debug_dirs; /* searched first, each with .build-id/ and by path */
 	size_t n_debug_dirs;
 	pid_t root_pid; /* files are looked for under /proc/PID/root too; 0 = no */
+	struct debuginfod_query *debuginfod; /* for what is nowhere here; NULL = no */
 	/* Not 0 = stop soon (set by a signal handler): the rest stays bare. May be NULL. */
 	const volatile sig_atomic_t *cancel;
 	/* Called after each binary; may be NULL. */

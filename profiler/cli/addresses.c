@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "output/strbuf.h"
 #include "symbolizer/binary.h"
+#include "terminal.h"
 #include "symbolizer/demangle.h"
 #include "symbolizer/text_file.h"
 
@@ -229,11 +230,18 @@ static int answer_stream(struct batch *batch, int fd)
 
 int addresses_run(const struct addresses_request *request)
 {
+	struct debuginfod_query *debuginfod;
+	if (debuginfod_open(&request->symbols->debuginfod, NULL, &debuginfod) < 0)
+		return cli_fail("out of memory");
 	const struct binary_options options = {.debug_dirs = request->symbols->debug_dirs,
-					       .n_debug_dirs = request->symbols->n_debug_dirs};
+					       .n_debug_dirs = request->symbols->n_debug_dirs,
+					       .debuginfod = debuginfod};
 	struct batch batch = {.request = request};
 	struct cp_err err = {""};
-	if (binary_open(request->path, "", &options, &batch.binary, &err) < 0)
+	const int rc = binary_open(request->path, "", &options, &batch.binary, &err);
+	debuginfod_query_destroy(debuginfod);
+	terminal_progress_end();
+	if (rc < 0)
 		return cli_fail("%s: %s", request->path, err.message);
 	if (binary_shortcoming(batch.binary)[0])
 		cli_note("%s: %s", request->path, binary_shortcoming(batch.binary));

@@ -101,10 +101,15 @@ int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
 {
 	CP_CLEANUP(cp_free) struct profile_location *before = set_names_aside(profile);
 	struct load_symbols progress_ctx = *symbols;
+	struct debuginfod_choice choice = symbols->debuginfod;
+	struct debuginfod_query *debuginfod = NULL;
+	choice.quiet = symbols->quiet;
+	int code = before ? debuginfod_open(&choice, symbols->cancel, &debuginfod) : -ENOMEM;
 	const struct symbolizer_options options = {
 		.debug_dirs = symbols->debug_dirs,
 		.n_debug_dirs = symbols->n_debug_dirs,
 		.root_pid = symbols->root_pid,
+		.debuginfod = debuginfod,
 		.cancel = symbols->cancel,
 		.progress = show_progress,
 		.progress_ctx = &progress_ctx,
@@ -114,7 +119,8 @@ int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
 	size_t n_before = profile->n_locations;
 	if (!symbols->quiet)
 		terminal_progress("symbolizing %zu addresses", n_before);
-	int code = before ? symbolizer_run(profile, &options, &stats, &err) : cp_fail_nomem(&err);
+	code = code ? cp_fail_nomem(&err) : symbolizer_run(profile, &options, &stats, &err);
+	debuginfod_query_destroy(debuginfod);
 	for (size_t i = 0; before && i < n_before; i++) {
 		if (profile->locations[i].n_lines)
 			continue;

@@ -6,6 +6,7 @@
 #ifndef CPROF_CLI_LOAD_H
 #define CPROF_CLI_LOAD_H
 
+#include "debuginfod.h"
 #include "profile/pprof_file.h"
 #include "profile/profile.h"
 #include "symbolizer/source_prefix.h"
@@ -18,6 +19,7 @@ struct load_symbols {
 	const char **debug_dirs; /* of --debug-dir; owned array, borrowed strings */
 	size_t n_debug_dirs, cap_debug_dirs;
 	struct source_prefixes prefixes;     /* of --source-prefix; owned */
+	struct debuginfod_choice debuginfod;
 	bool bare_names;                     /* C++ names without parameters */
 	pid_t root_pid;                      /* see symbolizer.h */
 	const volatile sig_atomic_t *cancel; /* see symbolizer.h */

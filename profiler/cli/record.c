@@ -23,6 +23,8 @@ enum {
 	OPT_OUTPUT,
 	OPT_NO_SYMBOLS,
 	OPT_DEBUG_DIR,
+	OPT_DEBUGINFOD,
+	OPT_DEBUGINFOD_LIMIT,
 	OPT_MIN_QUALITY,
 	OPT_QUIET,
 };
@@ -72,6 +74,8 @@ static const struct cli_option record_options[] = {
 			    "do not look up names at the end; 'cprof symbolize' does it later"},
 	[OPT_DEBUG_DIR] = {"debug-dir", 0, "DIR", NULL,
 			   "look for debug files here first; may be given more than once"},
+	[OPT_DEBUGINFOD] = {"debuginfod", 0, "[=URLS]", NULL, DEBUGINFOD_HELP},
+	[OPT_DEBUGINFOD_LIMIT] = {"debuginfod-limit", 0, "TIME", NULL, DEBUGINFOD_LIMIT_HELP},
 	[OPT_MIN_QUALITY] =
 		{"min-quality", 0, "PCT", NULL,
 		 "exit with 3 when less than PCT % of the samples are complete and have "
@@ -180,6 +184,14 @@ static int take_option(const struct cli_command *self, int option, const char *v
 	case OPT_DEBUG_DIR:
 		if (load_add_debug_dir(&out->request.symbols, value, &err))
 			return cli_fail("%s", err.message);
+		return CLI_OK;
+	case OPT_DEBUGINFOD:
+		if (debuginfod_choose(&out->request.symbols.debuginfod, value, &err))
+			return cli_fail("%s", err.message);
+		return CLI_OK;
+	case OPT_DEBUGINFOD_LIMIT:
+		if (debuginfod_choose_limit(&out->request.symbols.debuginfod, value, &err))
+			return cli_usage(self, "%s", err.message);
 		return CLI_OK;
 	case OPT_RATE:
 	case OPT_DURATION:

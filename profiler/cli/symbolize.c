@@ -12,6 +12,8 @@
 
 enum {
 	OPT_DEBUG_DIR,
+	OPT_DEBUGINFOD,
+	OPT_DEBUGINFOD_LIMIT,
 	OPT_SOURCE_PREFIX,
 	OPT_NO_PARAMETERS,
 	OPT_EXE,
@@ -28,6 +30,8 @@ static const struct cli_option symbolize_options[] = {
 		{"debug-dir", 0, "DIR", "What is looked up",
 		 "look for debug files here first: DIR/.build-id/xx/yyyy.debug, or by the "
 		 "binary's path below DIR; may be given more than once"},
+	[OPT_DEBUGINFOD] = {"debuginfod", 0, "[=URLS]", NULL, DEBUGINFOD_HELP},
+	[OPT_DEBUGINFOD_LIMIT] = {"debuginfod-limit", 0, "TIME", NULL, DEBUGINFOD_LIMIT_HELP},
 	[OPT_SOURCE_PREFIX] =
 		{"source-prefix", 0, "OLD=NEW", NULL,
 		 "source files below OLD, as the compiler saw them, are below NEW; may be given "
@@ -76,6 +80,14 @@ static int take_option(const struct cli_command *self, int option, const char *v
 	case OPT_DEBUG_DIR:
 		return load_add_debug_dir(&out->symbols, value, &err) ? cli_fail("%s", err.message)
 								      : CLI_OK;
+	case OPT_DEBUGINFOD:
+		return debuginfod_choose(&out->symbols.debuginfod, value, &err)
+			       ? cli_fail("%s", err.message)
+			       : CLI_OK;
+	case OPT_DEBUGINFOD_LIMIT:
+		return debuginfod_choose_limit(&out->symbols.debuginfod, value, &err)
+			       ? cli_usage(self, "%s", err.message)
+			       : CLI_OK;
 	case OPT_SOURCE_PREFIX:
 		return source_prefixes_add(&out->symbols.prefixes, value, &err)
 			       ? cli_usage(self, "--source-prefix %s: %s", value, err.message)

@@ -1,4 +1,5 @@
 #include "cli.h"
+#include "symbolizer/debuginfod_query.h"
 
 #include <elfutils/libdwfl.h>
 #include <jansson.h>
@@ -23,6 +24,8 @@ static int version_run(const struct cli_command *self, int argc, char **argv)
 	printf("unwinding:  libunwind %d.%d.%d\n", UNW_VERSION_MAJOR, UNW_VERSION_MINOR,
 	       UNW_VERSION_EXTRA);
 	printf("symbols:    elfutils %s (DWARF, ELF), libiberty (C++, Rust)\n", dwfl_version(NULL));
+	printf("fetching:   debug files from debuginfod servers%s\n",
+	       debuginfod_query_available() ? "" : ", once libdebuginfod1 is installed");
 	printf("profiles:   pprof through protobuf-c %s and zlib %s\n", protobuf_c_version(),
 	       zlibVersion());
 	printf("reports:    text, JSON (jansson %s), Markdown, folded stacks, SVG\n",

@@ -250,10 +250,18 @@ static int resolve_location(struct resolve *r, size_t i)
 	}
 }
 
+/* What is wanting for a binary: its path, which may hold anything, is the rest of the key. */
+static bool is_of_binary(const char *text)
+{
+	static const char prefix[] = "symbols.";
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
 /* "key=value" as cprof writes it. Return: the length of the key, or 0. */
 static size_t comment_key(const char *text)
 {
-	size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.");
+	size_t n = is_of_binary(text) ? strcspn(text, "=")
+				      : strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.");
 	return text[n] == '=' ? n : 0;
 }
 
@@ -276,6 +284,8 @@ static int collect_header(struct resolve *r, struct interner *keys, const char *
 			   : interner_add_bytes(keys, made_up, (size_t)made_up_n, &key);
 		if (rc)
 			return pprof_decode_fail(r->err, rc);
+		if (key.v > MAX_HEADER_KEYS && is_of_binary(text))
+			continue; /* a machine has more binaries than that */
 		if (key.v > MAX_HEADER_KEYS)
 			return cp_fail(r->err, -EBADMSG, "more than %d comments", MAX_HEADER_KEYS);
 		values[key.v] = n ? text + n + 1 : text;
@@ -291,7 +301,7 @@ static int resolve_header(struct resolve *r)
 		return cp_fail_nomem(r->err);
 	int rc = collect_header(r, &keys, values);
 	size_t bytes = 0;
-	for (uint32_t i = 1; i < keys.n && !rc; i++) {
+	for (uint32_t i = 1; i < keys.n && i <= MAX_HEADER_KEYS && !rc; i++) {
 		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): each key has a value */
 		bytes += strlen(values[i]) + 1;
 		if (bytes > MAX_HEADER_BYTES) {

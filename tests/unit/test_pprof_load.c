@@ -263,6 +263,29 @@ static void test_pprof_load__the_last_comment_of_a_key_counts(void **state)
 	proto_free(&p);
 }
 
+static void test_pprof_load__what_binaries_lack_is_kept_by_their_paths(void **state)
+{
+	(void)state;
+	enum { BINARIES = 1500 }; /* a machine has more than there are keys */
+	struct proto_bytes p = {0};
+	put_sound(&p); /* strings 0 to 5 */
+	proto_text(&p, IN_STRING, "symbols./opt/A b/lib-x.so (deleted)=no symbols; x=y");
+	proto_int(&p, IN_COMMENT, 6);
+	for (uint64_t i = 0; i < BINARIES; i++) {
+		char text[64];
+		snprintf(text, sizeof(text), "symbols./bin/%d=none", (int)i);
+		proto_text(&p, IN_STRING, text);
+		proto_int(&p, IN_COMMENT, 7 + i);
+	}
+	struct profile *profile = load_bytes(&p, NULL);
+	assert_string_equal(profile_header_get(profile, "symbols./opt/A b/lib-x.so (deleted)"),
+			    "no symbols; x=y");
+	assert_string_equal(profile_header_get(profile, "symbols./bin/1000"), "none");
+	assert_true(profile->n_header > 1000 && profile->n_header <= BINARIES);
+	profile_destroy(profile);
+	proto_free(&p);
+}
+
 static void test_pprof_load__labels_we_know_become_the_model(void **state)
 {
 	(void)state;
@@ -387,6 +410,7 @@ int main(void)
 		cmocka_unit_test(test_pprof_load__locations_without_mapping_are_unknown_code),
 		cmocka_unit_test(test_pprof_load__locations_without_address_stay_apart),
 		cmocka_unit_test(test_pprof_load__the_last_comment_of_a_key_counts),
+		cmocka_unit_test(test_pprof_load__what_binaries_lack_is_kept_by_their_paths),
 		cmocka_unit_test(test_pprof_load__labels_we_know_become_the_model),
 		cmocka_unit_test(test_pprof_load__labels_of_waits_become_the_model),
 		cmocka_unit_test(test_pprof_load__fields_we_do_not_know_are_passed_over),
