@@ -243,6 +243,94 @@ static void test_stack_history__memory_is_bounded(void **state)
 	assert_int_equal(histories.n_bytes, STACK_HISTORY_MAX_BYTES);
 }
 
+static void test_stack_history__the_outer_part_is_what_lies_beyond_the_tail(void **state)
+{
+	(void)state;
+	uint64_t key = 0;
+	struct stack whole, cut;
+	const struct stack_history *history = settled(&key, 0xaaaa, 100);
+	size_t n = 0;
+	const struct stack_link *links = stack_history_outer(history, 101 * MS, &n);
+	make(&whole, 40, 0xaaaa, CP_STOP_END);
+	assert_non_null(links);
+	assert_int_equal(n, 40 - TAIL_AT);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(links[i].sp, whole.sps[TAIL_AT + i]);
+		assert_int_equal(links[i].pc, whole.pcs[TAIL_AT + i]);
+	}
+	stack_history_append(history, make(&cut, TAIL_AT, 0, CP_STOP_TRUNCATED));
+	assert_int_equal(cut.result.stop, CP_STOP_END);
+	assert_int_equal(cut.result.n, 40);
+	assert_memory_equal(cut.pcs, whole.pcs, 40 * sizeof(cut.pcs[0]));
+	assert_memory_equal(cut.sps, whole.sps, 40 * sizeof(cut.sps[0]));
+}
+
+static void test_stack_history__what_is_old_is_walked_again(void **state)
+{
+	(void)state;
+	uint64_t key = 0;
+	size_t n;
+	struct stack_history *history = settled(&key, 0xaaaa, 100);
+	const uint64_t last_ns = 100 * MS + STACK_HISTORY_REFRESH_NS;
+	assert_non_null(stack_history_outer(history, last_ns, &n));
+	assert_null(stack_history_outer(history, last_ns + 1, &n));
+	/* to be found again does not make it younger */
+	stack_history_confirm(history, last_ns, last_ns);
+	assert_null(stack_history_outer(history, last_ns + 1, &n));
+}
+
+static void test_stack_history__frames_without_information_are_walked_each_time(void **state)
+{
+	(void)state;
+	uint64_t key = 0;
+	size_t n;
+	struct stack stack;
+	struct stack_history *history = settled(&key, 0xaaaa, 100);
+	make(&stack, 40, 0xaaaa, CP_STOP_END);
+	stack.result.n_fp_frames = 1;
+	assert_int_equal(stack_history_see(history, &stack.result, 101 * MS, 101 * MS),
+			 STACK_AGREES);
+	assert_null(stack_history_outer(history, 102 * MS, &n));
+}
+
+static void test_stack_history__being_found_again_is_an_agreement_of_later_samples(void **state)
+{
+	(void)state;
+	uint64_t key = 0;
+	struct stack_history *history = settled(&key, 0xaaaa, 100);
+	const unsigned agreements = history->agreements;
+	stack_history_confirm(history, 101 * MS, 110 * MS);
+	assert_int_equal(history->agreements, agreements + 1);
+	/* the look of 110 ms serves this one too: it says nothing new */
+	stack_history_confirm(history, 105 * MS, 110 * MS);
+	assert_int_equal(history->agreements, agreements + 1);
+	stack_history_confirm(history, 111 * MS, 120 * MS);
+	assert_int_equal(history->agreements, agreements + 2);
+}
+
+static void test_stack_history__what_is_too_deep_is_looked_at_ever_more_seldom(void **state)
+{
+	(void)state;
+	uint64_t key = 0, now_ns = 100 * MS, hold_ns = STACK_HISTORY_DEEP_HOLD_NS;
+	const uint64_t end = UINT64_C(0x7ffff0000000);
+	struct stack_history *history = settled(&key, 0xaaaa, 100);
+	assert_false(stack_history_is_too_deep(history, end, now_ns));
+	for (unsigned i = 0; i < 12; i++) {
+		stack_history_too_deep(history, end, now_ns);
+		assert_true(stack_history_is_too_deep(history, end, now_ns + hold_ns - 1));
+		assert_false(stack_history_is_too_deep(history, end, now_ns + hold_ns));
+		now_ns += hold_ns;
+		hold_ns = hold_ns * 2 < STACK_HISTORY_DEEP_HOLD_MAX_NS
+				  ? hold_ns * 2
+				  : STACK_HISTORY_DEEP_HOLD_MAX_NS;
+	}
+	stack_history_too_deep(history, end, now_ns);
+	/* deeper still is too deep; what ends further out may not be, nor another stack */
+	assert_true(stack_history_is_too_deep(history, end - 4096, now_ns + 1));
+	assert_false(stack_history_is_too_deep(history, end + 1, now_ns + 1));
+	assert_false(stack_history_is_too_deep(history, end - (16 << 20), now_ns + 1));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_stack_history__##name, setup, teardown)
@@ -257,6 +345,11 @@ int main(void)
 		TEST(what_does_not_fit_is_left_out_in_the_middle),
 		TEST(another_thread_starts_anew),
 		TEST(memory_is_bounded),
+		TEST(the_outer_part_is_what_lies_beyond_the_tail),
+		TEST(what_is_old_is_walked_again),
+		TEST(frames_without_information_are_walked_each_time),
+		TEST(being_found_again_is_an_agreement_of_later_samples),
+		TEST(what_is_too_deep_is_looked_at_ever_more_seldom),
 	};
 	return cmocka_run_group_tests_name("stack_history", tests, NULL, NULL);
 }
