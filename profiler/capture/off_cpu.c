@@ -348,7 +348,8 @@ static void take_look(struct off_cpu *off, struct off_cpu_thread *t, struct thre
 	struct thread_copy copy;
 	struct thread_sched sched;
 	enum cp_inferred inferred = CP_INFERRED_NO;
-	const struct wait_stack_thread of = {thread, &t->places, &t->n_bytes, 0};
+	const struct wait_stack_thread of = {
+		.thread = thread, .places = &t->places, .n_bytes = &t->n_bytes};
 	const enum thread_look_status status =
 		wait_stack_take(&off->stacks, &of, &copy, &sched, &inferred);
 	t->refused = status == THREAD_LOOK_REFUSED;

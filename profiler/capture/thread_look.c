@@ -4,11 +4,13 @@
 #include "procfs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 enum { LINE_MAX_BYTES = 256, TRIES = 3 };
 
@@ -19,11 +21,47 @@ void thread_look_deinit(struct thread_look *look)
 	look->cap = 0;
 }
 
-static ssize_t read_of(pid_t pid, pid_t tid, const char *name, char *buf, size_t cap)
+static void path_of(const struct thread_look_target *target, const char *name, char path[64])
+{
+	snprintf(path, 64, "/proc/%d/task/%d/%s", (int)target->pid, (int)target->tid, name);
+}
+
+static ssize_t read_of(const struct thread_look_target *target, int fd, const char *name, char *buf,
+		       size_t cap)
 {
 	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", (int)pid, (int)tid, name);
-	return procfs_read(path, buf, cap);
+	if (fd < 0) {
+		path_of(target, name, path);
+		return procfs_read(path, buf, cap);
+	}
+	/* the kernel makes the text anew for each read from the start */
+	const ssize_t n = pread(fd, buf, cap - 1, 0);
+	if (n < 0)
+		return -errno;
+	buf[n] = 0;
+	return n;
+}
+
+static int open_of(const struct thread_look_target *target, const char *name)
+{
+	char path[64];
+	path_of(target, name, path);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+void thread_look_open(struct thread_look_target *target)
+{
+	target->syscall_fd = open_of(target, "syscall");
+	target->schedstat_fd = open_of(target, "schedstat");
+}
+
+void thread_look_close(struct thread_look_target *target)
+{
+	if (target->syscall_fd >= 0)
+		close(target->syscall_fd);
+	if (target->schedstat_fd >= 0)
+		close(target->schedstat_fd);
+	target->syscall_fd = target->schedstat_fd = -1;
 }
 
 /* A hexadecimal number behind a blank. Return: false: there is none. */
@@ -65,11 +103,11 @@ static uint64_t number_after(const char *text, const char *key)
 	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
 }
 
-int thread_look_sched(pid_t pid, pid_t tid, struct thread_sched *out)
+int thread_look_sched_target(const struct thread_look_target *target, struct thread_sched *out)
 {
 	char buf[4096];
 	struct thread_sched sched = {.slices = 0};
-	ssize_t n = read_of(pid, tid, "schedstat", buf, sizeof(buf));
+	ssize_t n = read_of(target, target->schedstat_fd, "schedstat", buf, sizeof(buf));
 	if (n > 0 &&
 	    sscanf(buf, "%" SCNu64 " %" SCNu64 " %" SCNu64, &sched.run_ns, &sched.delay_ns,
 		   &sched.slices) == 3 &&
@@ -79,7 +117,7 @@ int thread_look_sched(pid_t pid, pid_t tid, struct thread_sched *out)
 		return 0;
 	}
 	/* a kernel without these statistics has no such file, or zeros in it */
-	n = read_of(pid, tid, "status", buf, sizeof(buf));
+	n = read_of(target, -1, "status", buf, sizeof(buf));
 	if (n < 0)
 		return n == -ENOENT ? -ESRCH : (int)n;
 	sched = (struct thread_sched){.slices = 1 +
@@ -87,6 +125,12 @@ int thread_look_sched(pid_t pid, pid_t tid, struct thread_sched *out)
 						number_after(buf, "\nnonvoluntary_ctxt_switches:")};
 	*out = sched;
 	return 0;
+}
+
+int thread_look_sched(pid_t pid, pid_t tid, struct thread_sched *out)
+{
+	const struct thread_look_target target = thread_look_target_of(pid, tid);
+	return thread_look_sched_target(&target, out);
 }
 
 static enum thread_look_status status_of(ssize_t code)
@@ -131,15 +175,16 @@ static enum thread_look_status read_stack(struct thread_look *look, pid_t tid, s
 	return THREAD_LOOK_TAKEN;
 }
 
-static enum thread_look_status look_once(struct thread_look *look, pid_t pid, pid_t tid,
-					 size_t n_bytes, uint64_t slices, struct thread_copy *copy,
+static enum thread_look_status look_once(struct thread_look *look,
+					 const struct thread_look_target *target, size_t n_bytes,
+					 uint64_t slices, struct thread_copy *copy,
 					 struct thread_sched *sched)
 {
 	char before[LINE_MAX_BYTES], after[LINE_MAX_BYTES];
 	struct thread_sched again;
-	ssize_t n = read_of(pid, tid, "syscall", before, sizeof(before));
+	ssize_t n = read_of(target, target->syscall_fd, "syscall", before, sizeof(before));
 	/* after that: what has not run by now waited as it was when it was asked */
-	int code = n < 0 ? (int)n : thread_look_sched(pid, tid, sched);
+	int code = n < 0 ? (int)n : thread_look_sched_target(target, sched);
 	if (code < 0 || n <= 0)
 		return status_of(code);
 	if (!thread_look_parse(before, copy))
@@ -147,27 +192,36 @@ static enum thread_look_status look_once(struct thread_look *look, pid_t pid, pi
 	if (sched->slices == slices)
 		return THREAD_LOOK_UNCHANGED;
 	copy->time_ns = clock_now_ns();
-	const enum thread_look_status status = read_stack(look, tid, n_bytes, copy);
+	const enum thread_look_status status = read_stack(look, target->tid, n_bytes, copy);
 	if (status != THREAD_LOOK_TAKEN)
 		return status;
-	n = read_of(pid, tid, "syscall", after, sizeof(after));
-	code = n < 0 ? (int)n : thread_look_sched(pid, tid, &again);
+	n = read_of(target, target->syscall_fd, "syscall", after, sizeof(after));
+	code = n < 0 ? (int)n : thread_look_sched_target(target, &again);
 	if (code < 0 || n <= 0)
 		return status_of(code);
 	return strcmp(before, after) == 0 && again.slices == sched->slices ? THREAD_LOOK_TAKEN
 									   : THREAD_LOOK_MOVED;
 }
 
-enum thread_look_status thread_look_at(struct thread_look *look, pid_t pid, pid_t tid,
-				       size_t n_bytes, uint64_t slices, struct thread_copy *copy,
-				       struct thread_sched *sched)
+enum thread_look_status thread_look_at_target(struct thread_look *look,
+					      const struct thread_look_target *target,
+					      size_t n_bytes, uint64_t slices,
+					      struct thread_copy *copy, struct thread_sched *sched)
 {
 	enum thread_look_status status = THREAD_LOOK_MOVED;
 	if (!allocate(look, n_bytes))
 		return THREAD_LOOK_MOVED;
 	for (unsigned i = 0; i < TRIES && status == THREAD_LOOK_MOVED; i++) {
-		status = look_once(look, pid, tid, n_bytes, slices, copy, sched);
+		status = look_once(look, target, n_bytes, slices, copy, sched);
 		look->counts[status]++;
 	}
 	return status;
+}
+
+enum thread_look_status thread_look_at(struct thread_look *look, pid_t pid, pid_t tid,
+				       size_t n_bytes, uint64_t slices, struct thread_copy *copy,
+				       struct thread_sched *sched)
+{
+	const struct thread_look_target target = thread_look_target_of(pid, tid);
+	return thread_look_at_target(look, &target, n_bytes, slices, copy, sched);
 }

@@ -102,20 +102,20 @@ enum thread_look_status wait_stack_take(struct wait_stack *stack,
 					struct thread_copy *copy, struct thread_sched *sched,
 					enum cp_inferred *inferred)
 {
-	struct process *process = of->thread->process;
-	const pid_t tid = of->thread->tid;
+	const struct thread_look_target unopened =
+		thread_look_target_of(of->thread->process->pid, of->thread->tid);
+	const struct thread_look_target *target = of->target ? of->target : &unopened;
 	if (*of->n_bytes == 0)
 		*of->n_bytes = THREAD_LOOK_MIN_BYTES;
-	enum thread_look_status status = thread_look_at(&stack->look, process->pid, tid,
-							*of->n_bytes, of->slices, copy, sched);
+	enum thread_look_status status =
+		thread_look_at_target(&stack->look, target, *of->n_bytes, of->slices, copy, sched);
 	while (status == THREAD_LOOK_TAKEN) {
-		struct unwinder *unwinder =
-			sample_sink_unwinder(stack->sink, process, unwind_regs_pc(&copy->regs));
+		struct unwinder *unwinder = sample_sink_unwinder(stack->sink, of->thread->process,
+								 unwind_regs_pc(&copy->regs));
 		if (!unwinder || !wants_more(stack, unwinder, of, copy, inferred))
 			break;
 		grow(of->n_bytes);
-		status = thread_look_at(&stack->look, process->pid, tid, *of->n_bytes, 0, copy,
-					sched);
+		status = thread_look_at_target(&stack->look, target, *of->n_bytes, 0, copy, sched);
 	}
 	return status;
 }

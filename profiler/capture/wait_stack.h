@@ -43,9 +43,10 @@ void wait_stack_deinit(struct wait_stack *stack);
 /* What is known of the thread from before. */
 struct wait_stack_thread {
 	struct thread *thread;
-	struct wait_places *places; /* added to */
-	size_t *n_bytes;            /* of stack to copy; 0 at first, and grown here */
-	uint64_t slices;            /* as for thread_look_at() */
+	const struct thread_look_target *target; /* with its files; NULL = they are opened */
+	struct wait_places *places;              /* added to */
+	size_t *n_bytes;                         /* of stack to copy; 0 at first, and grown here */
+	uint64_t slices;                         /* as for thread_look_at() */
 };
 
 /**

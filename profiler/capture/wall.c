@@ -7,6 +7,24 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/resource.h>
+
+enum { FILES_MAX = 16384 };
+
+/* Of how many threads files may be kept open, two each; a quarter of what we may open is left. */
+static size_t limit_files(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 0;
+	const rlim_t wanted = limit.rlim_max < FILES_MAX ? limit.rlim_max : FILES_MAX;
+	if (limit.rlim_cur < wanted) {
+		limit.rlim_cur = wanted;
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+			return 0;
+	}
+	return (size_t)(limit.rlim_cur < FILES_MAX ? limit.rlim_cur : FILES_MAX) * 3 / 8;
+}
 
 int wall_init(struct wall *wall, unsigned rate_hz, double cpu_share, uint64_t now_ns)
 {
@@ -15,6 +33,7 @@ int wall_init(struct wall *wall, unsigned rate_hz, double cpu_share, uint64_t no
 	(void)!getrandom(&seed, sizeof(seed), GRND_NONBLOCK);
 	wall->period_ns = (int64_t)(CLOCK_NS_PER_S / rate_hz);
 	thread_rounds_init(&wall->rounds, (uint64_t)wall->period_ns, cpu_share, seed, now_ns);
+	wall->open_max = limit_files();
 	wall->stacks.sink = wall->sink;
 	return wait_stack_init(&wall->stacks);
 }
@@ -143,7 +162,11 @@ static void visit(struct wall *wall, struct thread *thread, bool last)
 	struct thread_copy copy;
 	struct thread_sched sched;
 	enum cp_inferred inferred = CP_INFERRED_NO;
-	const struct wait_stack_thread of = {thread, &w->places, &w->n_bytes, w->slices};
+	const struct wait_stack_thread of = {.thread = thread,
+					     .target = &w->target,
+					     .places = &w->places,
+					     .n_bytes = &w->n_bytes,
+					     .slices = w->slices};
 	const enum thread_look_status status =
 		wait_stack_take(&wall->stacks, &of, &copy, &sched, &inferred);
 	if (status == THREAD_LOOK_GONE || status == THREAD_LOOK_REFUSED)
@@ -159,11 +182,17 @@ static void visit(struct wall *wall, struct thread *thread, bool last)
 }
 
 /* A thread is accounted for from now on. */
-static void begin(struct thread *thread, uint64_t now_ns)
+static void begin(struct wall *wall, struct thread *thread, uint64_t now_ns)
 {
 	struct thread_sched sched;
-	if (!thread->wall && thread_look_sched(thread->process->pid, thread->tid, &sched) == 0)
-		thread->wall = wall_thread_create(now_ns, &sched);
+	const pid_t pid = thread->process->pid;
+	if (thread->wall || thread_look_sched(pid, thread->tid, &sched) < 0)
+		return;
+	thread->wall = wall_thread_create(pid, thread->tid, now_ns, &sched);
+	if (!thread->wall || wall->n_open >= wall->open_max)
+		return;
+	thread_look_open(&thread->wall->target);
+	wall->n_open++;
 }
 
 /* What happened after the last look at a thread that has ended. */
@@ -173,6 +202,9 @@ static void end(struct wall *wall, struct thread *thread, uint64_t now_ns)
 	if (!w || w->ended)
 		return;
 	w->ended = true;
+	if (w->target.syscall_fd >= 0)
+		wall->n_open--;
+	thread_look_close(&w->target);
 	wall->counts.unseen_ns += now_ns - w->seen_ns;
 }
 
@@ -197,7 +229,7 @@ static void list(struct wall *wall, uint64_t now_ns)
 			if (t->exited)
 				end(wall, t, now_ns);
 			else if (t->tid > 0 && t->process->pid > 0 && !t->process->held)
-				begin(t, now_ns);
+				begin(wall, t, now_ns);
 			if (!t->exited && t->wall && !push(wall, t))
 				return;
 		}
@@ -234,12 +266,13 @@ int wall_add_running(struct wall *wall, struct thread *thread, const struct sink
 {
 	struct wall_thread *w = thread->wall;
 	if (!w)
-		return sample_sink_add(wall->sink, thread, sample);
+		return wall->off_cpu_only ? 0 : sample_sink_add(wall->sink, thread, sample);
 	const int code = sample_sink_keep(wall->sink, thread, sample, &w->running);
 	if (code < 0)
 		return code;
 	w->running_ns = sample->time_ns;
 	if (sample->in_kernel && sample->regs_kind == SINK_REGS_64)
 		wait_places_add(&w->places, &sample->regs, &sample->stack, CP_INFERRED_NO);
-	return sample_sink_add_kept(wall->sink, thread, sample, &w->running);
+	return wall->off_cpu_only ? 0
+				  : sample_sink_add_kept(wall->sink, thread, sample, &w->running);
 }

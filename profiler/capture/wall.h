@@ -39,6 +39,7 @@ struct wall_counts {
 struct wall {
 	struct sample_sink *sink;    /* borrowed; its samples of running threads are kept */
 	struct processes *processes; /* borrowed */
+	bool off_cpu_only;           /* threads that run are no samples */
 	/* filled here */
 	struct thread_rounds rounds;
 	struct wait_stack stacks;
@@ -47,6 +48,7 @@ struct wall {
 	size_t n_threads, cap_threads;
 	uint32_t *order; /* of threads, for thread_rounds_pick() */
 	size_t n_order, cap_order;
+	size_t n_open, open_max; /* threads whose files are kept open */
 	uint32_t listed_version;
 	bool has_list;
 	int64_t period_ns;
@@ -54,7 +56,7 @@ struct wall {
 };
 
 /**
- * @wall:      the fields up to processes set by the caller
+ * @wall:      the fields up to off_cpu_only set by the caller
  * @rate_hz:   looks at each thread per second, as long as @cpu_share pays for them
  * @cpu_share: of one CPU; 0.01 = 1 %
  * Return: 0 or -ENOMEM.

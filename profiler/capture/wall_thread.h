@@ -29,14 +29,16 @@ struct wall_thread {
 	enum cp_state state;
 	enum cp_inferred inferred;
 	string_id waits_for;
-	bool ended; /* accounted for */
+	bool ended;                       /* accounted for */
+	struct thread_look_target target; /* its files: closed with it */
 	struct kept_stack waiting, running;
 	uint64_t waiting_ns, running_ns; /* when they were taken */
 	struct wait_places places;
 };
 
 /** Return: NULL when out of memory. */
-struct wall_thread *wall_thread_create(uint64_t since_ns, const struct thread_sched *at_start);
+struct wall_thread *wall_thread_create(pid_t pid, pid_t tid, uint64_t since_ns,
+				       const struct thread_sched *at_start);
 void wall_thread_destroy(struct wall_thread *thread);
 
 #endif
