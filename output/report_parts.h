@@ -68,4 +68,8 @@ const char *report_unit(const struct report *report);
 void report_each_remark(const struct report *report, struct strbuf *scratch,
 			void (*remark)(void *ctx, const char *text), void *ctx);
 
+/* Of these, what stopping threads has cost, and what happened to them; nothing of other engines. */
+void report_each_cost(const struct report *report, struct strbuf *scratch,
+		      void (*remark)(void *ctx, const char *text), void *ctx);
+
 #endif

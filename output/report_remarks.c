@@ -471,6 +471,7 @@ void report_each_remark(const struct report *report, struct strbuf *scratch,
 	remark_modules(&remarks);
 	for (size_t i = 0; i < report->quality->n_runtime_hints; i++)
 		remark(ctx, report->quality->runtime_hints[i]);
+	report_each_cost(report, scratch, remark, ctx);
 	remark_kernel_clock(&remarks);
 	remark_coverage(&remarks);
 	remark_skipped_tables(&remarks);

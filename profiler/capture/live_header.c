@@ -8,7 +8,7 @@
 int live_header_set_limits(struct profile *profile, double max_overhead, uint64_t max_pause_ns)
 {
 	const int code =
-		profile_header_setf(profile, HEADER_MAX_OVERHEAD_PCT, "%g", max_overhead * 100);
+		profile_header_setf(profile, HEADER_MAX_OVERHEAD_PPM, "%.0f", max_overhead * 1e6);
 	if (code < 0)
 		return code;
 	return profile_header_setf(profile, HEADER_MAX_PAUSE_NS, "%" PRIu64, max_pause_ns);

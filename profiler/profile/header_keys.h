@@ -17,7 +17,7 @@
 #define HEADER_SYSTEM_WIDE "system_wide" /* "yes": the whole machine; absent = these processes */
 #define HEADER_ENGINE "engine"           /* "perf" or "ptrace" (threads were stopped) */
 #define HEADER_EVENT "event"             /* of perf: "cycles" (hardware) or "cpu-clock" (timer) */
-#define HEADER_MODE "mode"               /* "cpu", "wall" */
+#define HEADER_MODE "mode"               /* "cpu" */
 #define HEADER_RATE_HZ "rate_hz"         /* asked for, per running thread */
 #define HEADER_UNWIND "unwind"           /* "auto": compiled rows, else libunwind; or "libunwind" */
 #define HEADER_KERNEL_RELEASE "kernel_release"
@@ -104,24 +104,6 @@
 
 #define HEADER_TIME_QUANTUM_NS "time_quantum_ns" /* of the timeline; absent = none */
 
-/*
- * Of a recording on the wall clock: looks at waiting threads, as often each second at every thread
- * as was afforded (the rest were passed over at random); stacks that were read, where the others
- * had not changed; looks thrown away because the thread had gone on, and those that were refused.
- * Stacks whose frame pointer was needed: known from a full sample, searched for (these are marked),
- * not found (truncated). Time of threads that no sample stands for, and samples that found no room.
- */
-#define HEADER_WALL_LOOKS "wall_looks"
-#define HEADER_WALL_RATE_HZ "wall_rate_hz"
-#define HEADER_WALL_TAKEN "wall_taken"
-#define HEADER_WALL_DISCARDED "wall_discarded"
-#define HEADER_WALL_REFUSED "wall_refused"
-#define HEADER_WALL_FP_REMEMBERED "wall_fp_remembered"
-#define HEADER_WALL_FP_SEARCHED "wall_fp_searched"
-#define HEADER_WALL_FP_UNKNOWN "wall_fp_unknown"
-#define HEADER_WALL_UNSEEN_NS "wall_unseen_ns"
-#define HEADER_WALL_DROPPED "wall_dropped"
-
 /* What recording cost. */
 #define HEADER_RECORDER_CPU_NS "recorder_cpu_ns"
 #define HEADER_RECORDER_PEAK_RSS_BYTES "recorder_peak_rss_bytes"
@@ -135,7 +117,7 @@
  * stood still at most (percentiles are up to 1/16 above the true ones), in all, how many stops were
  * longer than asked for; samples per second of CPU time that they stand for.
  */
-#define HEADER_MAX_OVERHEAD_PCT "max_overhead_pct"
+#define HEADER_MAX_OVERHEAD_PPM "max_overhead_ppm"
 #define HEADER_MAX_PAUSE_NS "max_pause_ns"
 #define HEADER_PAUSES "pauses"
 #define HEADER_PAUSE_P50_NS "pause_p50_ns"
