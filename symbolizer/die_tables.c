@@ -1,9 +1,46 @@
 #include "die_tables.h"
 
+#include <dwarf.h>
 #include <gelf.h>
 
 /* A unit's table is read once, and again when the unit is; units may share one. */
 enum { READ_EACH_AT_MOST = 64, READ_AT_LEAST = 1 << 20 };
+
+void die_unit_bound(struct die_unit *unit, const struct elf_bytes *info)
+{
+	const uint8_t *end = info->bytes ? info->bytes + info->n : NULL;
+	if (!end || unit->start < info->bytes || unit->start > end)
+		unit->end = unit->start;
+	else if (unit->end > end)
+		unit->end = end;
+}
+
+bool die_unit_of(Dwarf_Die *first, struct die_unit *out)
+{
+	Dwarf_Half version;
+	uint8_t type, address_size, offset_size;
+	Dwarf_Off next, abbrevs, offset = dwarf_dieoffset(first);
+	size_t header_size;
+	/* .debug_types has an offset space of its own */
+	if (dwarf_cu_info(first->cu, &version, &type, NULL, NULL, NULL, NULL, NULL) != 0 ||
+	    type == DW_UT_type || type == DW_UT_split_type)
+		return false;
+	Dwarf *dwarf = dwarf_cu_getdwarf(first->cu);
+	if (dwarf_next_unit(dwarf, offset - dwarf_cuoffset(first), &next, &header_size, &version,
+			    &abbrevs, &address_size, &offset_size, NULL, NULL) != 0 ||
+	    next <= offset || next - offset > UINT32_MAX)
+		return false;
+	*out = (struct die_unit){.dwarf = dwarf,
+				   .start = (const uint8_t *)first->addr - header_size,
+				   .end = (const uint8_t *)first->addr + (next - offset),
+				   .abbrev_offset = abbrevs,
+				   .format = {.version = version,
+					      .address_size = address_size,
+					      .offset_size = offset_size}};
+	const struct elf_bytes info = elf_bytes_find(dwarf_getelf(dwarf), ".debug_info");
+	die_unit_bound(place, &info);
+	return true;
+}
 
 void die_tables_init(struct die_tables *tables, Dwarf *dwarf)
 {

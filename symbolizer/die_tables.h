@@ -24,6 +24,21 @@ struct die_unit {
 	struct die_format format;
 };
 
+/**
+ * Keep a unit inside of its section: the length in its header may be any.
+ *
+ * @info: the .debug_info of the unit's file; a unit that does not start in it becomes empty
+ */
+void die_unit_bound(struct die_unit *unit, const struct elf_bytes *info);
+
+/**
+ * Where the entries of a unit are.
+ *
+ * @first: the unit's first entry
+ * Return: false when that is not to be had (type units).
+ */
+bool die_unit_of(Dwarf_Die *first, struct die_unit *out);
+
 struct die_tables {
 	Dwarf *dwarf;
 	struct elf_bytes section; /* .debug_abbrev */

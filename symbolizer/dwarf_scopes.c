@@ -61,32 +61,6 @@ static bool may_hold_scopes(unsigned int tag)
 	return is_scope(tag) || tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine;
 }
 
-/* Where a unit's entries are. Return: false when that is not to be had. */
-static bool find_place(Dwarf_Die *first, struct die_unit *place)
-{
-	Dwarf_Half version;
-	uint8_t type, address_size, offset_size;
-	Dwarf_Off next, abbrevs, offset = dwarf_dieoffset(first);
-	size_t header_size;
-	/* .debug_types has an offset space of its own */
-	if (dwarf_cu_info(first->cu, &version, &type, NULL, NULL, NULL, NULL, NULL) != 0 ||
-	    type == DW_UT_type || type == DW_UT_split_type)
-		return false;
-	Dwarf *dwarf = dwarf_cu_getdwarf(first->cu);
-	if (dwarf_next_unit(dwarf, offset - dwarf_cuoffset(first), &next, &header_size, &version,
-			    &abbrevs, &address_size, &offset_size, NULL, NULL) != 0 ||
-	    next <= offset || next - offset > UINT32_MAX)
-		return false;
-	*place = (struct die_unit){.dwarf = dwarf,
-				   .start = (const uint8_t *)first->addr - header_size,
-				   .end = (const uint8_t *)first->addr + (next - offset),
-				   .abbrev_offset = abbrevs,
-				   .format = {.version = version,
-					      .address_size = address_size,
-					      .offset_size = offset_size}};
-	return true;
-}
-
 static int fill_list(struct dwarf_scope_list *list, struct die_tables *tables,
 		     const struct die_unit *place)
 {
@@ -145,7 +119,7 @@ static int get_list(struct dwarf_scopes *scopes, Dwarf_Die *die,
 		return -ENOMEM;
 	*list = (struct dwarf_scope_list){.unit = die->cu, .first = first};
 	struct die_unit place;
-	if (has_scopes(&first) && find_place(&first, &place) &&
+	if (has_scopes(&first) && die_unit_of(&first, &place) &&
 	    fill_list(list, scopes->tables, &place) < 0)
 		return -ENOMEM;
 	scopes->n_scopes += list->n;

@@ -79,6 +79,7 @@ static int read_headers(struct dwarf_units *units, uint64_t *budget)
 	Dwarf_Half version;
 	Dwarf_Off abbrevs;
 	uint8_t address_size, offset_size;
+	const struct elf_bytes info = elf_bytes_find(dwarf_getelf(units->dwarf), ".debug_info");
 	while (dwarf_next_unit(units->dwarf, offset, &next, &header_size, &version, &abbrevs,
 			       &address_size, &offset_size, NULL, NULL) == 0) {
 		Dwarf_Die die;
@@ -92,6 +93,7 @@ static int read_headers(struct dwarf_units *units, uint64_t *budget)
 						 .format = {.version = version,
 							    .address_size = address_size,
 							    .offset_size = offset_size}};
+			die_unit_bound(&place, &info);
 			int tag = dwarf_tag(&die);
 			if ((tag == DW_TAG_compile_unit || tag == DW_TAG_skeleton_unit) &&
 			    add_unit(units, &die, &place, budget) < 0)
