@@ -1,4 +1,5 @@
 /* The heap report for programs; heap_json.md documents the schema. */
+#include "heap/heap_settings.h"
 #include "heap_parts.h"
 
 #include <errno.h>
@@ -504,6 +505,20 @@ static json_t *make_losses(struct maker *maker)
 	return object;
 }
 
+static json_t *make_refused(struct maker *maker)
+{
+	const uint32_t refused = maker->report->input->snapshot->header.settings_refused;
+	json_t *array = json_array();
+	for (size_t i = 0; array && i < HEAP_SETTING_COUNT; i++) {
+		const char *name = i < HEAP_SETTING_NUMBERS   ? heap_setting_numbers[i].name
+				   : i == HEAP_SETTING_FOLLOW ? "CPROF_HEAP_FOLLOW"
+							      : "CPROF_HEAP_OUTPUT";
+		if (refused >> i & 1)
+			append(maker, array, json_string(name));
+	}
+	return array;
+}
+
 static json_t *make_limits(struct maker *maker)
 {
 	const struct heap_header *header = &maker->report->input->snapshot->header;
@@ -515,6 +530,7 @@ static json_t *make_limits(struct maker *maker)
 	put_u64(maker, object, "sites", header->max_sites);
 	put_u64(maker, object, "modules", header->max_modules);
 	put_u64(maker, object, "file_bytes", maker->report->input->snapshot->disk_bytes);
+	put(maker, object, "settings_refused", make_refused(maker));
 	return object;
 }
 

@@ -3,6 +3,7 @@
  * far the stacks and names go, and everything that was lost.
  */
 #include "base/text.h"
+#include "heap/heap_settings.h"
 #include "heap_parts.h"
 
 #include <inttypes.h>
@@ -117,7 +118,7 @@ static const struct {
 	{HEAP_LOSS_TABLE_FULL,
 	 "blocks beyond the limit of live blocks were not recorded: raise CPROF_HEAP_MAX_BLOCKS"},
 	{HEAP_LOSS_NO_SPACE,
-	 "blocks were not recorded because the file could not grow: its file system was full; make "
+	 "blocks were not recorded because the file could not grow: the file system was full; make "
 	 "room there, or choose another place with CPROF_HEAP_OUTPUT"},
 	{HEAP_LOSS_SITES_FULL,
 	 "blocks are without their stack, since there were more stacks than the limit: raise "
@@ -137,6 +138,31 @@ static const struct {
 	 "CPROF_HEAP_MAX_MODULES"},
 	{HEAP_LOSS_BOOTSTRAP, "blocks are from before the recorder was ready, and not recorded"},
 };
+
+/* What the library would have said, could it print. */
+static void remark_settings(const struct remarks *remarks)
+{
+	const uint32_t refused = remarks->report->input->snapshot->header.settings_refused;
+	for (size_t i = 0; i < HEAP_SETTING_NUMBERS; i++) {
+		const struct heap_setting_number *number = &heap_setting_numbers[i];
+		if (!(refused >> i & 1))
+			continue;
+		strbuf_addf(remarks->to,
+			    "%s was not used as it was set: a whole number from %" PRIu64
+			    " to %" PRIu64 " is needed",
+			    number->name, number->least, number->most);
+		say(remarks);
+	}
+	if (refused >> HEAP_SETTING_FOLLOW & 1) {
+		strbuf_add(remarks->to,
+			   "CPROF_HEAP_FOLLOW was not used: it is no regular expression");
+		say(remarks);
+	}
+	if (refused >> HEAP_SETTING_OUTPUT & 1) {
+		strbuf_add(remarks->to, "CPROF_HEAP_OUTPUT was not used: it is too long");
+		say(remarks);
+	}
+}
 
 static void remark_losses(const struct remarks *remarks)
 {
@@ -254,6 +280,7 @@ void heap_each_remark(const struct heap_report *report, struct strbuf *scratch,
 	remark_missing(&remarks);
 	if (!report->options->summary)
 		remark_room(&remarks);
+	remark_settings(&remarks);
 	remark_losses(&remarks);
 	remark_gates(&remarks);
 }

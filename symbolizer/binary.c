@@ -242,6 +242,23 @@ bool binary_changed(const struct binary *binary)
 	       (binary->has_dwarf && debug_elf_changed(&binary->dwarf.alt_file));
 }
 
+size_t binary_open_files(const struct binary *binary, int *fds, size_t max)
+{
+	const int open[] = {binary->files.file.fd, binary->files.debug.fd,
+			    binary->has_dwarf ? binary->dwarf.alt_file.fd : -1};
+	size_t n = 0;
+	if (!binary->has_dwarf || binary->shortcoming[0] || binary->dwarf.units.has_split)
+		return 0;
+	for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
+		if (open[i] < 0)
+			continue;
+		if (n == max)
+			return 0;
+		fds[n++] = open[i];
+	}
+	return n;
+}
+
 bool binary_has_functions(const struct binary *binary)
 {
 	return binary->has_symbol_table || binary->has_dwarf;

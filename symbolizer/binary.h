@@ -54,6 +54,13 @@ const char *binary_shortcoming(const struct binary *binary);
  */
 bool binary_changed(const struct binary *binary);
 
+/**
+ * The open files that all answers come from.
+ *
+ * Return: how many; 0: something is missing, or answers come from files that are not among them.
+ */
+size_t binary_open_files(const struct binary *binary, int *fds, size_t max);
+
 bool binary_has_functions(const struct binary *binary); /* any symbol table or DWARF */
 bool binary_has_dwarf(const struct binary *binary);
 

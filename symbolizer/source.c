@@ -191,6 +191,11 @@ bool source_changed(const struct source *source)
 	return source->kind == SOURCE_BINARY && binary_changed(source->binary);
 }
 
+size_t source_files(const struct source *source, int *fds, size_t max)
+{
+	return source->kind == SOURCE_BINARY ? binary_open_files(source->binary, fds, max) : 0;
+}
+
 int source_find(struct source *source, uint64_t svma, const struct symbol_frame **frames, size_t *n)
 {
 	if (source->kind == SOURCE_BINARY)

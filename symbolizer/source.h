@@ -45,6 +45,13 @@ const char *source_shortcoming(const struct source *source);
 /** As binary_changed(): to be asked after the look-ups. */
 bool source_changed(const struct source *source);
 
+/**
+ * The open files that all answers come from, for a cache to look at.
+ *
+ * Return: how many; 0: answers are not to be kept (something is missing, or they are of no file).
+ */
+size_t source_files(const struct source *source, int *fds, size_t max);
+
 /** As binary_find(). */
 int source_find(struct source *source, uint64_t svma, const struct symbol_frame **frames,
 		size_t *n);

@@ -1,17 +1,24 @@
 #include "symbolizer.h"
 
 #include "base/cleanup.h"
-#include "die_walk.h"
+#include "die_visit.h"
+#include "hot_locations.h"
+#include "lookup_pool.h"
 #include "module_shares.h"
 #include "profile/header_keys.h"
 #include "source.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+/* What is looked up first where there is no time for all: so much of the samples' frames. */
+#define HOT_PCT 90.0
+
 /* A location to look up, with what sorts it to its neighbours. */
 struct query {
+	bool cold;               /* can wait */
 	uint32_t path, build_id; /* string ids: equal for all segments of one binary */
 	uint32_t location;
 	uint64_t svma;
@@ -21,17 +28,22 @@ struct run {
 	struct profile *profile;
 	const struct symbolizer_options *options;
 	struct symbolizer_stats stats;
-	double *shares; /* of each module, in percent */
+	double *shares;  /* of each module, in percent */
+	const bool *hot; /* locations that come first; NULL = none do */
+	size_t n_jobs, n_done;
 };
 
 /* What the look-ups of one binary brought. */
 struct outcome {
 	bool functions, files, lines, inlines;
+	size_t not_reached;
 };
 
 static int compare_queries(const void *left, const void *right)
 {
 	const struct query *a = left, *b = right;
+	if (a->cold != b->cold)
+		return a->cold ? 1 : -1;
 	if (a->path != b->path)
 		return a->path < b->path ? -1 : 1;
 	if (a->build_id != b->build_id)
@@ -41,8 +53,9 @@ static int compare_queries(const void *left, const void *right)
 	return a->location < b->location ? -1 : a->location > b->location;
 }
 
-static size_t collect_queries(const struct profile *profile, struct query *queries)
+static size_t collect_queries(const struct run *run, struct query *queries)
 {
+	const struct profile *profile = run->profile;
 	size_t n = 0;
 	for (size_t i = 0; i < profile->n_locations; i++) {
 		const struct profile_location *location = &profile->locations[i];
@@ -51,7 +64,8 @@ static size_t collect_queries(const struct profile *profile, struct query *queri
 		if (location->n_lines > 0 || strcmp(path, PROFILE_PATH_UNKNOWN) == 0 ||
 		    strcmp(path, PROFILE_PATH_OMITTED) == 0)
 			continue;
-		queries[n++] = (struct query){.path = module->path.v,
+		queries[n++] = (struct query){.cold = run->hot && !run->hot[i],
+					      .path = module->path.v,
 					      .build_id = module->build_id.v,
 					      .location = (uint32_t)i,
 					      .svma = location->svma};
@@ -63,7 +77,8 @@ static size_t collect_queries(const struct profile *profile, struct query *queri
 static size_t group_length(const struct query *queries, size_t n)
 {
 	size_t length = 1;
-	while (length < n && queries[length].path == queries[0].path &&
+	while (length < n && queries[length].cold == queries[0].cold &&
+	       queries[length].path == queries[0].path &&
 	       queries[length].build_id == queries[0].build_id)
 		length++;
 	return length;
@@ -82,23 +97,33 @@ static int add_line(struct profile *profile, const struct symbol_frame *frame,
 	return rc < 0 ? rc : profile_add_function(profile, &function, &line->function);
 }
 
-/* Look one location up and note what was found. */
-static int resolve(struct run *run, struct source *source, const struct query *query,
-		   struct outcome *outcome)
+/* Note what was found for one location. */
+static int take_answer(struct run *run, const struct lookup *lookup, const struct query *query,
+		       struct outcome *outcome)
 {
-	const struct symbol_frame *frames;
-	struct profile_line lines[DIE_WALK_MAX_DEPTH + 1];
-	size_t n;
-	int rc = source_find(source, query->svma, &frames, &n);
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = add_line(run->profile, &frames[i], &lines[i]);
-	if (rc < 0 || n == 0)
+	struct lookup_answer found;
+	struct profile_line lines[DIE_VISIT_MAX_DEPTH + 1];
+	if (!lookup_find(lookup, query->svma, &found)) {
+		outcome->not_reached++;
+		return 0;
+	}
+	size_t n = found.answer->n_frames;
+	struct symbol_frame first = {.name = ""};
+	int rc = 0;
+	for (size_t i = 0; i < n && i < DIE_VISIT_MAX_DEPTH + 1 && rc == 0; i++) {
+		struct symbol_frame frame = answer_table_frame(found.table, found.answer, i);
+		if (i == 0)
+			first = frame;
+		if (first.name[0])
+			rc = add_line(run->profile, &frame, &lines[i]);
+	}
+	if (rc < 0 || !first.name[0]) /* no function: a line alone is no use here */
 		return rc;
 	run->stats.symbolized++;
-	run->stats.with_lines += frames[0].line > 0;
-	outcome->files |= frames[0].file[0] != '\0';
-	outcome->lines |= frames[0].line > 0;
-	outcome->inlines |= source_has_inlines(source);
+	run->stats.with_lines += first.line > 0;
+	outcome->files |= first.file[0] != '\0';
+	outcome->lines |= first.line > 0;
+	outcome->inlines |= lookup_has_inlines(lookup);
 	return profile_set_lines(run->profile, (location_id){query->location}, lines, n);
 }
 
@@ -145,72 +170,104 @@ static struct source_request request_for(const struct run *run, const struct que
 	};
 }
 
-static bool cancelled(const struct run *run)
+/* Say how far it went when the time was over; other reasons can wait until names are complete. */
+static int note_time(struct run *run, const char *path, size_t not_reached, size_t n)
 {
-	return run->options->cancel && *run->options->cancel;
-}
-
-/* Of a file that was written to meanwhile nothing is sure, also what looks right. */
-static int take_back(struct run *run, const struct query *queries, size_t n, const char *path,
-		     struct outcome *outcome)
-{
-	struct profile *profile = run->profile;
-	for (size_t i = 0; i < n; i++) {
-		struct profile_location *location = &profile->locations[queries[i].location];
-		run->stats.symbolized -= location->n_lines > 0;
-		run->stats.with_lines -=
-			location->n_lines > 0 && profile->lines[location->first_line].line > 0;
-		location->n_lines = 0;
-	}
-	*outcome = (struct outcome){.functions = false};
-	return note_reason(run, path,
-			   "a file of it was changed while it was read, so its names are left "
-			   "out: 'cprof symbolize' looks them up again");
+	char reason[160];
+	run->stats.not_reached += not_reached;
+	if (not_reached == 0 || (run->options->cancel && *run->options->cancel))
+		return 0;
+	snprintf(reason, sizeof(reason),
+		 "the time for symbols was over before %zu of %zu addresses: 'cprof symbolize' "
+		 "looks them up",
+		 not_reached, n);
+	return note_reason(run, path, reason);
 }
 
 /* All locations of one binary. */
-static int run_group(struct run *run, const struct query *queries, size_t n)
+static int take_answers(struct run *run, const struct lookup_job *job)
 {
-	struct source_request request = request_for(run, queries);
-	struct source *source;
-	struct cp_err reason = {""};
-	int rc = source_open(&request, run->options, &source, &reason);
-	if (rc == -ENOMEM)
-		return rc;
-	if (rc < 0) {
-		run->stats.modules_mismatched += rc == -ESTALE;
-		return note_reason(run, request.path, reason.message);
-	}
-	struct outcome outcome = {.functions = source_has_functions(source)};
-	rc = note_reason(run, request.path, source_shortcoming(source));
-	for (size_t i = 0; i < n && rc == 0 && !cancelled(run); i++)
-		rc = resolve(run, source, &queries[i], &outcome);
-	if (rc == 0 && source_changed(source))
-		rc = take_back(run, queries, n, request.path, &outcome);
+	const struct lookup *lookup = job->lookup;
+	const struct query *queries = job->owner;
+	const char *path = job->request.path;
+	/* Of a file that was written to meanwhile nothing is sure, also what looks right. */
+	if (lookup_changed(lookup))
+		return note_reason(run, path,
+				   "a file of it was changed while it was read, so its names are "
+				   "left out: 'cprof symbolize' looks them up again");
+	struct outcome outcome = {.functions = lookup_has_functions(lookup)};
+	int rc = note_reason(run, path, lookup_shortcoming(lookup));
+	for (size_t i = 0; i < job->n && rc == 0; i++)
+		rc = take_answer(run, lookup, &queries[i], &outcome);
 	set_flags(run->profile, queries, &outcome);
-	source_close(source);
+	return rc < 0 ? rc : note_time(run, path, outcome.not_reached, job->n);
+}
+
+static int job_done(void *ctx, struct lookup_job *job)
+{
+	struct run *run = ctx;
+	const char *path = job->request.path;
+	int rc = 0;
+	if (job->rc == -ECANCELED) {
+		rc = note_time(run, path, job->n, job->n);
+	} else if (job->rc < 0) {
+		run->stats.modules_mismatched += job->rc == -ESTALE;
+		rc = note_reason(run, path, job->reason.message);
+	} else {
+		rc = take_answers(run, job);
+	}
+	run->n_done++;
+	if (rc == 0 && job->rc != -ECANCELED && run->options->progress)
+		run->options->progress(run->options->progress_ctx, path, run->n_done, run->n_jobs);
 	return rc;
 }
 
-static int run_groups(struct run *run, const struct query *queries, size_t n)
+static void job_tick(void *ctx, const struct lookup_job *job, size_t left)
 {
-	size_t total = 0, done = 0;
+	const struct run *run = ctx;
+	/* before the first answer other news may be on their way: a download's */
+	if (run->options->progress_within && left < job->n)
+		run->options->progress_within(run->options->progress_ctx, job->request.path,
+					      job->n - left, job->n);
+}
+
+/* Hot before cold ones, then by their share of the samples. */
+static int compare_jobs(const void *left, const void *right)
+{
+	const struct lookup_job *a = left, *b = right;
+	const struct query *a_query = a->owner, *b_query = b->owner;
+	if (a_query->cold != b_query->cold)
+		return a_query->cold ? 1 : -1;
+	if (a->request.share_pct != b->request.share_pct)
+		return a->request.share_pct > b->request.share_pct ? -1 : 1;
+	return a_query < b_query ? -1 : a_query > b_query;
+}
+
+static int run_groups(struct run *run, struct query *queries, size_t n)
+{
+	CP_CLEANUP(cp_free) uint64_t *svmas = malloc((n + 1) * sizeof(*svmas));
 	for (size_t i = 0; i < n; i += group_length(queries + i, n - i))
-		total++;
-	for (size_t i = 0; i < n && !cancelled(run);) {
+		run->n_jobs++;
+	CP_CLEANUP(cp_free) struct lookup_job *jobs = calloc(run->n_jobs + 1, sizeof(*jobs));
+	if (!svmas || !jobs)
+		return -ENOMEM;
+	for (size_t i = 0, job = 0; i < n; job++) {
 		size_t length = group_length(queries + i, n - i);
-		int rc = run_group(run, queries + i, length);
-		if (rc < 0)
-			return rc;
-		done++;
-		if (run->options->progress)
-			run->options->progress(
-				run->options->progress_ctx,
-				profile_text(run->profile, (string_id){queries[i].path}), done,
-				total);
-		i += length;
+		jobs[job] = (struct lookup_job){.request = request_for(run, queries + i),
+						.svmas = svmas + i,
+						.n = length,
+						.owner = queries + i};
+		for (size_t end = i + length; i < end; i++)
+			svmas[i] = queries[i].svma;
 	}
-	return 0;
+	if (run->n_jobs > 0)
+		qsort(jobs, run->n_jobs, sizeof(*jobs), compare_jobs);
+	const struct lookup_pool_options options = {.symbols = run->options,
+						    .n_threads = run->options->n_threads,
+						    .done = job_done,
+						    .tick = job_tick,
+						    .ctx = run};
+	return lookup_pool_run(jobs, run->n_jobs, &options);
 }
 
 int symbolizer_run(struct profile *profile, const struct symbolizer_options *options,
@@ -219,12 +276,17 @@ int symbolizer_run(struct profile *profile, const struct symbolizer_options *opt
 	struct run run = {.profile = profile, .options = options};
 	CP_CLEANUP(cp_free)
 	struct query *queries = malloc((profile->n_locations + 1) * sizeof(*queries));
+	CP_CLEANUP(cp_free) bool *hot = NULL;
 	if (!queries)
 		return cp_fail_nomem(err);
-	run.stats.locations = collect_queries(profile, queries);
-	int rc = module_shares_compute(profile, &run.shares);
+	int rc = options->deadline_ns ? hot_locations_find(profile, HOT_PCT, &hot) : 0;
+	run.hot = hot;
 	if (rc == 0)
+		rc = module_shares_compute(profile, &run.shares);
+	if (rc == 0) {
+		run.stats.locations = collect_queries(&run, queries);
 		rc = run_groups(&run, queries, run.stats.locations);
+	}
 	free(run.shares);
 	if (stats)
 		*stats = run.stats;

@@ -1,11 +1,14 @@
 /*
  * symbolizer.h - give the locations of a profile their functions, files, lines and inline chains.
  *
- * Works on unique addresses, one binary at a time, each binary opened once: DWARF through libdw
- * (from the binary or its separate debug file), else ELF symbols, kallsyms for the kernel, perf
- * maps for JIT code. A debug file whose build-id differs from the profile's is never used.
+ * Works on unique addresses, sorted, binary by binary: DWARF through libdw (from the binary or its
+ * separate debug file), else ELF symbols, kallsyms for the kernel, perf maps for JIT code. Binaries
+ * are looked up on several threads, and so are the addresses of one that has many; the outcome does
+ * not depend on how many there are. A debug file whose build-id differs from the profile's is never
+ * used.
  *
- * Depends on: base, elf, profile, libdw, libiberty. Threads: one at a time.
+ * Depends on: base, elf, profile, libdw, libiberty. Threads: one at a time; starts
+ * some of its own, which are over when it returns.
  */
 #ifndef CPROF_SYMBOLIZER_SYMBOLIZER_H
 #define CPROF_SYMBOLIZER_SYMBOLIZER_H
@@ -31,8 +34,16 @@ struct symbolizer_options {
 	struct debuginfod_query *debuginfod; /* for what is nowhere here; NULL = no */
 	/* Not 0 = stop soon (set by a signal handler): the rest stays bare. May be NULL. */
 	const volatile sig_atomic_t *cancel;
+	const char
+		*cache_dir; /* of answers that earlier runs found (answer_cache.h); NULL = none */
+	/* CLOCK_MONOTONIC: stop then. What most samples are in is looked up first. 0 = take as long
+	 * as it takes */
+	int64_t deadline_ns;
+	unsigned int n_threads; /* 0 = one for each processor that may be used, up to eight */
 	/* Called after each binary; may be NULL. */
 	void (*progress)(void *ctx, const char *path, size_t done, size_t total);
+	/* Called now and then meanwhile: so many of its addresses; may be NULL. */
+	void (*progress_within)(void *ctx, const char *path, size_t done, size_t total);
 	void *progress_ctx;
 };
 
@@ -41,6 +52,7 @@ struct symbolizer_stats {
 	size_t symbolized;         /* got at least a function name */
 	size_t with_lines;         /* got a source line */
 	size_t modules_mismatched; /* whose file on disk is another build; not used */
+	size_t not_reached;        /* the time was over */
 };
 
 /**

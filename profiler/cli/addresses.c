@@ -5,16 +5,17 @@
 #include "base/text.h"
 #include "cli.h"
 #include "output/strbuf.h"
-#include "symbolizer/binary.h"
-#include "terminal.h"
 #include "symbolizer/demangle.h"
+#include "symbolizer/lookup_pool.h"
 #include "symbolizer/text_file.h"
+#include "terminal.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What one read() of standard input may bring; a line is never as long. */
 enum { INPUT_BYTES = 1024 * 1024 };
@@ -28,7 +29,10 @@ struct question {
 /* Questions that came together. They are looked up in the order of addresses, which is fastest. */
 struct batch {
 	const struct addresses_request *request;
-	struct binary *binary;
+	struct lookup *lookup;
+	bool told; /* what is wanting */
+	uint64_t *svmas;
+	size_t cap_svmas;
 	struct question *questions;
 	size_t n, cap;
 	struct strbuf text;
@@ -88,20 +92,15 @@ static void put_frame(struct strbuf *to, const struct addresses_request *request
 		strbuf_add(to, ":?\n");
 }
 
-static int put_answer(struct batch *batch, uint64_t address)
+static void put_answer(struct batch *batch, uint64_t address)
 {
 	const struct addresses_format *format = &batch->request->format;
 	struct strbuf *to = &batch->text;
-	const struct symbol_frame *frames;
-	size_t n;
-	int rc = binary_find(batch->binary, address, &frames, &n);
-	if (rc < 0)
-		return rc;
+	struct lookup_answer found;
+	/* a line without a function is one frame: code written in assembly */
+	size_t n = lookup_find(batch->lookup, address, &found) ? found.answer->n_frames : 0;
 	if (format->address)
 		strbuf_addf(to, "0x%016" PRIx64 "%s", address, format->pretty ? ": " : "\n");
-	/* a line without a function: code written in assembly */
-	if (n == 0 && frames[0].file[0])
-		n = 1;
 	if (n == 0 && format->functions)
 		strbuf_add(to, format->pretty ? "?? " : "??\n");
 	if (n == 0)
@@ -109,11 +108,11 @@ static int put_answer(struct batch *batch, uint64_t address)
 	if (!format->inlines && n > 1)
 		n = 1;
 	for (size_t i = 0; i < n; i++) {
+		struct symbol_frame frame = answer_table_frame(found.table, found.answer, i);
 		if (i > 0 && format->pretty)
 			strbuf_add(to, " (inlined by) ");
-		put_frame(to, batch->request, &frames[i]);
+		put_frame(to, batch->request, &frame);
 	}
-	return 0;
 }
 
 static int by_address(const void *left, const void *right)
@@ -137,6 +136,24 @@ static int batch_ask(struct batch *batch, uint64_t address)
 	return 0;
 }
 
+static int batch_look_up(struct batch *batch)
+{
+	uint64_t *svmas = cp_array_reserve(batch->svmas, &batch->cap_svmas, batch->n + 1,
+					   sizeof(*batch->svmas));
+	struct cp_err err = {""};
+	if (!svmas)
+		return cli_fail("out of memory");
+	batch->svmas = svmas;
+	for (size_t i = 0; i < batch->n; i++)
+		svmas[i] = batch->questions[i].address;
+	if (lookup_begin(batch->lookup, svmas, batch->n, &err) < 0)
+		return cli_fail("%s: %s", batch->request->path, err.message);
+	if (!batch->told && lookup_shortcoming(batch->lookup)[0])
+		cli_note("%s: %s", batch->request->path, lookup_shortcoming(batch->lookup));
+	batch->told = true;
+	return lookup_work_together(batch->lookup) < 0 ? cli_fail("out of memory") : CLI_OK;
+}
+
 /* Answer all that was asked since the last time. Return: the exit status. */
 static int batch_answer(struct batch *batch)
 {
@@ -144,12 +161,15 @@ static int batch_answer(struct batch *batch)
 	if (batch->n == 0)
 		return CLI_OK;
 	qsort(questions, batch->n, sizeof(*questions), by_address);
+	int status = batch_look_up(batch);
+	if (status != CLI_OK)
+		return status;
 	strbuf_clear(&batch->text);
 	for (size_t i = 0; i < batch->n; i++) {
 		bool again = i > 0 && questions[i].address == questions[i - 1].address;
 		questions[i].answer = again ? questions[i - 1].answer : batch->text.n;
-		if (!again && put_answer(batch, questions[i].address) < 0)
-			return cli_fail("out of memory");
+		if (!again)
+			put_answer(batch, questions[i].address);
 		questions[i].n = batch->text.n - questions[i].answer;
 	}
 	if (strbuf_failed(&batch->text))
@@ -228,27 +248,47 @@ static int answer_stream(struct batch *batch, int fd)
 	return status;
 }
 
+/* The path as others will find it: entries of the cache are for absolute ones. */
+static const char *absolute(const char *path, char buf[PATH_MAX])
+{
+	char here[PATH_MAX];
+	if (path[0] == '/' || !getcwd(here, sizeof(here)) ||
+	    (size_t)snprintf(buf, PATH_MAX, "%s/%s", here, path) >= PATH_MAX)
+		return path;
+	return buf;
+}
+
+static int answer_all(struct batch *batch)
+{
+	struct cp_err err = {""};
+	/* without any address: so that a file that cannot be read is told in any case */
+	const int rc = lookup_begin(batch->lookup, NULL, 0, &err);
+	terminal_progress_end();
+	if (rc < 0)
+		return cli_fail("%s: %s", batch->request->path, err.message);
+	return batch->request->n_operands ? answer_operands(batch)
+					  : answer_stream(batch, STDIN_FILENO);
+}
+
 int addresses_run(const struct addresses_request *request)
 {
 	struct debuginfod_query *debuginfod;
 	if (debuginfod_open(&request->symbols->debuginfod, NULL, &debuginfod) < 0)
 		return cli_fail("out of memory");
-	const struct binary_options options = {.debug_dirs = request->symbols->debug_dirs,
-					       .n_debug_dirs = request->symbols->n_debug_dirs,
-					       .debuginfod = debuginfod};
+	char cache_dir[PATH_MAX], path[PATH_MAX];
+	struct symbolizer_options options = load_symbolizer_options(request->symbols, cache_dir);
+	options.debuginfod = debuginfod;
+	const struct source_request source = {
+		.path = absolute(request->path, path), .build_id = "", .share_pct = 100};
 	struct batch batch = {.request = request};
-	struct cp_err err = {""};
-	const int rc = binary_open(request->path, "", &options, &batch.binary, &err);
+	int status = lookup_create(&source, &options, &batch.lookup) < 0 ? cli_fail("out of memory")
+									 : answer_all(&batch);
+	if (batch.lookup)
+		lookup_end(batch.lookup);
+	lookup_destroy(batch.lookup);
 	debuginfod_query_destroy(debuginfod);
-	terminal_progress_end();
-	if (rc < 0)
-		return cli_fail("%s: %s", request->path, err.message);
-	if (binary_shortcoming(batch.binary)[0])
-		cli_note("%s: %s", request->path, binary_shortcoming(batch.binary));
-	int status =
-		request->n_operands ? answer_operands(&batch) : answer_stream(&batch, STDIN_FILENO);
-	binary_close(batch.binary);
 	strbuf_deinit(&batch.text);
 	free(batch.questions);
+	free(batch.svmas);
 	return status;
 }

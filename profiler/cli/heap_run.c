@@ -4,6 +4,7 @@
 #include "heap/heap_program.h"
 #include "heap_child.h"
 #include "heap_ended.h"
+#include "heap_environment.h"
 #include "heap_files.h"
 #include "heap_library.h"
 #include "heap_view.h"
@@ -251,7 +252,8 @@ static int heap_run_run(const struct cli_command *self, int argc, char **argv)
 					 arguments.follow);
 		regfree(&regex);
 	}
-	if (heap_view_check(&arguments.view, &err) || !check_output(arguments.output, &err)) {
+	if (heap_view_check(&arguments.view, &err) || heap_environment_check(&err) ||
+	    !check_output(arguments.output, &err)) {
 		cli_fail("%s", err.message);
 		return CLI_USAGE;
 	}

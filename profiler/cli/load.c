@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "heap_load.h"
 #include "profile/header_keys.h"
+#include "symbolizer/answer_cache.h"
 #include "symbolizer/bare_names.h"
 #include "symbolizer/symbolizer.h"
 #include "terminal.h"
@@ -14,6 +15,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 int load_add_debug_dir(struct load_symbols *symbols, const char *path, struct cp_err *err)
 {
@@ -28,6 +30,33 @@ int load_add_debug_dir(struct load_symbols *symbols, const char *path, struct cp
 		return cp_fail_nomem(err);
 	*slot = path;
 	return 0;
+}
+
+int load_set_budget(struct load_symbols *symbols, const char *value, struct cp_err *err)
+{
+	if (!cp_parse_duration(value, &symbols->budget_ns))
+		return cp_fail(err, -EINVAL,
+			       "--symbol-budget %s: give a time such as 10, 500ms, 1.5s or 2m",
+			       value);
+	return 0;
+}
+
+struct symbolizer_options load_symbolizer_options(const struct load_symbols *symbols,
+						  char cache_dir[PATH_MAX])
+{
+	struct symbolizer_options options = {
+		.debug_dirs = symbols->debug_dirs,
+		.n_debug_dirs = symbols->n_debug_dirs,
+		.root_pid = symbols->root_pid,
+		.cancel = symbols->cancel,
+	};
+	struct timespec now;
+	if (!symbols->no_cache && answer_cache_default_dir(cache_dir, PATH_MAX))
+		options.cache_dir = cache_dir;
+	if (symbols->budget_ns && clock_gettime(CLOCK_MONOTONIC, &now) == 0)
+		options.deadline_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec +
+				      (int64_t)symbols->budget_ns;
+	return options;
 }
 
 void load_symbols_deinit(struct load_symbols *symbols)
@@ -80,6 +109,13 @@ static void show_progress(void *ctx, const char *path, size_t done, size_t total
 		terminal_progress("symbolizing %zu/%zu %s", done, total, path ? path : "");
 }
 
+static void show_progress_within(void *ctx, const char *path, size_t done, size_t total)
+{
+	const struct load_symbols *symbols = ctx;
+	if (!symbols->quiet)
+		terminal_progress("symbolizing %s: %zu of %zu addresses", path, done, total);
+}
+
 /* Take the names off the locations of binaries without lines. Return: what there was, or NULL. */
 static struct profile_location *set_names_aside(struct profile *profile)
 {
@@ -105,15 +141,12 @@ int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
 	struct debuginfod_query *debuginfod = NULL;
 	choice.quiet = symbols->quiet;
 	int code = before ? debuginfod_open(&choice, symbols->cancel, &debuginfod) : -ENOMEM;
-	const struct symbolizer_options options = {
-		.debug_dirs = symbols->debug_dirs,
-		.n_debug_dirs = symbols->n_debug_dirs,
-		.root_pid = symbols->root_pid,
-		.debuginfod = debuginfod,
-		.cancel = symbols->cancel,
-		.progress = show_progress,
-		.progress_ctx = &progress_ctx,
-	};
+	char cache_dir[PATH_MAX];
+	struct symbolizer_options options = load_symbolizer_options(symbols, cache_dir);
+	options.debuginfod = debuginfod;
+	options.progress = show_progress;
+	options.progress_within = show_progress_within;
+	options.progress_ctx = &progress_ctx;
 	struct symbolizer_stats stats;
 	struct cp_err err = {""};
 	size_t n_before = profile->n_locations;

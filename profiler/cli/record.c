@@ -25,6 +25,8 @@ enum {
 	OPT_DEBUG_DIR,
 	OPT_DEBUGINFOD,
 	OPT_DEBUGINFOD_LIMIT,
+	OPT_SYMBOL_BUDGET,
+	OPT_NO_CACHE,
 	OPT_MIN_QUALITY,
 	OPT_QUIET,
 };
@@ -76,6 +78,8 @@ static const struct cli_option record_options[] = {
 			   "look for debug files here first; may be given more than once"},
 	[OPT_DEBUGINFOD] = {"debuginfod", 0, "[=URLS]", NULL, DEBUGINFOD_HELP},
 	[OPT_DEBUGINFOD_LIMIT] = {"debuginfod-limit", 0, "TIME", NULL, DEBUGINFOD_LIMIT_HELP},
+	[OPT_SYMBOL_BUDGET] = {"symbol-budget", 0, "TIME", NULL, LOAD_BUDGET_HELP},
+	[OPT_NO_CACHE] = {"no-cache", 0, NULL, NULL, LOAD_NO_CACHE_HELP},
 	[OPT_MIN_QUALITY] =
 		{"min-quality", 0, "PCT", NULL,
 		 "exit with 3 when less than PCT % of the samples are complete and have "
@@ -192,6 +196,13 @@ static int take_option(const struct cli_command *self, int option, const char *v
 	case OPT_DEBUGINFOD_LIMIT:
 		if (debuginfod_choose_limit(&out->request.symbols.debuginfod, value, &err))
 			return cli_usage(self, "%s", err.message);
+		return CLI_OK;
+	case OPT_SYMBOL_BUDGET:
+		if (load_set_budget(&out->request.symbols, value, &err))
+			return cli_usage(self, "%s", err.message);
+		return CLI_OK;
+	case OPT_NO_CACHE:
+		out->request.symbols.no_cache = true;
 		return CLI_OK;
 	case OPT_RATE:
 	case OPT_DURATION:

@@ -14,6 +14,8 @@ enum {
 	OPT_DEBUG_DIR,
 	OPT_DEBUGINFOD,
 	OPT_DEBUGINFOD_LIMIT,
+	OPT_SYMBOL_BUDGET,
+	OPT_NO_CACHE,
 	OPT_SOURCE_PREFIX,
 	OPT_NO_PARAMETERS,
 	OPT_EXE,
@@ -32,6 +34,8 @@ static const struct cli_option symbolize_options[] = {
 		 "binary's path below DIR; may be given more than once"},
 	[OPT_DEBUGINFOD] = {"debuginfod", 0, "[=URLS]", NULL, DEBUGINFOD_HELP},
 	[OPT_DEBUGINFOD_LIMIT] = {"debuginfod-limit", 0, "TIME", NULL, DEBUGINFOD_LIMIT_HELP},
+	[OPT_SYMBOL_BUDGET] = {"symbol-budget", 0, "TIME", NULL, LOAD_BUDGET_HELP},
+	[OPT_NO_CACHE] = {"no-cache", 0, NULL, NULL, LOAD_NO_CACHE_HELP},
 	[OPT_SOURCE_PREFIX] =
 		{"source-prefix", 0, "OLD=NEW", NULL,
 		 "source files below OLD, as the compiler saw them, are below NEW; may be given "
@@ -88,6 +92,13 @@ static int take_option(const struct cli_command *self, int option, const char *v
 		return debuginfod_choose_limit(&out->symbols.debuginfod, value, &err)
 			       ? cli_usage(self, "%s", err.message)
 			       : CLI_OK;
+	case OPT_SYMBOL_BUDGET:
+		return load_set_budget(&out->symbols, value, &err)
+			       ? cli_usage(self, "%s", err.message)
+			       : CLI_OK;
+	case OPT_NO_CACHE:
+		out->symbols.no_cache = true;
+		return CLI_OK;
 	case OPT_SOURCE_PREFIX:
 		return source_prefixes_add(&out->symbols.prefixes, value, &err)
 			       ? cli_usage(self, "--source-prefix %s: %s", value, err.message)

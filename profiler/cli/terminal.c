@@ -3,13 +3,14 @@
 #include "base/text.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static bool progress_shown;
+static atomic_bool progress_shown;
 
 bool terminal_colour(int fd)
 {

@@ -1,7 +1,7 @@
 /*
  * terminal.h - what the terminal allows, and the one line that shows progress on it.
  *
- * Depends on: nothing. Threads: the main one.
+ * Depends on: nothing. Threads: the main one; terminal_progress() any.
  */
 #ifndef CPROF_CLI_TERMINAL_H
 #define CPROF_CLI_TERMINAL_H

@@ -17,6 +17,13 @@ import harness  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: only with CPROF_TEST_FULL=1 (takes minutes)")
+    # not the user's, and empty at first: what is in a cache is of another build
+    config.cprof_cache = tempfile.TemporaryDirectory(prefix="cprof-cache-")
+    os.environ["XDG_CACHE_HOME"] = config.cprof_cache.name
+
+
+def pytest_unconfigure(config):
+    config.cprof_cache.cleanup()
 
 
 def pytest_collection_modifyitems(config, items):

@@ -102,6 +102,7 @@ def test_full_disk(small_disk):
     assert told["totals"]["blocks"] + losses["no_space"] + losses["sites_full"] >= 50000
     text = harness.cprof("heap", "report", run.path).stdout
     assert "at least" in text and "the file system was full" in text
+    assert "CPROF_HEAP_MAX_" not in text.replace("when full (CPROF_HEAP_MAX_BLOCKS)", "")
 
 
 def test_limit_on_file_sizes(tmp_path):

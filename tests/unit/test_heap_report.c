@@ -7,6 +7,7 @@
 
 #include "../support/heap_builder.h"
 #include "heap/heap_profile.h"
+#include "heap/heap_settings.h"
 #include "output/heap_report.h"
 
 #include <errno.h>
@@ -623,6 +624,24 @@ static void test_heap_report__an_unknown_end_judges_nothing(void **state)
 	release(&made);
 }
 
+/* The library cannot print: the report says which of its settings it did not take. */
+static void test_heap_report__refused_settings_are_told(void **state)
+{
+	(void)state;
+	struct made made = begin(0);
+	build_heap_alloc(&made.build, 1, 8, 1, 1);
+	made.build.header->settings_refused =
+		1 << HEAP_SETTING_MAX_SITES | 1 << HEAP_SETTING_FOLLOW;
+	finish(&made);
+	char *text = text_of(&made, REPORT_TEXT);
+	has(text, "CPROF_HEAP_MAX_SITES was not used as it was set: a whole number from 64 to "
+		  "16777216");
+	has(text, "CPROF_HEAP_FOLLOW was not used");
+	assert_null(strstr(text, "CPROF_HEAP_OUTPUT was"));
+	free(text);
+	release(&made);
+}
+
 static void test_heap_report__no_live_sample_is_not_nothing_live(void **state)
 {
 	(void)state;
@@ -675,6 +694,7 @@ int main(void)
 		cmocka_unit_test(test_heap_report__estimates_have_intervals),
 		cmocka_unit_test(test_heap_report__an_unknown_end_judges_nothing),
 		cmocka_unit_test(test_heap_report__no_live_sample_is_not_nothing_live),
+		cmocka_unit_test(test_heap_report__refused_settings_are_told),
 		cmocka_unit_test(test_heap_report__rows_by_other_things),
 		cmocka_unit_test(test_heap_report__texts_say_it),
 	};
