@@ -38,7 +38,7 @@ bool die_unit_of(Dwarf_Die *first, struct die_unit *out)
 					      .address_size = address_size,
 					      .offset_size = offset_size}};
 	const struct elf_bytes info = elf_bytes_find(dwarf_getelf(dwarf), ".debug_info");
-	die_unit_bound(place, &info);
+	die_unit_bound(out, &info);
 	return true;
 }
 
