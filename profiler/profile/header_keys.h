@@ -17,7 +17,7 @@
 #define HEADER_SYSTEM_WIDE "system_wide" /* "yes": the whole machine; absent = these processes */
 #define HEADER_ENGINE "engine"           /* "perf" or "ptrace" (threads were stopped) */
 #define HEADER_EVENT "event"             /* of perf: "cycles" (hardware) or "cpu-clock" (timer) */
-#define HEADER_MODE "mode"               /* "cpu" */
+#define HEADER_MODE "mode"               /* "cpu", "wall" */
 #define HEADER_RATE_HZ "rate_hz"         /* asked for, per running thread */
 #define HEADER_UNWIND "unwind"           /* "auto": compiled rows, else libunwind; or "libunwind" */
 #define HEADER_KERNEL_RELEASE "kernel_release"
@@ -103,6 +103,24 @@
 #define HEADER_OFF_CPU_FP_UNKNOWN "off_cpu_fp_unknown"
 
 #define HEADER_TIME_QUANTUM_NS "time_quantum_ns" /* of the timeline; absent = none */
+
+/*
+ * Of a recording on the wall clock: looks at waiting threads, as often each second at every thread
+ * as was afforded (the rest were passed over at random); stacks that were read, where the others
+ * had not changed; looks thrown away because the thread had gone on, and those that were refused.
+ * Stacks whose frame pointer was needed: known from a full sample, searched for (these are marked),
+ * not found (truncated). Time of threads that no sample stands for, and samples that found no room.
+ */
+#define HEADER_WALL_LOOKS "wall_looks"
+#define HEADER_WALL_RATE_HZ "wall_rate_hz"
+#define HEADER_WALL_TAKEN "wall_taken"
+#define HEADER_WALL_DISCARDED "wall_discarded"
+#define HEADER_WALL_REFUSED "wall_refused"
+#define HEADER_WALL_FP_REMEMBERED "wall_fp_remembered"
+#define HEADER_WALL_FP_SEARCHED "wall_fp_searched"
+#define HEADER_WALL_FP_UNKNOWN "wall_fp_unknown"
+#define HEADER_WALL_UNSEEN_NS "wall_unseen_ns"
+#define HEADER_WALL_DROPPED "wall_dropped"
 
 /* What recording cost. */
 #define HEADER_RECORDER_CPU_NS "recorder_cpu_ns"
