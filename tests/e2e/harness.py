@@ -36,6 +36,18 @@ def wait_until(what, condition, timeout=20.0):
         time.sleep(0.02)
 
 
+def cpu_s(pid):
+    """CPU time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_cpu(pid, seconds, timeout=60.0):
+    """Until a process has used so much more CPU time: what there is to sample of it."""
+    begin = cpu_s(pid)
+    wait_until(f"{seconds} s of CPU time", lambda: cpu_s(pid) >= begin + seconds, timeout)
+
+
 def cprof_environment(**changes):
     """An environment without anything of the user's that changes what cprof prints."""
     env = {k: v for k, v in os.environ.items() if k not in ("DEBUGINFOD_URLS", "COLUMNS")}

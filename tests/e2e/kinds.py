@@ -10,6 +10,8 @@ ROOT = ("_start", "__libc_start_main.*", "__libc_start_call_main")
 THREAD = ("clone3|__clone3", "start_thread")
 CHAIN = ("main", "kind_outer", "kind_middle", "kind_leaf")
 NO_NAMES = (r"\[.*\]",)
+# the program in the background runs, and not the shell any more
+AFTER_EXEC = "until [ $(readlink /proc/$!/exe) = {program} ]; do sleep 0.01; done;"
 GCC, CLANG = "gcc", "clang"
 
 
@@ -194,7 +196,7 @@ GONE = (
         GCC,
         "-O2",
         chain=NO_NAMES + ROOT[1:] + 4 * NO_NAMES,
-        run="{program} {name} {ms} & sleep 0.1; rm {program}; wait",
+        run="{program} {name} {ms} & " + AFTER_EXEC + " rm {program}; wait",
     ),
     chain(
         "replaced",
@@ -203,7 +205,7 @@ GONE = (
         "-no-pie",
         "-fno-pie",
         chain=NO_NAMES + ROOT[1:] + 4 * NO_NAMES,
-        run="{program} {name} {ms} & sleep 0.1; cp {directory}/O0 {program}.new;"
+        run="{program} {name} {ms} & " + AFTER_EXEC + " cp {directory}/O0 {program}.new;"
         " mv {program}.new {program}; wait",
     ),
     chain(

@@ -5,7 +5,6 @@ that is left on a thread's own stack is taken for the caller of what runs there.
 import re
 import subprocess
 import sys
-import time
 
 import harness
 import pytest
@@ -117,9 +116,7 @@ def test_what_go_does_on_the_threads_stack_is_its_goroutines(tmp_path):
         calls = GoCalls(f"/proc/{process.pid}/exe")
         with harness.Recorder("-o", path, "-p", process.pid) as recorder:
             recorder.wait_attached()
-            begin = programs.cpu_ticks(process.pid)
-            while programs.cpu_ticks(process.pid) < begin + CPU_MS // 10:
-                time.sleep(0.05)
+            harness.wait_cpu(process.pid, CPU_MS / 1000)
             recorder.interrupt()
             done = recorder.finish(timeout=60, status=None)
     assert done.returncode == 0, done.stderr

@@ -79,7 +79,7 @@ def test_sigint_ends_a_recording_and_keeps_it(tmp_path):
     with Sample("cpu_split") as target:
         with Recorder("-o", path, "-p", target.pid) as recorder:
             recorder.wait_attached()
-            time.sleep(1.2)
+            harness.wait_cpu(target.pid, 1.2)
             recorder.interrupt()
             done = recorder.finish()
         assert target.process.poll() is None
@@ -95,7 +95,7 @@ def test_sigterm_does_too(tmp_path):
     with Sample("cpu_split") as target:
         with Recorder("-o", path, "-p", target.pid) as recorder:
             recorder.wait_attached()
-            time.sleep(0.7)
+            harness.wait_cpu(target.pid, 0.7)
             recorder.process.terminate()
             recorder.finish()
         target.finish()
@@ -107,7 +107,7 @@ def test_the_targets_end_ends_the_recording(tmp_path):
     with Sample("cpu_split") as target:
         with Recorder("-o", path, "-p", target.pid) as recorder:
             recorder.wait_attached()
-            time.sleep(0.5)
+            harness.wait_cpu(target.pid, 0.5)
             target.finish()
             start = time.monotonic()
             recorder.finish()
@@ -120,7 +120,7 @@ def test_a_killed_target_ends_the_recording(tmp_path):
     with Sample("cpu_split") as target:
         with Recorder("-o", path, "-p", target.pid) as recorder:
             recorder.wait_attached()
-            time.sleep(0.7)
+            harness.wait_cpu(target.pid, 0.7)
             target.kill()
             recorder.finish()
     assert Profile(path).samples > 50
