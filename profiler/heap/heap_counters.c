@@ -5,6 +5,7 @@
 #include "heap_tables.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 enum { CHUNK_BYTES = 1 << 18, PEAK_RETRIES = 5 };
@@ -126,6 +127,17 @@ static void add_sizes(struct heap_snapshot *snapshot, const struct heap_replica 
 	}
 }
 
+static int check_variances(const struct heap_source *source, const struct heap_snapshot *snapshot)
+{
+	for (uint32_t i = 0; i < snapshot->header.n_sites; i++) {
+		const struct heap_site_sum *sum = &snapshot->sites[i];
+		if (!isfinite(sum->alloc_blocks_variance) || sum->alloc_blocks_variance < 0 ||
+		    !isfinite(sum->alloc_bytes_variance) || sum->alloc_bytes_variance < 0)
+			return heap_damaged(source, "site %u has an impossible variance", i);
+	}
+	return 0;
+}
+
 int heap_read_counters(const struct heap_source *source, struct heap_snapshot *snapshot)
 {
 	struct heap_header *header = &snapshot->header;
@@ -151,6 +163,8 @@ int heap_read_counters(const struct heap_source *source, struct heap_snapshot *s
 	}
 	for (uint32_t i = 0; i < header->n_replicas && !rc; i++)
 		add_sizes(snapshot, &replicas[i]);
+	if (!rc)
+		rc = check_variances(source, snapshot);
 	if (!rc)
 		scale(snapshot);
 	return rc;

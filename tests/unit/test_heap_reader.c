@@ -190,6 +190,26 @@ static void test_heap_reader__refuses_what_it_does_not_know(void **state)
 	build_heap_free(&build);
 }
 
+/* Doubles of a file can be anything; JSON knows no infinity. */
+static void test_heap_reader__refuses_impossible_variances(void **state)
+{
+	(void)state;
+	static const double bad[] = {NAN, INFINITY, -1};
+	struct heap_build build = build_heap(4096);
+	build_heap_site(&build, 0);
+	struct heap_counter_sampled *counter =
+		(struct heap_counter_sampled *)(void *)build_heap_counter(&build, 0, 1);
+	for (size_t i = 0; i < 3; i++) {
+		counter->alloc_bytes_variance = bad[i];
+		refuse(&build, -EBADMSG, "site 1 has an impossible variance");
+		counter->alloc_bytes_variance = 0;
+		counter->alloc_blocks_variance = bad[i];
+		refuse(&build, -EBADMSG, "site 1 has an impossible variance");
+		counter->alloc_blocks_variance = 0;
+	}
+	build_heap_free(&build);
+}
+
 static void test_heap_reader__refuses_indices_out_of_range(void **state)
 {
 	(void)state;
@@ -323,6 +343,7 @@ int main(void)
 		cmocka_unit_test(test_heap_reader__sampled_counts_are_in_parts_of_one),
 		cmocka_unit_test(test_heap_reader__weights),
 		cmocka_unit_test(test_heap_reader__refuses_what_it_does_not_know),
+		cmocka_unit_test(test_heap_reader__refuses_impossible_variances),
 		cmocka_unit_test(test_heap_reader__refuses_indices_out_of_range),
 		cmocka_unit_test(test_heap_reader__cut_anywhere_it_is_refused),
 		cmocka_unit_test(test_heap_reader__texts_that_fill_their_field_end),
