@@ -1,18 +1,11 @@
 #include "off_cpu.h"
 
-#include "base/array.h"
 #include "clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-
-/* Stacks of short waits that a thread may have before its sum is divided up. */
-enum { SHORTS_MAX = 64 };
-
-/* Records come that much late, rounds a little. */
-#define LONG_NS UINT64_C(5000000)
 
 int off_cpu_init(struct off_cpu *off, unsigned rate_hz, double cpu_share)
 {
@@ -35,18 +28,10 @@ int off_cpu_init(struct off_cpu *off, unsigned rate_hz, double cpu_share)
 	return code < 0 ? -ENOMEM : 0;
 }
 
-static void forget_shorts(struct off_cpu_thread *t)
-{
-	for (size_t i = 0; i < t->n_shorts; i++)
-		sample_sink_forget(&t->shorts[i].stack);
-	t->n_shorts = 0;
-}
-
 static void destroy(struct off_cpu_thread *t)
 {
-	forget_shorts(t);
+	off_cpu_shorts_deinit(&t->shorts);
 	sample_sink_forget(&t->look.stack);
-	free(t->shorts);
 	free(t);
 }
 
@@ -154,93 +139,51 @@ static void add_waited(struct off_cpu *off, const struct off_cpu_thread *t, uint
 	off->counts.waits += is_new && !t->preempted;
 }
 
-/* What is left of a sum when @of_rest of @rest go to one of those it is divided among. */
-static uint64_t take_share(uint64_t *sum, double of_rest, double rest)
+struct giving {
+	struct off_cpu *off;
+	const struct off_cpu_thread *thread;
+	uint64_t time_ns;
+};
+
+static void add_divided(void *ctx, const struct off_cpu_short *as, uint64_t waits, uint64_t ns)
 {
-	uint64_t share = *sum;
-	if (of_rest < rest)
-		share = (uint64_t)((double)*sum * (of_rest / rest) + 0.5);
-	if (share > *sum)
-		share = *sum;
-	*sum -= share;
-	return share;
+	const struct giving *giving = ctx;
+	struct off_cpu *off = giving->off;
+	const struct sink_sample sample = {
+		.time_ns = giving->time_ns,
+		.count = (int64_t)waits,
+		.value_ns = (int64_t)ns,
+		.state = as ? as->info.state : CP_STATE_WAIT,
+		.waits_for = as ? as->info.object : NULL,
+		.inferred = as ? CP_INFERRED_WAIT : CP_INFERRED_NO,
+	};
+	off->counts.waits += waits;
+	off->counts.wait_ns += ns;
+	if (as)
+		off->counts.estimated_ns += ns;
+	add(off, giving->thread, as ? &as->stack : &off->not_seen, &sample);
 }
 
-/* Divide the waits that no round has met among the stacks in which others like them were met. */
+/* Divide the waits that no round has met; where there is nothing to go by, that may yet come. */
 static void add_missed(struct off_cpu *off, struct off_cpu_thread *t, uint64_t time_ns, bool last)
 {
-	double ns = 0, waits = 0;
-	for (size_t i = 0; i < t->n_shorts; i++) {
-		ns += t->shorts[i].ns;
-		waits += t->shorts[i].waits;
-	}
-	if (t->missed_ns == 0 || (t->n_shorts == 0 && !last))
-		return;
-	off->counts.waits += t->missed;
-	off->counts.wait_ns += t->missed_ns;
-	if (t->n_shorts)
-		off->counts.estimated_ns += t->missed_ns;
-	for (size_t i = 0; i < t->n_shorts; i++) {
-		const struct off_cpu_short *s = &t->shorts[i];
-		const struct sink_sample sample = {
-			.time_ns = time_ns,
-			.count = (int64_t)take_share(&t->missed, s->waits, waits),
-			.value_ns = (int64_t)take_share(&t->missed_ns, s->ns, ns),
-			.state = s->info.state,
-			.waits_for = s->info.object,
-			.inferred = CP_INFERRED_WAIT,
-		};
-		ns -= s->ns;
-		waits -= s->waits;
-		if (sample.value_ns)
-			add(off, t, &s->stack, &sample);
-	}
-	if (t->missed_ns) {
-		const struct sink_sample sample = {.time_ns = time_ns,
-						   .count = (int64_t)t->missed,
-						   .value_ns = (int64_t)t->missed_ns,
-						   .state = CP_STATE_WAIT};
-		add(off, t, &off->not_seen, &sample);
-	}
-	t->missed = t->missed_ns = 0;
-	forget_shorts(t);
+	struct giving giving = {off, t, time_ns};
+	if (t->shorts.missed_all_ns && (t->shorts.n || last))
+		off_cpu_shorts_divide(&t->shorts, add_divided, &giving);
 }
 
-static bool same_place(const struct off_cpu_short *s, const struct off_cpu_look *look)
-{
-	return s->stack.n == look->stack.n && s->stack.stop == look->stack.stop &&
-	       s->info.state == look->info.state &&
-	       memcmp(s->stack.frames, look->stack.frames,
-		      look->stack.n * sizeof(*look->stack.frames)) == 0 &&
-	       strcmp(s->info.object, look->info.object) == 0;
-}
-
-/* A short wait was met, which stands for others that were not. Takes over the look's stack. */
+/* A short wait was met. */
 static void add_short(struct off_cpu *off, struct off_cpu_thread *t, uint64_t wait_ns,
 		      uint64_t time_ns)
 {
 	struct off_cpu_look *look = &t->look;
-	const double chance = (double)look->chance_ns, length = (double)(wait_ns ? wait_ns : 1);
-	if (chance <= length)
-		return;
-	struct off_cpu_short *s = NULL;
-	for (size_t i = 0; i < t->n_shorts && !s; i++) {
-		if (same_place(&t->shorts[i], look))
-			s = &t->shorts[i];
+	int code = off_cpu_shorts_meet(&t->shorts, &look->stack, &look->info, wait_ns);
+	if (code == -ENOSPC) {
+		struct giving giving = {off, t, time_ns};
+		off_cpu_shorts_divide(&t->shorts, add_divided, &giving);
+		code = off_cpu_shorts_meet(&t->shorts, &look->stack, &look->info, wait_ns);
 	}
-	if (!s && t->n_shorts == SHORTS_MAX)
-		add_missed(off, t, time_ns, false);
-	if (!s) {
-		s = CP_ARRAY_PUSH(t->shorts, t->n_shorts, t->cap_shorts);
-		if (!s) {
-			off->counts.untracked++;
-			return;
-		}
-		*s = (struct off_cpu_short){.stack = look->stack, .info = look->info};
-		look->stack = (struct kept_stack){0};
-	}
-	s->ns += chance - length;
-	s->waits += chance / length - 1;
+	off->counts.untracked += code < 0;
 }
 
 /* The look is of the wait that began at since_ns and has not ended before @until_ns. */
@@ -254,18 +197,17 @@ static void end_wait(struct off_cpu *off, struct off_cpu_thread *t, uint64_t tim
 {
 	const bool seen = look_is_of_wait(t, time_ns);
 	const uint64_t wait_ns = time_ns - t->since_ns;
-	/* one so long would have been met, if it could be */
-	const bool is_long = wait_ns > 4 * off->distance_ns + LONG_NS;
-	if (seen || t->preempted || t->counted || is_long) {
+	const bool is_short = off_cpu_shorts_is_short(wait_ns);
+	/* a long one would have been met, if it could be */
+	if (seen || t->preempted || t->counted || !is_short) {
 		const bool later = t->look.taken && !seen;
 		t->look.taken = seen;
 		add_waited(off, t, time_ns, !t->counted);
 		t->look.taken = later;
-		if (seen && !t->preempted)
+		if (seen && !t->preempted && is_short)
 			add_short(off, t, wait_ns, time_ns);
 	} else {
-		t->missed_ns += wait_ns;
-		t->missed++;
+		off_cpu_shorts_miss(&t->shorts, wait_ns);
 	}
 	/* a look may have been at a later wait, whose beginning is still to be told */
 	if (t->look.time_ns < time_ns)
@@ -372,7 +314,6 @@ static void take_look(struct off_cpu *off, struct off_cpu_thread *t, struct thre
 	look->taken = true;
 	look->inferred = inferred;
 	look->time_ns = copy.time_ns;
-	look->chance_ns = off->distance_ns;
 }
 
 /* Return: true when the next round is to look again. */
@@ -394,14 +335,8 @@ static bool visit(struct off_cpu *off, struct off_cpu_thread *t)
 
 void off_cpu_round(struct off_cpu *off)
 {
-	const uint64_t now_ns = clock_now_ns(), cpu_ns = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
-	const size_t n = off->n_queued;
-	const size_t k = thread_rounds_begin(&off->rounds, n, now_ns);
-	off->distance_ns = now_ns - (off->round_ns ? off->round_ns : off->start_ns);
-	if (k && k < n) /* each one's turn comes as much more seldom */
-		off->distance_ns = (uint64_t)((double)off->distance_ns * ((double)n / (double)k));
-	if (k || n == 0) /* else it is none */
-		off->round_ns = now_ns;
+	const uint64_t cpu_ns = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+	const size_t k = thread_rounds_begin(&off->rounds, off->n_queued, clock_now_ns());
 	for (size_t i = 0; i < k; i++) {
 		struct off_cpu_thread *t = off->queue;
 		dequeue(off, t);

@@ -4,12 +4,9 @@
  * The kernel tells of every switch (PERF_RECORD_SWITCH), which makes durations exact, and is
  * allowed without privileges, but tells no stacks: copying one at each switch costs more than the
  * waits of a busy program. So the stack of a wait is taken from outside while it lasts
- * (wait_stack.h), in rounds; one that lasts longer than the distance of two rounds has its own
- * stack and its exact duration. The shorter ones that no round met are known as a sum per thread.
- * A round meets a wait of length d < T with probability d/T (T: since the last round), so one that
- * was met stands for T/d - 1 others that were not, of T - d in all: by these weights the sum is
- * divided between the stacks in which short waits of the thread were met, marked as inferred.
- * Where there are none, it is counted without a stack.
+ * (wait_stack.h), in rounds: one that is met by a round has its own stack and its exact duration.
+ * The shorter ones that are not are counted with the stacks of others of the thread that lasted as
+ * long (off_cpu_shorts.h), marked as inferred, and where there are none, without a stack.
  *
  * Time between losing the CPU and getting it back without having waited for anything is time spent
  * waiting for a CPU: that of a thread which was preempted, or has just been born. Its stack is not
@@ -19,11 +16,12 @@
  * together is decided by their times. Where a record was lost, two of a kind follow each other:
  * that wait is dropped, and counted.
  *
- * Depends on: wait_stack.h, wait_info.h, sample_sink.h, processes.h. Threads: one at a time.
+ * Depends on: wait_stack.h, wait_info.h, off_cpu_shorts.h, processes.h. Threads: one at a time.
  */
 #ifndef CPROF_CAPTURE_OFF_CPU_H
 #define CPROF_CAPTURE_OFF_CPU_H
 
+#include "off_cpu_shorts.h"
 #include "sample_sink.h"
 #include "thread_rounds.h"
 #include "wait_info.h"
@@ -38,17 +36,9 @@
 struct off_cpu_look {
 	bool taken;
 	uint64_t time_ns;
-	uint64_t chance_ns; /* between this round and the one before: T */
 	struct kept_stack stack;
 	struct wait_info info;
 	enum cp_inferred inferred;
-};
-
-/* Short waits of a thread in one stack. */
-struct off_cpu_short {
-	struct kept_stack stack;
-	struct wait_info info;
-	double ns, waits; /* that those which were met stand for */
 };
 
 struct off_cpu_thread {
@@ -62,10 +52,7 @@ struct off_cpu_thread {
 	size_t n_bytes; /* of stack to copy */
 	struct wait_places places;
 	struct off_cpu_look look;
-	/* waits that no round has met, since they were last divided up */
-	uint64_t missed_ns, missed;
-	struct off_cpu_short *shorts;
-	size_t n_shorts, cap_shorts;
+	struct off_cpu_shorts shorts;
 	/* among those that the next round asks for */
 	bool queued, active; /* active: a record has come since the last round */
 	struct off_cpu_thread *next_queued;
@@ -94,7 +81,6 @@ struct off_cpu {
 	struct off_cpu_thread *queue, **queue_end;
 	size_t n_queued;
 	struct thread_rounds rounds;
-	uint64_t round_ns, distance_ns; /* of the last round; from the one before to it */
 	struct wait_stack stacks;
 	struct socket_names sockets;
 	struct kept_stack no_cpu, not_seen;

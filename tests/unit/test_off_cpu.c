@@ -100,8 +100,7 @@ static void in(struct fixture *f, uint32_t tid, uint64_t ms)
 }
 
 /* What a round would have found. */
-static void looked(struct fixture *f, uint32_t tid, uint64_t ms, const char *place,
-		   uint64_t chance_ms)
+static void looked(struct fixture *f, uint32_t tid, uint64_t ms, const char *place)
 {
 	struct off_cpu_thread *t = f->off.by_tid[tid % OFF_CPU_BUCKETS];
 	while (t && t->tid != (pid_t)tid)
@@ -110,7 +109,6 @@ static void looked(struct fixture *f, uint32_t tid, uint64_t ms, const char *pla
 	assert_int_equal(sample_sink_keep_named(&f->sink, place, CP_STOP_END, &t->look.stack), 0);
 	t->look.taken = true;
 	t->look.time_ns = START_NS + ms * MS;
-	t->look.chance_ns = chance_ms * MS;
 	t->look.info.state = CP_STATE_LOCK;
 	snprintf(t->look.info.object, sizeof(t->look.info.object), "0x%s", place);
 }
@@ -164,7 +162,7 @@ static void test_off_cpu__a_wait_that_was_looked_at_has_its_exact_length_and_obj
 {
 	struct fixture *f = *state;
 	out(f, PID, 100);
-	looked(f, PID, 102, "take", 1);
+	looked(f, PID, 102, "take");
 	in(f, PID, 350);
 	end(f, 1000);
 	expect(f, "take", CP_STATE_LOCK, CP_INFERRED_NO, 1, 250);
@@ -205,7 +203,7 @@ static void test_off_cpu__what_goes_on_is_counted_once_and_in_parts(void **state
 {
 	struct fixture *f = *state;
 	out(f, PID, 100);
-	looked(f, PID, 102, "nap", 1);
+	looked(f, PID, 102, "nap");
 	off_cpu_flush(&f->off, START_NS + 1000 * MS, false);
 	expect(f, "nap", CP_STATE_LOCK, CP_INFERRED_NO, 1, 900);
 	profile_clear_samples(f->profile);
@@ -222,7 +220,7 @@ static void test_off_cpu__what_is_not_sure_yet_is_not_counted_yet(void **state)
 	struct fixture *f = *state;
 	out(f, PID, 100);
 	/* later than the records that have been read: it may be of another wait */
-	looked(f, PID, 1001, "nap", 1);
+	looked(f, PID, 1001, "nap");
 	off_cpu_flush(&f->off, START_NS + 1000 * MS, false);
 	assert_int_equal(f->profile->n_samples, 0);
 	in(f, PID, 1000);
@@ -250,7 +248,7 @@ static void test_off_cpu__who_never_runs_is_told_by_looks_alone(void **state)
 	assert_non_null(processes_add_thread(f->processes, process, PID + 1, "runner"));
 	off_cpu_add(&f->off, PID, PID);
 	off_cpu_add(&f->off, PID, PID + 1);
-	looked(f, PID, 2, "nap", 2);
+	looked(f, PID, 2, "nap");
 	end(f, 1000);
 	expect(f, "nap", CP_STATE_LOCK, CP_INFERRED_NO, 1, 1000);
 	/* of the other one nothing says that it did not run all the time */
@@ -260,36 +258,53 @@ static void test_off_cpu__who_never_runs_is_told_by_looks_alone(void **state)
 static void test_off_cpu__short_waits_are_divided_by_what_was_met_of_them(void **state)
 {
 	struct fixture *f = *state;
-	f->off.distance_ns = 10 * MS;
 	uint64_t ms = 0;
-	/* 100 waits of 1 ms, of which 10 are met; 50 of 4 ms, of which 20 are; rounds of 10 ms */
+	/* of 1 ms: 60 of "a" and 40 of "b", every fifth is met; of 4 ms: 50 of "c", half are met */
 	for (int i = 0; i < 100; i++, ms += 2) {
 		out(f, PID, ms);
-		if (i % 10 == 0)
-			looked(f, PID, ms, "one", 10);
+		if (i % 5 == 0)
+			looked(f, PID, ms, i < 60 ? "a" : "b");
 		in(f, PID, ms + 1);
 	}
 	for (int i = 0; i < 50; i++, ms += 5) {
 		out(f, PID, ms);
-		if (i % 5 < 2)
-			looked(f, PID, ms, "four", 10);
+		if (i % 2 == 0)
+			looked(f, PID, ms, "c");
 		in(f, PID, ms + 4);
 	}
 	off_cpu_flush(&f->off, START_NS + ms * MS, false);
-	expect(f, "one", CP_STATE_LOCK, CP_INFERRED_NO, 10, 10);
-	expect(f, "four", CP_STATE_LOCK, CP_INFERRED_NO, 20, 80);
-	/* 90 ms and 120 ms were missed: by 10 * (10 - 1) and 20 * (10 - 4) these are the shares */
-	expect(f, "one", CP_STATE_LOCK, CP_INFERRED_WAIT, 90, 90);
-	expect(f, "four", CP_STATE_LOCK, CP_INFERRED_WAIT, 30, 120);
+	expect(f, "a", CP_STATE_LOCK, CP_INFERRED_NO, 12, 12);
+	expect(f, "b", CP_STATE_LOCK, CP_INFERRED_NO, 8, 8);
+	expect(f, "c", CP_STATE_LOCK, CP_INFERRED_NO, 25, 100);
+	expect(f, "a", CP_STATE_LOCK, CP_INFERRED_WAIT, 48, 48);
+	expect(f, "b", CP_STATE_LOCK, CP_INFERRED_WAIT, 32, 32);
+	expect(f, "c", CP_STATE_LOCK, CP_INFERRED_WAIT, 25, 100);
 	assert_int_equal(all_ns(f), 300 * MS);
 	assert_int_equal(f->off.counts.waits, 150);
-	assert_int_equal(f->off.counts.estimated_ns, 210 * MS);
+	assert_int_equal(f->off.counts.estimated_ns, 180 * MS);
+}
+
+static void test_off_cpu__a_length_that_none_was_met_of_goes_by_the_next_one(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		uint64_t from, to;
+		const char *met;
+	} waits[] = {{0, 1, NULL}, {10, 14, "four"}, {20, 36, "sixteen"}, {40, 48, NULL}};
+	for (size_t i = 0; i < 4; i++) {
+		out(f, PID, waits[i].from);
+		if (waits[i].met)
+			looked(f, PID, waits[i].from, waits[i].met);
+		in(f, PID, waits[i].to);
+	}
+	off_cpu_flush(&f->off, START_NS + 50 * MS, false);
+	expect(f, "four", CP_STATE_LOCK, CP_INFERRED_WAIT, 1, 1);
+	expect(f, "sixteen", CP_STATE_LOCK, CP_INFERRED_WAIT, 1, 8);
 }
 
 static void test_off_cpu__short_waits_that_none_was_met_of_are_kept_without_stack(void **state)
 {
 	struct fixture *f = *state;
-	f->off.distance_ns = 10 * MS;
 	for (uint64_t ms = 0; ms < 100; ms += 2) {
 		out(f, PID, ms);
 		in(f, PID, ms + 1);
@@ -305,14 +320,13 @@ static void test_off_cpu__short_waits_that_none_was_met_of_are_kept_without_stac
 static void test_off_cpu__a_long_wait_is_not_shared_out_among_short_ones(void **state)
 {
 	struct fixture *f = *state;
-	f->off.distance_ns = MS;
-	out(f, PID, 100);
+	out(f, PID, 0);
 	in(f, PID, 150);
 	out(f, PID, 151);
-	looked(f, PID, 151, "short", 4);
+	looked(f, PID, 151, "short");
 	in(f, PID, 152);
 	end(f, 200);
-	expect(f, PROFILE_PATH_NOT_SEEN, CP_STATE_WAIT, CP_INFERRED_NO, 1, 50);
+	expect(f, PROFILE_PATH_NOT_SEEN, CP_STATE_WAIT, CP_INFERRED_NO, 1, 150);
 	expect(f, "short", CP_STATE_LOCK, CP_INFERRED_NO, 1, 1);
 	expect(f, "short", CP_STATE_LOCK, CP_INFERRED_WAIT, 0, 0);
 }
@@ -332,7 +346,6 @@ static void test_off_cpu__a_lost_record_costs_one_wait_and_is_counted(void **sta
 static void test_off_cpu__a_thread_that_ends_leaves_nothing_behind(void **state)
 {
 	struct fixture *f = *state;
-	f->off.distance_ns = 10 * MS;
 	out(f, PID + 1, 100);
 	in(f, PID + 1, 101);
 	dispatch_record(&f->dispatch,
@@ -358,6 +371,7 @@ int main(void)
 		TEST(who_waited_before_the_beginning_has_waited_since),
 		TEST(who_never_runs_is_told_by_looks_alone),
 		TEST(short_waits_are_divided_by_what_was_met_of_them),
+		TEST(a_length_that_none_was_met_of_goes_by_the_next_one),
 		TEST(short_waits_that_none_was_met_of_are_kept_without_stack),
 		TEST(a_long_wait_is_not_shared_out_among_short_ones),
 		TEST(a_lost_record_costs_one_wait_and_is_counted),
