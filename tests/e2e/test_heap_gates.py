@@ -1,7 +1,10 @@
 """Gates: 3 with the lines in charge, 4 when it cannot be told, 0 otherwise. A gate that passes has
 looked at something."""
 
+import json
+import os
 import subprocess
+from pathlib import Path
 
 import harness
 import heap
@@ -180,6 +183,108 @@ def test_growth_between_two_snapshots(tmp_path):
             assert gate("1GB/h") == 0
         finally:
             process.kill()
+
+
+VECTOR = """
+#include <stdio.h>
+#include <stdlib.h>
+static char *block;
+__attribute__((noinline)) static void grow(size_t size)
+{
+	block = realloc(block, size);
+	puts("end");
+	fflush(stdout);
+}
+int main(void)
+{
+	for (size_t size = 1000; size <= 1000000; size *= 10) {
+		grow(size);
+		getchar();
+	}
+	return 0;
+}
+"""
+
+
+def test_a_block_that_becomes_larger_is_told_by_two_copies(tmp_path):
+    """One moment shows one young block, as memory in use would be: that must not pass."""
+    (tmp_path / "vector.c").write_text(VECTOR)
+    subprocess.run(["gcc", "-g", "-O1", "-o", "vector", "vector.c"], cwd=tmp_path, check=True)
+    path, before, after = (tmp_path / name for name in ("live.cprof-heap", "t0", "t1"))
+    env = heap.shim_environment(path) | {"CPROF_HEAP_FOLLOW": "all"}
+    with subprocess.Popen(
+        [tmp_path / "vector"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env
+    ) as process:
+        try:
+
+            def gate(*args):
+                args = (path, "--fail-on-growth", "100KB/h", *args)
+                done = harness.cprof("heap", "report", *args, status=None)
+                return done.returncode, done.stdout
+
+            assert process.stdout.readline() == b"end\n"
+            subprocess.run(["cp", "--sparse=always", path, before], check=True)
+            harness.wait_until("growth to be judged", lambda: gate("--since", before)[0] == 0)
+            process.stdin.write(b"x")
+            process.stdin.flush()
+            assert process.stdout.readline() == b"end\n"
+            assert gate()[0] == UNKNOWN
+            status, text = gate("--since", before)
+            assert status == NOT_FREED, text
+            assert "more than in the earlier copy" in text
+            assert "grow  " in text and "vector.c:7" in text
+            subprocess.run(["cp", "--sparse=always", path, after], check=True)
+            done = harness.cprof("heap", "report", before, "--since", after, status=2)
+            assert "is later than" in done.stderr
+        finally:
+            process.kill()
+
+
+def test_moved_file_is_as_long_as_it_is_big(tmp_path):
+    """The live one is gigabytes long; what stays holds the same, and no empty space."""
+    out = tmp_path / "x.cprof-heap"
+    done = harness.cprof("heap", "run", "-o", out, "--", *program("heap_basic", "plain"))
+    assert out.stat().st_size < 100_000
+    assert out.stat().st_size <= out.stat().st_blocks * 512 + 4096
+    truth = heap.Truth(done.stdout)
+    sums, _, _ = heap.sums_by_check(out)
+    assert {line: sums[line] for line in truth.sites} == truth.sites
+
+
+def test_what_is_left_in_memory_is_told(tmp_path):
+    """/dev/shm is memory: files of processes that have ended are listed with what they take."""
+    run = heap.run_program(tmp_path, "heap_basic", "plain")
+    left = Path("/dev/shm") / f"left-{os.getpid()}.cprof-heap"
+    try:
+        subprocess.run(["cp", "--sparse=always", run.path, left], check=True)
+        done = harness.cprof("heap", "report", cwd=tmp_path)
+        assert left.name in done.stdout
+        assert "in /dev/shm, take" in done.stderr and "'rm' the rest" in done.stderr
+    finally:
+        left.unlink()
+
+
+def test_json_is_bounded(tmp_path):
+    """Of many stacks the first thousand, and what the others have live together."""
+    run = heap.run_program(tmp_path, "heap_stacks", "many", 3000)
+    told = json.loads(harness.cprof("heap", "report", "--format", "json", run.path).stdout)
+    assert len(told["sites"]) == 1000 and len(told["verdict"]["places"]) <= 1000
+    assert told["n_rows"] > 1000
+    for key in ("blocks", "bytes"):
+        shown = sum(site[key] for site in told["sites"])
+        assert shown + told["not_shown"][key] == told["verdict"][key]
+
+
+def test_an_option_of_the_sister_command_is_named(tmp_path):
+    done = harness.cprof("heap", "run", "--fail-on-growth", "1MB/h", "--", "true", status=2)
+    assert "--fail-on-growth is one of 'cprof heap report'" in done.stderr
+
+
+def test_a_setting_that_cannot_be_used_is_told_before_the_run(tmp_path):
+    env = harness.cprof_environment(CPROF_HEAP_MAX_SITES="7")
+    done = harness.cprof("heap", "run", "--", "touch", "was-run", status=2, cwd=tmp_path, env=env)
+    assert "CPROF_HEAP_MAX_SITES=7" in done.stderr
+    assert not (tmp_path / "was-run").exists()
 
 
 def test_gate_of_a_file(tmp_path):
