@@ -135,6 +135,10 @@ static const char *missing_text(const struct binary *binary)
 
 static void describe_shortcoming(struct binary *binary)
 {
+	if (binary->has_dwarf &&
+	    dwarf_split_describe(&binary->dwarf.units.split, binary->shortcoming,
+				 sizeof(binary->shortcoming)))
+		return;
 	const char *missing = missing_text(binary);
 	const char *failure = missing[0] ? binary->fetch_failure.message : "";
 	snprintf(binary->shortcoming, sizeof(binary->shortcoming), "%s%s%s", missing,
@@ -231,15 +235,18 @@ int binary_open_memory(const void *bytes, size_t n, const char *build_id, struct
 	return rc;
 }
 
-const char *binary_shortcoming(const struct binary *binary)
+const char *binary_shortcoming(struct binary *binary)
 {
+	if (binary->has_dwarf)
+		describe_shortcoming(binary);
 	return binary->shortcoming;
 }
 
 bool binary_changed(const struct binary *binary)
 {
 	return binary_files_changed(&binary->files) ||
-	       (binary->has_dwarf && debug_elf_changed(&binary->dwarf.alt_file));
+	       (binary->has_dwarf && (debug_elf_changed(&binary->dwarf.alt_file) ||
+				      dwarf_split_changed(&binary->dwarf.units.split)));
 }
 
 size_t binary_open_files(const struct binary *binary, int *fds, size_t max)
@@ -247,7 +254,7 @@ size_t binary_open_files(const struct binary *binary, int *fds, size_t max)
 	const int open[] = {binary->files.file.fd, binary->files.debug.fd,
 			    binary->has_dwarf ? binary->dwarf.alt_file.fd : -1};
 	size_t n = 0;
-	if (!binary->has_dwarf || binary->shortcoming[0] || binary->dwarf.units.has_split)
+	if (!binary->has_dwarf || binary->shortcoming[0] || binary->dwarf.units.split.any)
 		return 0;
 	for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
 		if (open[i] < 0)

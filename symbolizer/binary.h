@@ -46,8 +46,11 @@ int binary_open_memory(const void *bytes, size_t n, const char *build_id, struct
 
 void binary_close(struct binary *binary);
 
-/** What is wanting (debug information, a symbol table) as a short sentence, or "". Borrowed. */
-const char *binary_shortcoming(const struct binary *binary);
+/**
+ * What is wanting (debug information, a symbol table) as a short sentence, or "". Borrowed until
+ * the next call. That a split unit is of another build is known only after an address of it.
+ */
+const char *binary_shortcoming(struct binary *binary);
 
 /**
  * True when a file was written to or truncated since it was opened: what was found may be wrong.

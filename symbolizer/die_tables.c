@@ -31,12 +31,12 @@ bool die_unit_of(Dwarf_Die *first, struct die_unit *out)
 	    next <= offset || next - offset > UINT32_MAX)
 		return false;
 	*out = (struct die_unit){.dwarf = dwarf,
-				   .start = (const uint8_t *)first->addr - header_size,
-				   .end = (const uint8_t *)first->addr + (next - offset),
-				   .abbrev_offset = abbrevs,
-				   .format = {.version = version,
-					      .address_size = address_size,
-					      .offset_size = offset_size}};
+				 .start = (const uint8_t *)first->addr - header_size,
+				 .end = (const uint8_t *)first->addr + (next - offset),
+				 .abbrev_offset = abbrevs,
+				 .format = {.version = version,
+					    .address_size = address_size,
+					    .offset_size = offset_size}};
 	const struct elf_bytes info = elf_bytes_find(dwarf_getelf(dwarf), ".debug_info");
 	die_unit_bound(out, &info);
 	return true;

@@ -62,7 +62,7 @@ int dwarf_info_init(struct dwarf_info *info, Elf *elf, const char *elf_path,
 		rc = attach_alt(info, elf_path, search);
 	dwarf_names_init(&info->names, &info->units.tables);
 	if (rc == 0)
-		rc = dwarf_units_init(&info->units, info->dwarf, code, range_budget(elf));
+		rc = dwarf_units_init(&info->units, info->dwarf, elf_path, code, range_budget(elf));
 	if (rc == 0 && info->units.ranges.n == 0)
 		rc = -ENOENT; /* debugging sections, but nothing about code */
 	if (rc < 0)
@@ -95,6 +95,22 @@ static const char *compilation_dir(struct dwarf_unit *unit)
 }
 
 /* A source path as the compiler saw it: relative ones start at its working directory. */
+static const char *absolute_path(struct dwarf_info *info, struct dwarf_unit *unit, const char *dir,
+				 const char *name)
+{
+	if (name[0] == '/')
+		return name;
+	const char *base = dir[0] == '/' ? "" : compilation_dir(unit);
+	char joined[PATH_MAX];
+	string_id id;
+	int n = snprintf(joined, sizeof(joined), "%s%s%s%s%s", base, base[0] ? "/" : "", dir,
+			 dir[0] ? "/" : "", name);
+	if (n > 0 && (size_t)n < sizeof(joined) &&
+	    interner_add_bytes(&info->paths, joined, (size_t)n, &id) == 0)
+		return interner_get(&info->paths, id);
+	return name;
+}
+
 static const char *source_path(struct dwarf_info *info, struct dwarf_unit *unit,
 			       struct line_file *file)
 {
@@ -102,19 +118,17 @@ static const char *source_path(struct dwarf_info *info, struct dwarf_unit *unit,
 		return "";
 	if (file->path)
 		return file->path;
-	file->path = file->name;
-	if (file->name[0] == '/')
-		return file->path;
-	const char *dir = line_table_dir(&unit->lines, file);
-	const char *base = dir[0] == '/' ? "" : compilation_dir(unit);
-	char joined[PATH_MAX];
-	string_id id;
-	int n = snprintf(joined, sizeof(joined), "%s%s%s%s%s", base, base[0] ? "/" : "", dir,
-			 dir[0] ? "/" : "", file->name);
-	if (n > 0 && (size_t)n < sizeof(joined) &&
-	    interner_add_bytes(&info->paths, joined, (size_t)n, &id) == 0)
-		file->path = interner_get(&info->paths, id);
+	file->path = absolute_path(info, unit, line_table_dir(&unit->lines, file), file->name);
 	return file->path;
+}
+
+/* The file of a call: in split units their own files count. */
+static const char *call_path(struct dwarf_info *info, struct dwarf_unit *unit, uint32_t index)
+{
+	if (!unit->body || !unit->body->files)
+		return source_path(info, unit, dwarf_units_file(unit, index));
+	const char *path = dwarf_filesrc(unit->body->files, index, NULL, NULL);
+	return path ? absolute_path(info, unit, "", path) : "";
 }
 
 /* Where the code at an address comes from: the place in the innermost frame. */
@@ -167,7 +181,7 @@ int dwarf_info_find(struct dwarf_info *info, uint64_t svma, struct dwarf_chain *
 			return rc;
 		/* The caller's place is where this one was called. */
 		*++frame = nothing;
-		frame->file = source_path(info, unit, dwarf_units_file(unit, call->call_file));
+		frame->file = call_path(info, unit, call->call_file);
 		frame->line = call->call_line;
 		id = call->parent;
 	}

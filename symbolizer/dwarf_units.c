@@ -58,9 +58,7 @@ static int add_unit(struct dwarf_units *units, Dwarf_Die *die, const struct die_
 	if (!unit)
 		return -ENOMEM;
 	*unit = (struct dwarf_unit){.die = *die, .place = *place};
-	units->has_split |= dwarf_tag(die) == DW_TAG_skeleton_unit ||
-			    dwarf_hasattr(die, DW_AT_dwo_name) ||
-			    dwarf_hasattr(die, DW_AT_GNU_dwo_name);
+	unit->is_skeleton = dwarf_split_note(&units->split, die);
 	struct dwarf_range_cursor cursor = dwarf_range_begin(die, budget);
 	uint64_t start, end;
 	while (dwarf_range_next(&cursor, &start, &end)) {
@@ -145,13 +143,14 @@ static int read_aranges(struct dwarf_units *units)
 	return 0;
 }
 
-int dwarf_units_init(struct dwarf_units *units, Dwarf *dwarf, const struct code_ranges *code,
-		     uint64_t range_budget)
+int dwarf_units_init(struct dwarf_units *units, Dwarf *dwarf, const char *elf_path,
+		     const struct code_ranges *code, uint64_t range_budget)
 {
 	*units = (struct dwarf_units){.dwarf = dwarf,
 				      .code = code,
 				      .range_budget = range_budget,
 				      .max_bytes = MAX_LOADED_BYTES};
+	dwarf_split_init(&units->split, elf_path);
 	die_tables_init(&units->tables, dwarf);
 	line_sections_init(&units->line_sections, dwarf_getelf(dwarf));
 	units->ranges_at_once = ranges_at_once(dwarf);
@@ -192,8 +191,11 @@ static void forget_unit(struct dwarf_unit *unit)
 
 void dwarf_units_deinit(struct dwarf_units *units)
 {
-	for (size_t i = 0; i < units->n; i++)
+	for (size_t i = 0; i < units->n; i++) {
 		forget_unit(&units->units[i]);
+		free(units->units[i].body);
+	}
+	dwarf_split_deinit(&units->split);
 	free(units->units);
 	free(units->loaded);
 	range_table_deinit(&units->ranges);
@@ -268,13 +270,36 @@ static int add_function(struct dwarf_units *units, struct dwarf_unit *unit, stru
 	return 0;
 }
 
+/* A skeleton's entries are elsewhere: there, once it is opened; a missing one is asked for once. */
+static int open_body(struct dwarf_units *units, struct dwarf_unit *unit)
+{
+	struct dwarf_body body;
+	const bool tried = unit->state != UNIT_FUNCTIONS_UNREAD;
+	if (!unit->is_skeleton || unit->body || tried ||
+	    !dwarf_split_open(&units->split, &unit->die, &body))
+		return 0;
+	unit->body = malloc(sizeof(body));
+	if (!unit->body)
+		return -ENOMEM;
+	*unit->body = body;
+	return 0;
+}
+
+static const struct die_unit *place_of(const struct dwarf_unit *unit)
+{
+	return unit->body ? &unit->body->place : &unit->place;
+}
+
 static int read_functions(struct dwarf_units *units, struct dwarf_unit *unit, bool all)
 {
+	if (open_body(units, unit) < 0)
+		return -ENOMEM;
 	forget_functions(unit);
 	unit->state = all ? UNIT_FUNCTIONS_ALL : UNIT_FUNCTIONS_OUTER;
 	struct die_visit visit;
 	bool descend = true;
-	die_visit_init(&visit, &units->tables, &unit->place, &unit->die);
+	die_visit_init(&visit, &units->tables, place_of(unit),
+		       unit->body ? &unit->body->die : &unit->die);
 	uint64_t budget = take_part(units);
 	while (die_visit_next(&visit, descend)) {
 		unsigned int tag = visit.current.tag;
@@ -311,7 +336,7 @@ static int find_function(struct dwarf_units *units, struct dwarf_unit *unit, uin
 	if (!function->inlines_read) {
 		function->inlines_read = true;
 		uint64_t budget = take_part(units);
-		if (dwarf_inlines_read(&function->inlines, &units->tables, &unit->place,
+		if (dwarf_inlines_read(&function->inlines, &units->tables, place_of(unit),
 				       &function->die, &budget) < 0)
 			return -ENOMEM;
 		give_back(units, budget);

@@ -19,6 +19,7 @@
 #include "code_ranges.h"
 #include "die_tables.h"
 #include "dwarf_inlines.h"
+#include "dwarf_split.h"
 #include "line_table.h"
 #include "range_table.h"
 
@@ -34,6 +35,8 @@ enum dwarf_unit_functions { UNIT_FUNCTIONS_UNREAD, UNIT_FUNCTIONS_OUTER, UNIT_FU
 struct dwarf_unit {
 	Dwarf_Die die;
 	struct die_unit place; /* its entries */
+	bool is_skeleton;
+	struct dwarf_body *body; /* what that stands for; NULL = not opened, or missing */
 	bool has_ranges;
 	enum dwarf_unit_functions state;
 	struct dwarf_function *functions;
@@ -53,7 +56,7 @@ struct dwarf_units {
 	struct dwarf_unit *units;
 	size_t n, cap;
 	struct range_table ranges;
-	bool has_split; /* some of what it refers to is in files of its own (.dwo) */
+	struct dwarf_split split;
 	struct die_tables tables;
 	struct line_sections line_sections;
 	uint64_t range_budget;   /* see dwarf_ranges.h */
@@ -67,12 +70,13 @@ struct dwarf_units {
 /**
  * Read all unit headers of a file.
  *
+ * @elf_path:     of the file; kept
  * @code:         where the file has code; kept
  * @range_budget: ranges that may be read in all
  * Return: 0 (also when there are no units) or -ENOMEM (nothing to release).
  */
-int dwarf_units_init(struct dwarf_units *units, Dwarf *dwarf, const struct code_ranges *code,
-		     uint64_t range_budget);
+int dwarf_units_init(struct dwarf_units *units, Dwarf *dwarf, const char *elf_path,
+		     const struct code_ranges *code, uint64_t range_budget);
 void dwarf_units_deinit(struct dwarf_units *units);
 
 /**

@@ -113,6 +113,16 @@ static int open_source(struct lookup *lookup, struct source **out, struct cp_err
 	return rc;
 }
 
+static int note_shortcoming(struct lookup *lookup)
+{
+	char *copy = strdup(source_shortcoming(lookup->source));
+	if (!copy)
+		return -ENOMEM;
+	free(lookup->shortcoming);
+	lookup->shortcoming = copy;
+	return 0;
+}
+
 static int open_own(struct lookup *lookup, struct cp_err *err)
 {
 	if (lookup->source)
@@ -122,9 +132,7 @@ static int open_own(struct lookup *lookup, struct cp_err *err)
 		return rc;
 	lookup->has_functions = source_has_functions(lookup->source);
 	lookup->has_inlines = source_has_inlines(lookup->source);
-	free(lookup->shortcoming);
-	lookup->shortcoming = strdup(source_shortcoming(lookup->source));
-	return lookup->shortcoming ? 0 : cp_fail_nomem(err);
+	return note_shortcoming(lookup) < 0 ? cp_fail_nomem(err) : 0;
 }
 
 static int collect_misses(struct lookup *lookup, const uint64_t *svmas, size_t n)
@@ -271,6 +279,7 @@ void lookup_end(struct lookup *lookup)
 	if (!lookup->source)
 		return;
 	note_change(lookup, lookup->source);
+	note_shortcoming(lookup); /* some of it shows only in the look-ups */
 	if (lookup->is_new && !lookup->changed && lookup->has_inlines &&
 	    !lookup_shortcoming(lookup)[0] && may_be_cached(lookup))
 		save(lookup);

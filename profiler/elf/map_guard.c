@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /* Files of one binary: itself, its debug file, a shared one, split ones by the unit. */
-enum { MAX_GUARDS = 1024 };
+enum { MAX_GUARDS = 8192 };
 
 /* Free: start = 0. The handler reads them while others write: start is set last, cleared first. */
 static struct guard {

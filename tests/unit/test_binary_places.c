@@ -153,6 +153,93 @@ static void test_binary_places__a_file_written_to_is_known_to_have_changed(void 
 	binary_close(binary);
 }
 
+/* A split build of chain.c: @dir/chain.so, and its .dwo beside it. */
+static void build_split(const char *dir, const char *compiler, const char *flags)
+{
+	fixture_run(
+		"cd %s && rm -f * && %s %s -O2 -g -gsplit-dwarf -fPIC -c %s/chain.c -o chain.o && "
+		"%s -shared -nostdlib -Wl,--build-id chain.o -o chain.so && test -f chain.dwo",
+		dir, compiler, flags, FIXTURE_SOURCE_DIR, compiler);
+}
+
+static void test_binary_places__split_units_beside_and_where_they_were_compiled(void **state)
+{
+	static const char *const builds[][2] = {
+		{"gcc", "-gdwarf-5"},
+		{"gcc", "-gdwarf-4"},
+		{"clang", "-gdwarf-5"},
+		{"clang", "-gdwarf-4"},
+	};
+	const char *dir = *state;
+	char path[FIXTURE_PATH_MAX], moved[FIXTURE_PATH_MAX];
+	for (size_t i = 0; i < sizeof(builds) / sizeof(builds[0]); i++) {
+		build_split(dir, builds[i][0], builds[i][1]);
+		struct binary *binary = open_binary(path_in(dir, "chain.so", path), "", NULL);
+		assert_string_equal(binary_shortcoming(binary), "");
+		expect_chain(binary, path);
+		binary_close(binary);
+		/* from elsewhere: by the compilation directory; then both moved: beside it */
+		fixture_run("cd %s && mkdir sub && cp chain.so sub", dir);
+		binary = open_binary(path_in(dir, "sub/chain.so", moved), "", NULL);
+		expect_chain(binary, path);
+		binary_close(binary);
+		fixture_run("cd %s && mv chain.dwo sub", dir);
+		binary = open_binary(moved, "", NULL);
+		assert_string_equal(binary_shortcoming(binary), "");
+		expect_chain(binary, path);
+		binary_close(binary);
+		fixture_run("rm -r %s/sub", dir);
+	}
+}
+
+/* What is left without the split part: lines from the skeleton, names from ELF symbols. */
+static void expect_skeleton(const char *path, const char *said)
+{
+	const struct symbol_frame *frames;
+	struct binary *binary = open_binary(path, "", NULL);
+	assert_int_equal(find(binary, fixture_address(path, "at_last"), &frames), 1);
+	assert_string_equal(frames[0].name, "last");
+	if (!strstr(binary_shortcoming(binary), said))
+		fail_msg("%s: %s", said, binary_shortcoming(binary));
+	binary_close(binary);
+}
+
+static void test_binary_places__missing_split_units_are_named(void **state)
+{
+	const char *dir = *state;
+	char path[FIXTURE_PATH_MAX], said[2 * FIXTURE_PATH_MAX];
+	build_split(dir, "gcc", "-gdwarf-5");
+	path_in(dir, "chain.so", path);
+	snprintf(said, sizeof(said),
+		 "split debug information is missing or of another build: %s/chain.dwo: ", dir);
+	fixture_run("mv %s/chain.dwo %s/kept", dir, dir);
+	expect_skeleton(path, said);
+	/* what is no file must not be opened: this one would wait for a writer */
+	fixture_run("mkfifo %s/chain.dwo", dir);
+	expect_skeleton(path, said);
+	/* a package, which libdw 0.188 cannot read */
+	fixture_run("cd %s && rm chain.dwo && touch chain.so.dwp", dir);
+	expect_skeleton(path, "its split debug information is in ");
+	expect_skeleton(path, "chain.so.dwp, which elfutils");
+}
+
+static void test_binary_places__split_units_of_another_build_are_not_used(void **state)
+{
+	const char *dir = *state;
+	char path[FIXTURE_PATH_MAX], said[2 * FIXTURE_PATH_MAX];
+	build_split(dir, "gcc", "-gdwarf-5");
+	path_in(dir, "chain.so", path);
+	fixture_run("cd %s && gcc -O2 -g -gsplit-dwarf -fPIC -c %s/stubs.c -o chain.o", dir,
+		    FIXTURE_SOURCE_DIR);
+	snprintf(said, sizeof(said), "of another build: %s/chain.dwo", dir);
+	expect_skeleton(path, said);
+	/* cut off, and empty */
+	fixture_run("cd %s && truncate -s 300 chain.dwo", dir);
+	expect_skeleton(path, said);
+	fixture_run("cd %s && truncate -s 0 chain.dwo", dir);
+	expect_skeleton(path, said);
+}
+
 #define WITH_DIR(test)                                                                             \
 	cmocka_unit_test_setup_teardown(test, fixture_setup_dir, fixture_teardown_dir)
 
@@ -166,6 +253,9 @@ int main(void)
 		WITH_DIR(test_binary_places__damaged_minidebuginfo_leaves_the_rest),
 		WITH_DIR(test_binary_places__files_truncated_under_us_give_no_signal),
 		WITH_DIR(test_binary_places__a_file_written_to_is_known_to_have_changed),
+		WITH_DIR(test_binary_places__split_units_beside_and_where_they_were_compiled),
+		WITH_DIR(test_binary_places__missing_split_units_are_named),
+		WITH_DIR(test_binary_places__split_units_of_another_build_are_not_used),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

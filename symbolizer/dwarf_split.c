@@ -1,0 +1,175 @@
+#include "dwarf_split.h"
+
+#include "base/array.h"
+#include "elf/map_guard.h"
+#include "elf_bytes.h"
+
+#include <dwarf.h>
+#include <elfutils/libdwfl.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void dwarf_split_init(struct dwarf_split *split, const char *elf_path)
+{
+	*split = (struct dwarf_split){.elf_path = elf_path};
+}
+
+void dwarf_split_deinit(struct dwarf_split *split)
+{
+	for (size_t i = 0; i < split->n_guards; i++)
+		map_guard_remove(split->guards[i]);
+	free(split->guards);
+	free(split->first_missing);
+	*split = (struct dwarf_split){.elf_path = NULL};
+}
+
+static const char *text_of(Dwarf_Die *die, unsigned int name, unsigned int older_name)
+{
+	Dwarf_Attribute found;
+	if (!dwarf_attr(die, name, &found) && !dwarf_attr(die, older_name, &found))
+		return NULL;
+	return dwarf_formstring(&found);
+}
+
+static const char *file_of(Dwarf_Die *skeleton)
+{
+	return text_of(skeleton, DW_AT_dwo_name, DW_AT_GNU_dwo_name);
+}
+
+enum place { PLACE_NONE, PLACE_FILE, PLACE_ODD };
+
+/* What is at @dir / @between / @file; each part counts from the last absolute one on. */
+static enum place look(const char *dir, const char *between, const char *file, char *path)
+{
+	struct stat st;
+	int n;
+	if (file[0] == '/')
+		n = snprintf(path, PATH_MAX, "%s", file);
+	else if (between[0] == '/' || !dir[0])
+		n = snprintf(path, PATH_MAX, "%s/%s", between, file);
+	else
+		n = snprintf(path, PATH_MAX, "%s/%s/%s", dir, between, file);
+	if (n < 0 || n >= PATH_MAX || stat(path, &st) < 0)
+		return PLACE_NONE;
+	return S_ISREG(st.st_mode) ? PLACE_FILE : PLACE_ODD;
+}
+
+/*
+ * Whether the file is where libdw is going to look: in the compilation directory, and beside the
+ * linked file. One that is no regular file must not even be opened.
+ */
+static bool is_there(const struct dwarf_split *split, Dwarf_Die *skeleton, char *path)
+{
+	const char *file = file_of(skeleton);
+	const char *comp_dir = text_of(skeleton, DW_AT_comp_dir, DW_AT_comp_dir);
+	char beside[PATH_MAX], elf_dir[PATH_MAX] = "";
+	const char *slash = strrchr(split->elf_path, '/');
+	path[0] = '\0';
+	if (!file)
+		return false;
+	if (slash && slash - split->elf_path < PATH_MAX)
+		memcpy(elf_dir, split->elf_path, (size_t)(slash - split->elf_path));
+	elf_dir[slash && slash - split->elf_path < PATH_MAX ? slash - split->elf_path : 0] = '\0';
+	const enum place first = look(elf_dir, comp_dir ? comp_dir : ".", file, path);
+	const enum place second = look(elf_dir, ".", file, beside);
+	return first != PLACE_ODD && second != PLACE_ODD &&
+	       (first == PLACE_FILE || second == PLACE_FILE);
+}
+
+static void note_missing(struct dwarf_split *split, const char *path)
+{
+	if (split->n_missing++ == 0)
+		split->first_missing = strdup(path);
+}
+
+bool dwarf_split_note(struct dwarf_split *split, Dwarf_Die *unit)
+{
+	char path[PATH_MAX];
+	if (!file_of(unit))
+		return false;
+	split->any = true;
+	if (!is_there(split, unit, path))
+		note_missing(split, path);
+	return true;
+}
+
+/* The file was mapped by libdw: guard it like the others, from now on. */
+static void guard(struct dwarf_split *split, Dwarf *dwarf)
+{
+	size_t n = 0;
+	const char *bytes = elf_rawfile(dwarf_getelf(dwarf), &n);
+	int *slot = CP_ARRAY_PUSH(split->guards, split->n_guards, split->cap_guards);
+	if (slot)
+		*slot = map_guard_add(bytes, n);
+}
+
+static void find_files(struct dwarf_body *body, Dwarf *dwarf)
+{
+	body->files = NULL;
+	if (!elf_bytes_find(dwarf_getelf(dwarf), ".debug_line.dwo").bytes ||
+	    dwarf_getsrcfiles(&body->die, &body->files, &body->n_files) != 0)
+		body->files = NULL;
+}
+
+bool dwarf_split_open(struct dwarf_split *split, Dwarf_Die *skeleton, struct dwarf_body *out)
+{
+	char path[PATH_MAX];
+	struct dwarf_body body = {.files = NULL};
+	if (!is_there(split, skeleton, path))
+		return false; /* has been noted */
+	map_guard_open_begin();
+	const int rc = dwarf_cu_info(skeleton->cu, NULL, NULL, NULL, &body.die, NULL, NULL, NULL);
+	const bool gone = map_guard_open_end();
+	if (rc != 0 || gone || !body.die.addr || !die_unit_of(&body.die, &body.place)) {
+		note_missing(split, path); /* a file of another build, or damaged */
+		return false;
+	}
+	guard(split, body.place.dwarf);
+	find_files(&body, body.place.dwarf);
+	*out = body;
+	return true;
+}
+
+bool dwarf_split_changed(const struct dwarf_split *split)
+{
+	for (size_t i = 0; i < split->n_guards; i++)
+		if (map_guard_hit(split->guards[i]))
+			return true;
+	return false;
+}
+
+/* A package of all of them, which libdw reads from 0.191 on. */
+static bool has_unread_package(const struct dwarf_split *split, char *path)
+{
+	unsigned int major = 0, minor = 0;
+	if (sscanf(dwfl_version(NULL), "%u.%u", &major, &minor) == 2 && (major > 0 || minor >= 191))
+		return false;
+	const int n = snprintf(path, PATH_MAX, "%s.dwp", split->elf_path);
+	return n > 0 && n < PATH_MAX && access(path, F_OK) == 0;
+}
+
+bool dwarf_split_describe(const struct dwarf_split *split, char *buf, size_t size)
+{
+	char package[PATH_MAX], more[48] = "";
+	if (split->n_missing == 0)
+		return false;
+	if (has_unread_package(split, package)) {
+		snprintf(buf, size,
+			 "its split debug information is in %s, which elfutils %s cannot read "
+			 "(0.191 can): no inlined calls, no names but ELF symbols",
+			 package, dwfl_version(NULL));
+		return true;
+	}
+	if (split->n_missing > 1)
+		snprintf(more, sizeof(more), " and %zu more", split->n_missing - 1);
+	snprintf(buf, size,
+		 "split debug information is missing or of another build: %s%s: no inlined calls "
+		 "there, no names but ELF symbols",
+		 split->first_missing ? split->first_missing : "", more);
+	return true;
+}
