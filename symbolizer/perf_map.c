@@ -3,10 +3,10 @@
 #include "text_file.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A busy JIT writes some tens of MB; more is not read into memory. */
 enum { PERF_MAP_MAX_BYTES = 512 * 1024 * 1024, STATUS_MAX_BYTES = 64 * 1024 };
@@ -81,13 +81,11 @@ static long pid_inside(pid_t pid)
 	return inside;
 }
 
-int perf_map_read_pid(struct perf_map *map, pid_t pid, struct cp_err *err)
+bool perf_map_find(pid_t pid, char *path, size_t size)
 {
-	char path[PATH_MAX];
-	snprintf(path, sizeof(path), "/proc/%ld/root/tmp/perf-%ld.map", (long)pid, pid_inside(pid));
-	int rc = perf_map_read(map, path, err);
-	if (rc == 0 || rc == -ENOMEM || rc == -EFBIG)
-		return rc;
-	snprintf(path, sizeof(path), "/tmp/perf-%ld.map", (long)pid);
-	return perf_map_read(map, path, err);
+	snprintf(path, size, "/proc/%ld/root/tmp/perf-%ld.map", (long)pid, pid_inside(pid));
+	if (access(path, F_OK) == 0)
+		return true;
+	snprintf(path, size, "/tmp/perf-%ld.map", (long)pid);
+	return access(path, F_OK) == 0;
 }

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "symbol_table.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct perf_map {
@@ -28,12 +29,13 @@ struct perf_map {
 int perf_map_read(struct perf_map *map, const char *path, struct cp_err *err);
 
 /**
- * Read the map of a process: below its own root and by its pid in its own namespace while it is
+ * Where the map of a process is: below its own root and by its pid in its own namespace while it is
  * alive, else /tmp/perf-PID.map.
  *
- * Return: as perf_map_read(); -ENOENT: it wrote none.
+ * @path: of @size bytes
+ * Return: false when there is none.
  */
-int perf_map_read_pid(struct perf_map *map, pid_t pid, struct cp_err *err);
+bool perf_map_find(pid_t pid, char *path, size_t size);
 
 void perf_map_deinit(struct perf_map *map);
 

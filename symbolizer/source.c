@@ -4,8 +4,8 @@
 #include "base/text.h"
 #include "binary.h"
 #include "elf/debug_file.h"
+#include "jit_code.h"
 #include "kallsyms.h"
-#include "perf_map.h"
 #include "text_file.h"
 
 #include <elf.h>
@@ -26,7 +26,7 @@ struct source {
 	enum source_kind kind;
 	struct binary *binary;
 	struct kallsyms kallsyms;
-	struct perf_map perf_map;
+	struct jit_code *jit;
 	struct symbol_frame frame; /* of the two kinds that have no chains */
 };
 
@@ -37,8 +37,7 @@ void source_close(struct source *source)
 	binary_close(source->binary);
 	if (source->kind == SOURCE_KERNEL)
 		kallsyms_deinit(&source->kallsyms);
-	if (source->kind == SOURCE_JIT)
-		perf_map_deinit(&source->perf_map);
+	jit_code_close(source->jit);
 	free(source);
 }
 
@@ -127,7 +126,8 @@ static int open_kernel(struct source *source, const struct source_request *reque
 	return kallsyms_read(&source->kallsyms, "/proc/kallsyms", err);
 }
 
-static int open_jit(struct source *source, const struct source_request *request, struct cp_err *err)
+static int open_jit(struct source *source, const struct source_request *request,
+		    const struct symbolizer_options *options, struct cp_err *err)
 {
 	char number[32];
 	uint64_t pid;
@@ -140,10 +140,7 @@ static int open_jit(struct source *source, const struct source_request *request,
 	if (!cp_parse_u64(number, 1, INT_MAX, &pid))
 		return cp_fail(err, -EINVAL, "no pid in the name");
 	source->kind = SOURCE_JIT;
-	int rc = perf_map_read_pid(&source->perf_map, (pid_t)pid, err);
-	if (rc == -ENOENT)
-		return cp_fail(err, rc, "the runtime wrote no /tmp/perf-%ld.map", (long)pid);
-	return rc;
+	return jit_code_open(options->jit_files, (pid_t)pid, &source->jit, err);
 }
 
 int source_open(const struct source_request *request, const struct symbolizer_options *options,
@@ -159,7 +156,7 @@ int source_open(const struct source_request *request, const struct symbolizer_op
 	else if (strcmp(request->path, PROFILE_PATH_VDSO) == 0)
 		rc = open_vdso(source, request, err);
 	else if (strncmp(request->path, PROFILE_PATH_JIT, strlen(PROFILE_PATH_JIT)) == 0)
-		rc = open_jit(source, request, err);
+		rc = open_jit(source, request, options, err);
 	else if (request->path[0] == '[' || request->path[0] == '\0')
 		rc = cp_fail(err, -ENOENT, "no file that could have names");
 	else
@@ -200,11 +197,13 @@ int source_find(struct source *source, uint64_t svma, const struct symbol_frame 
 {
 	if (source->kind == SOURCE_BINARY)
 		return binary_find(source->binary, svma, frames, n);
-	const struct symbol *symbol = symbol_table_find(
-		source->kind == SOURCE_KERNEL ? &source->kallsyms.table : &source->perf_map.table,
-		svma);
-	*n = symbol ? 1 : 0;
 	*frames = &source->frame;
+	if (source->kind == SOURCE_JIT) {
+		*n = jit_code_find(source->jit, svma, &source->frame);
+		return 0;
+	}
+	const struct symbol *symbol = symbol_table_find(&source->kallsyms.table, svma);
+	*n = symbol ? 1 : 0;
 	if (symbol)
 		source->frame = (struct symbol_frame){
 			.name = symbol->name, .system_name = symbol->name, .file = ""};

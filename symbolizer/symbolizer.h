@@ -27,10 +27,13 @@
 
 struct debuginfod_query;
 
+struct jit_files;
+
 struct symbolizer_options {
 	const char *const *debug_dirs; /* searched first, each with .build-id/ and by path */
 	size_t n_debug_dirs;
 	pid_t root_pid; /* files are looked for under /proc/PID/root too; 0 = no */
+	const struct jit_files *jit_files; /* held while recording (jit_files.h); NULL = none */
 	struct debuginfod_query *debuginfod; /* for what is nowhere here; NULL = no */
 	/* Not 0 = stop soon (set by a signal handler): the rest stays bare. May be NULL. */
 	const volatile sig_atomic_t *cancel;

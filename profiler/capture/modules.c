@@ -173,6 +173,8 @@ int modules_omitted(struct modules *modules, location_id *out)
 static int add_jit(struct modules *modules, struct process *process, module_id *out)
 {
 	char path[32];
+	if (process->jit_module == 0 && modules->generated_code)
+		modules->generated_code(modules->generated_code_ctx, process->pid);
 	snprintf(path, sizeof(path), PROFILE_PATH_JIT "%d]", process->pid);
 	return add_pseudo(modules, path, "", &process->jit_module, out);
 }

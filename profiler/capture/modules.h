@@ -21,6 +21,9 @@ struct modules {
 	uint32_t kernel, unknown;     /* module id + 1; 0 = not made yet */
 	uint32_t omitted;             /* location id + 1; 0 = not made yet */
 	bool runtimes[RUNTIME_COUNT]; /* seen */
+	/* called for a process whose code in no file is met first; may be NULL */
+	void (*generated_code)(void *ctx, pid_t pid);
+	void *generated_code_ctx;
 };
 
 /** @profile: borrowed. */

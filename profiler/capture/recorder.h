@@ -68,6 +68,9 @@ struct recorder_options {
 	double max_overhead; /* 0.01: 1 % */
 	uint64_t max_pause_ns;
 	int stop_fd; /* end normally when it becomes readable; -1 = none */
+	/* Called for a process when code of it is met that is in no file; may be NULL. */
+	void (*generated_code)(void *ctx, pid_t pid);
+	void *generated_code_ctx;
 	/* Called a few times a second from the recording loop; may be NULL. */
 	void (*progress)(void *ctx, const struct recorder_progress *progress);
 	/* Called with what the user should know before it begins: a sentence. May be NULL. */

@@ -196,7 +196,11 @@ static int open_sink(struct session *s, struct cp_err *err)
 			      (setup->follow == PERF_FOLLOW_NONE || s->options->no_inherit),
 		.follow_children = !s->options->no_inherit,
 	};
-	return sample_sink_init(&s->sink) < 0 ? cp_fail_nomem(err) : 0;
+	if (sample_sink_init(&s->sink) < 0)
+		return cp_fail_nomem(err);
+	s->sink.modules.generated_code = s->options->generated_code;
+	s->sink.modules.generated_code_ctx = s->options->generated_code_ctx;
+	return 0;
 }
 
 static int open_live(struct session *s, struct cp_err *err)

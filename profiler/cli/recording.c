@@ -8,6 +8,7 @@
 #include "out_file.h"
 #include "output/quality.h"
 #include "output/report.h"
+#include "symbolizer/jit_files.h"
 #include "terminal.h"
 
 #include <ctype.h>
@@ -50,9 +51,9 @@ static void spool_destroy(struct spool *spool)
 	rmdir(spool->dir);
 }
 
-static void show_progress(void *ctx, const struct recorder_progress *progress)
+static void show_progress(const struct recording_request *request,
+			  const struct recorder_progress *progress)
 {
-	const struct recording_request *request = ctx;
 	char elapsed[CP_TEXT_MAX], samples[CP_TEXT_MAX], lost[CP_TEXT_MAX], size[CP_TEXT_MAX];
 	terminal_progress("%s  %s samples  %s%s lost  %s%s",
 			  cp_format_duration(progress->elapsed_ns, elapsed),
@@ -69,6 +70,20 @@ static void show_note(void *ctx, const char *text)
 	cli_note("%s;\nso running threads are stopped for some microseconds each, one at a time "
 		 "(--engine=ptrace)",
 		 text);
+}
+
+static void on_progress(void *ctx, const struct recorder_progress *progress)
+{
+	const struct recording_request *request = ctx;
+	if (request->symbols.jit_files)
+		jit_files_refresh(request->symbols.jit_files);
+	if (!request->quiet)
+		show_progress(request, progress);
+}
+
+static void on_generated_code(void *ctx, pid_t pid)
+{
+	jit_files_hold(ctx, pid);
 }
 
 /* The path as it can be pasted into a shell. */
@@ -218,7 +233,9 @@ static int record(const struct recording_request *request, const char *path, int
 	struct recorder_options options = request->recorder;
 	options.path = path;
 	options.stop_fd = stop_fd;
-	options.progress = request->quiet ? NULL : show_progress;
+	options.progress = on_progress;
+	options.generated_code = request->symbols.jit_files ? on_generated_code : NULL;
+	options.generated_code_ctx = request->symbols.jit_files;
 	options.note = request->quiet ? NULL : show_note;
 	options.progress_ctx = (void *)request;
 	struct recorder_result result = {0};
@@ -257,8 +274,11 @@ int recording_run(const struct recording_request *request)
 	int code = to_stdout ? spool_create(&spool, &err) : 0;
 	if (!code)
 		code = interrupts_init(&stop_fd, &err);
+	struct recording_request own = *request;
+	own.symbols.jit_files = request->no_symbols ? NULL : jit_files_create();
 	int status = code ? cli_fail("%s", err.message)
-			  : record(request, to_stdout ? spool.path : request->output, stop_fd);
+			  : record(&own, to_stdout ? spool.path : request->output, stop_fd);
+	jit_files_destroy(own.symbols.jit_files);
 	interrupts_deinit();
 	spool_destroy(&spool);
 	return status;

@@ -1,3 +1,4 @@
+cprof_fuzz_target(jit USES base symbolizer)
 cprof_fuzz_target(symbolizer USES base elf profile symbolizer)
 target_link_libraries(fuzz_symbolizer PRIVATE PkgConfig::dw PkgConfig::elf)
 

@@ -61,12 +61,14 @@ static void test_perf_map__is_found_by_pid(void **state)
 	char path[64];
 	snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)getpid());
 	write_file(path, "1000 10 jitted\n");
+	char found[128];
 	struct perf_map map;
-	assert_int_equal(perf_map_read_pid(&map, getpid(), NULL), 0);
+	assert_true(perf_map_find(getpid(), found, sizeof(found)));
+	assert_int_equal(perf_map_read(&map, found, NULL), 0);
 	assert_string_equal(name_at(&map, 0x1008), "jitted");
 	perf_map_deinit(&map);
 	unlink(path);
-	assert_int_equal(perf_map_read_pid(&map, getpid(), NULL), -ENOENT);
+	assert_false(perf_map_find(getpid(), found, sizeof(found)));
 }
 
 static void test_perf_map__a_fifo_in_its_place_does_not_block(void **state)
@@ -76,7 +78,7 @@ static void test_perf_map__a_fifo_in_its_place_does_not_block(void **state)
 	snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)getpid());
 	assert_int_equal(mkfifo(path, 0600), 0);
 	struct perf_map map;
-	assert_int_equal(perf_map_read_pid(&map, getpid(), NULL), -EINVAL);
+	assert_int_equal(perf_map_read(&map, path, NULL), -EINVAL);
 	unlink(path);
 }
 

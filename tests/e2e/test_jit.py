@@ -1,0 +1,117 @@
+"""Names and lines of code that is made while it runs: perf maps and jitdumps, while they grow."""
+
+import os
+import shutil
+import subprocess
+
+import harness
+from tolerance import assert_share
+
+SOURCE = "/srv/generated.src"
+
+
+def record(directory, *command, cwd=None):
+    path = directory / "jit.pb.gz"
+    with harness.Recorder("-o", path, "--", *command, cwd=cwd) as recorder:
+        done = recorder.first_in_line().finish(timeout=300)
+    return done, harness.Profile(path, done=done)
+
+
+def rows_by_function(profile, *args):
+    return {row["function"]: row for row in profile.hotspots(*args)}
+
+
+def assert_functions(profile, truth):
+    rows = rows_by_function(profile)
+    for function in truth["functions"]:
+        row = rows[function["name"]]
+        assert row["jit"] is True
+        assert_share(
+            function["name"], row["self_samples"] / profile.samples, function["share"],
+            profile.samples,
+        )
+
+
+def test_a_jitdump_gives_names_and_lines(tmp_path):
+    """What is said of jit_second comes when its code has run for a while."""
+    done, profile = record(
+        tmp_path, harness.SAMPLES / "jit_code", "--cpu-seconds", harness.CPU_SECONDS_999,
+        cwd=tmp_path,
+    )
+    truth = harness.find_truth(done.stdout)
+    assert (tmp_path / f"jit-{truth['pid']}.dump").exists()
+    assert_functions(profile, truth)
+    shares = {function["name"]: function["share"] for function in truth["functions"]}
+    lines = {
+        row["line"]: row for row in profile.hotspots("--by", "line") if row["file"] == SOURCE
+    }
+    assert set(lines) == {12, 22, 24}
+    n = profile.samples
+    assert_share("line 12", lines[12]["self_samples"] / n, shares["jit_first"], n)
+    # two loops of equal steps; what the processor makes of them is not the sample's to know
+    for line in (22, 24):
+        share = lines[line]["self_samples"] / n / shares["jit_second"]
+        assert 0.4 < share < 0.6, (line, share)
+
+
+def test_a_perf_map_of_a_namespace_that_is_gone(tmp_path):
+    """
+    The process has another pid in its namespace and a /tmp of its own, which both end with it: before
+    names are looked up.
+    """
+    inside = tmp_path / "jit_code"
+    shutil.copy2(harness.SAMPLES / "jit_code", inside)
+    script = (
+        "mount -t tmpfs none /mnt && cp jit_code /mnt && mount -t tmpfs none /tmp && "
+        f"exec /mnt/jit_code --map 1 --cpu-seconds {harness.CPU_SECONDS_999}"
+    )
+    before = set(os.listdir("/tmp"))
+    done, profile = record(
+        tmp_path, "unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", script,
+        cwd=tmp_path,
+    )
+    truth = harness.find_truth(done.stdout)
+    assert truth["pid"] < 10, "its own number in its namespace"
+    assert not {name for name in set(os.listdir("/tmp")) - before if name.startswith("perf-")}
+    assert_functions(profile, truth)
+
+
+def test_without_names_the_reason_is_told(tmp_path):
+    script = "mount -t tmpfs none /tmp && exec ./jit_code --map 1 --cpu-seconds 0.3"
+    shutil.copy2(harness.SAMPLES / "jit_code", tmp_path / "jit_code")
+    path = tmp_path / "bare.pb.gz"
+    # the file is gone with the process, and --no-symbols does not hold it
+    harness.cprof(
+        "record", "-q", "--no-symbols", "-o", path, "--", "unshare", "--mount", "sh", "-c", script,
+        cwd=tmp_path,
+    )
+    harness.cprof("symbolize", path)
+    profile = harness.Profile(path)
+    assert "jit_first" not in rows_by_function(profile)
+    quality = profile.report()["quality"]
+    assert "perf-" in str(quality), quality
+
+
+def test_node_with_lines(tmp_path):
+    """node 20 writes the paths of scripts from memory it has released: they are mended."""
+    script = tmp_path / "busy.js"
+    lines = [
+        "function hot(n) {",
+        "  let sum = 0;",
+        "  for (let i = 0; i < n; i++) {",
+        "    sum = (sum * 31 + i) % 1000003;",
+        "  }",
+        "  return sum;",
+        "}",
+        "let total = 0;",
+        "const end = process.cpuUsage().user + 2e6;",
+        "while (process.cpuUsage().user < end) total += hot(1000000);",
+        "console.log(total);",
+    ]
+    script.write_text("\n".join(lines) + "\n")
+    _, profile = record(tmp_path, "node", "--perf-prof", script, cwd=tmp_path)
+    assert list(tmp_path.glob("jit-*.dump")), subprocess.run(["ls", "-l", tmp_path], check=False)
+    hits = [row for row in profile.hotspots("--by", "line") if row["file"] == str(script)]
+    loop = sum(row["self_samples"] for row in hits if row["line"] in (3, 4))
+    assert loop / profile.samples > 0.6, hits
+    assert all("hot" in row["function"] for row in hits if row["line"] in (3, 4))
