@@ -1,5 +1,5 @@
 /*
- * A heap file of any bytes: refused, or read, made into a profile, and reported on.
+ * A heap file of any bytes: refused, or read, made into a profile, reported on, and packed.
  *
  * The header is more than 4 KiB and its offsets must fit the file, so an input is taken as a list
  * of changes to a small sound file: 3 bytes of place, 1 byte of value each.
@@ -9,8 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define assert_true(condition)                                                                     \
 	do {                                                                                       \
@@ -20,6 +23,7 @@
 #define assert_non_null(pointer) assert_true((pointer) != NULL)
 
 #include "../support/heap_builder.h"
+#include "heap/heap_pack.h"
 #include "heap/heap_profile.h"
 #include "output/heap_report.h"
 
@@ -39,13 +43,15 @@ static struct heap_build sound(bool sampled)
 	return build;
 }
 
-static void report(const struct heap_snapshot *snapshot)
+/* @since: as an earlier copy; NULL = none */
+static void report(const struct heap_snapshot *snapshot, const struct heap_snapshot *since)
 {
 	struct profile *profile = NULL;
 	stack_id *stacks = NULL;
 	struct heap_suppressions rules;
 	enum heap_gate_result gate;
 	const struct heap_target target = {.state = HEAP_TARGET_KILLED, .now_ns = 9000000000};
+	const struct heap_target then = {.state = HEAP_TARGET_COPY, .now_ns = 4000000000};
 	FILE *out = fopen("/dev/null", "we");
 	assert_true(out && heap_suppressions_init(&rules) == 0);
 	assert_true(heap_profile_create(snapshot, &profile, &stacks, NULL) == 0);
@@ -57,18 +63,36 @@ static void report(const struct heap_snapshot *snapshot)
 		.stacks = stacks,
 		.rss_unknown = "fuzz",
 		.rules = &rules,
+		.since = since,
+		.since_target = &then,
+		.since_path = "then",
 	};
 	for (int format = REPORT_TEXT; format <= REPORT_MARKDOWN; format++) {
 		const struct heap_report_options options = {.format = (enum report_format)format,
 							    .fail_on_unfreed = true,
 							    .fail_on_growth = true};
-		assert_true(heap_report_write(&input, &options, out, &gate, NULL) == 0);
+		const int rc = heap_report_write(&input, &options, out, &gate, NULL);
+		assert_true(rc == 0 || (since && rc == -EINVAL));
 	}
-	assert_true(heap_profile_add_samples(profile, snapshot, stacks, NULL, HEAP_VALUE_ALL, NULL) == 0);
+	assert_true(heap_profile_add_samples(profile, snapshot, stacks, NULL, HEAP_VALUE_ALL,
+					     NULL) == 0);
 	fclose(out);
 	heap_suppressions_deinit(&rules);
 	profile_destroy(profile);
 	free(stacks);
+}
+
+/* Whatever could be read can be packed, and is the same then. */
+static void pack(const struct heap_snapshot *snapshot)
+{
+	struct heap_snapshot *packed = NULL;
+	const int fd = memfd_create("packed", MFD_CLOEXEC);
+	assert_true(fd >= 0 && heap_pack(snapshot, fd) == 0);
+	assert_true(heap_snapshot_read_fd(fd, "packed", false, &packed, NULL) == 0);
+	assert_true(packed->n_blocks == snapshot->n_blocks);
+	assert_true(packed->header.n_sites == snapshot->header.n_sites);
+	heap_snapshot_destroy(packed);
+	close(fd);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -81,8 +105,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct heap_snapshot *snapshot = NULL;
 	struct cp_err err = {""};
 	if (heap_snapshot_read_bytes(build.bytes, build.n, &snapshot, &err) == 0) {
-		report(snapshot);
+		struct heap_build before = sound(n > 0 && (data[0] & 1));
+		struct heap_snapshot *since = NULL;
+		assert_true(heap_snapshot_read_bytes(before.bytes, before.n, &since, NULL) == 0);
+		report(snapshot, NULL);
+		report(snapshot, since);
+		report(since, snapshot);
+		pack(snapshot);
+		heap_snapshot_destroy(since);
 		heap_snapshot_destroy(snapshot);
+		build_heap_free(&before);
 	} else {
 		assert_true(err.message[0] != '\0');
 	}
