@@ -115,7 +115,7 @@ static int add_step(struct die_abbrevs *table, struct die_abbrev *abbrev, uint64
 	uint32_t size = die_abbrevs_form_size(form, table->format);
 	if (size == DIE_FORM_UNKNOWN)
 		return -EINVAL;
-	if (slot != DIE_SLOT_SIBLING && !is_told_about(abbrev->tag))
+	if (slot != DIE_SLOT_SIBLING && !abbrev->tells)
 		slot = DIE_SLOT_NONE;
 	abbrev->has_code |= slot == DIE_SLOT_LOW_PC || slot == DIE_SLOT_RANGES;
 	if (slot == DIE_SLOT_NONE && size == 0)
@@ -188,7 +188,8 @@ int die_abbrevs_read(struct die_abbrevs *table, const struct elf_bytes *section,
 			break;
 		uint64_t tag = dwarf_cursor_uleb(&cursor);
 		struct die_abbrev abbrev = {.tag = (uint16_t)tag,
-					    .has_children = dwarf_cursor_fixed(&cursor, 1) != 0};
+					    .has_children = dwarf_cursor_fixed(&cursor, 1) != 0,
+					    .tells = is_told_about((unsigned int)tag)};
 		if (cursor.failed || code > MAX_CODE || tag == 0 || tag > UINT16_MAX)
 			rc = -EINVAL;
 		if (rc == 0)

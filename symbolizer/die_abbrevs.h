@@ -38,6 +38,7 @@ struct die_step {
 struct die_abbrev {
 	uint16_t tag; /* 0 = no such abbreviation */
 	bool has_children;
+	bool tells;    /* of a function or an inlined call: all slots are used */
 	bool has_code; /* DW_AT_low_pc or DW_AT_ranges */
 	uint32_t first_step, n_steps;
 };

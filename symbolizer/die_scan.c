@@ -3,10 +3,12 @@
 #include <dwarf.h>
 
 void die_scan_init(struct die_scan *scan, const struct die_abbrevs *abbrevs, const uint8_t *unit,
-		   const uint8_t *at, const uint8_t *end)
+		   const uint8_t *at, const uint8_t *end, struct die_entry *current)
 {
-	*scan = (struct die_scan){
-		.abbrevs = abbrevs, .unit = unit, .cursor = {.at = at, .end = end}};
+	*scan = (struct die_scan){.abbrevs = abbrevs,
+				  .unit = unit,
+				  .cursor = {.at = at, .end = end},
+				  .current = current};
 }
 
 /* A number in an attribute, or its reading's side effect: passing over it. */
@@ -67,10 +69,9 @@ struct values {
 };
 
 /* Reference within the unit, forwards: anything else is no sibling. */
-static const uint8_t *sibling_of(const struct die_scan *scan, const struct values *values)
+static const uint8_t *sibling_at(const struct die_scan *scan, unsigned int form, uint64_t offset)
 {
-	uint64_t offset = values->number[DIE_SLOT_SIBLING];
-	switch (values->form[DIE_SLOT_SIBLING]) {
+	switch (form) {
 	case DW_FORM_ref1:
 	case DW_FORM_ref2:
 	case DW_FORM_ref4:
@@ -96,6 +97,7 @@ static void tell(struct die_entry *entry, const struct values *values)
 	unsigned int high_form = values->form[DIE_SLOT_HIGH_PC];
 	entry->call_file = small(values->number[DIE_SLOT_CALL_FILE]);
 	entry->call_line = small(values->number[DIE_SLOT_CALL_LINE]);
+	entry->has_bounds = false;
 	/* Numbers that are where the entry is; indexes into other sections are libdw's affair. */
 	if (values->form[DIE_SLOT_LOW_PC] != DW_FORM_addr || values->form[DIE_SLOT_RANGES])
 		return;
@@ -119,12 +121,45 @@ static void tell(struct die_entry *entry, const struct values *values)
 	}
 }
 
+/*
+ * Pass over an entry's attributes, and keep those that are told. Entries that tell nothing have no
+ * other step with a form than their sibling's and those whose size is in their bytes.
+ */
+static void read_steps(struct die_scan *scan, const struct die_abbrev *abbrev,
+		       struct values *values)
+{
+	struct dwarf_cursor *cursor = &scan->cursor;
+	const struct die_step *step = scan->abbrevs->steps + abbrev->first_step;
+	const uint8_t *sibling = NULL;
+	uint64_t sibling_offset = 0;
+	unsigned int sibling_form = 0;
+	for (const struct die_step *end = step + abbrev->n_steps; step < end; step++) {
+		if (step->form == 0) {
+			dwarf_cursor_skip(cursor, step->size);
+			continue;
+		}
+		uint64_t number =
+			step->form == DW_FORM_implicit_const
+				? (uint64_t)step->constant
+				: read_form(cursor, step->form, step->size, scan->abbrevs->format);
+		if (step->slot == DIE_SLOT_SIBLING) {
+			sibling_offset = number;
+			sibling_form = step->form;
+		} else if (values) {
+			values->number[step->slot] = number;
+			values->form[step->slot] = step->form;
+		}
+	}
+	if (sibling_form)
+		sibling = sibling_at(scan, sibling_form, sibling_offset);
+	scan->sibling = sibling;
+}
+
 /* Read the entry at the cursor. Return: false at the end of a list, and where it is damaged. */
 static bool read_entry(struct die_scan *scan)
 {
 	struct dwarf_cursor *cursor = &scan->cursor;
-	struct die_entry *entry = &scan->current;
-	struct values values;
+	struct die_entry *entry = scan->current;
 	const uint8_t *addr = cursor->at;
 	uint64_t code = dwarf_cursor_uleb(cursor);
 	if (code == 0)
@@ -135,30 +170,18 @@ static bool read_entry(struct die_scan *scan)
 		dwarf_cursor_fail(cursor);
 		return false;
 	}
-	*entry = (struct die_entry){.addr = addr,
-				    .tag = abbrev->tag,
-				    .has_children = abbrev->has_children,
-				    .has_code = abbrev->has_code};
-	memset(values.form, 0, sizeof(values.form));
-	memset(values.number, 0, sizeof(values.number));
-	const struct die_step *step = scan->abbrevs->steps + abbrev->first_step;
-	for (const struct die_step *end = step + abbrev->n_steps; step < end; step++) {
-		if (step->form == 0) {
-			dwarf_cursor_skip(cursor, step->size);
-			continue;
-		}
-		values.number[step->slot] =
-			step->form == DW_FORM_implicit_const
-				? (uint64_t)step->constant
-				: read_form(cursor, step->form, step->size, scan->abbrevs->format);
-		values.form[step->slot] = step->form;
-	}
-	if (cursor->failed)
-		return false;
-	scan->sibling = sibling_of(scan, &values);
-	if (entry->tag == DW_TAG_subprogram || entry->tag == DW_TAG_inlined_subroutine)
+	entry->addr = addr;
+	entry->tag = abbrev->tag;
+	entry->has_children = abbrev->has_children;
+	if (abbrev->tells) {
+		struct values values = {.form = {0}};
+		entry->has_code = abbrev->has_code;
+		read_steps(scan, abbrev, &values);
 		tell(entry, &values);
-	return true;
+	} else {
+		read_steps(scan, abbrev, NULL);
+	}
+	return !cursor->failed;
 }
 
 /* Pass over the children of the entry that was just read. */
@@ -174,9 +197,9 @@ static bool skip_children(struct die_scan *scan)
 			if (scan->cursor.failed)
 				return false;
 			depth--;
-		} else if (scan->current.has_children && scan->sibling) {
+		} else if (scan->current->has_children && scan->sibling) {
 			scan->cursor.at = scan->sibling;
-		} else if (scan->current.has_children) {
+		} else if (scan->current->has_children) {
 			depth++;
 		}
 	}
@@ -187,9 +210,9 @@ bool die_scan_next(struct die_scan *scan, bool descend)
 {
 	if (!scan->started) {
 		scan->started = true;
-	} else if (scan->current.has_children && descend) {
+	} else if (scan->current->has_children && descend) {
 		scan->depth++;
-	} else if (scan->current.has_children && (scan->depth == 0 || !skip_children(scan))) {
+	} else if (scan->current->has_children && (scan->depth == 0 || !skip_children(scan))) {
 		return false;
 	} else if (scan->depth == 0) {
 		return false;
@@ -198,6 +221,6 @@ bool die_scan_next(struct die_scan *scan, bool descend)
 		if (scan->cursor.failed || scan->depth == 0 || --scan->depth == 0)
 			return false;
 	}
-	scan->current.depth = scan->depth;
+	scan->current->depth = scan->depth;
 	return true;
 }

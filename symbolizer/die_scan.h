@@ -18,6 +18,7 @@ struct die_entry {
 	unsigned int tag;
 	unsigned int depth; /* 0 = the entry that the scan started at */
 	bool has_children;
+	/* Of functions and inlined calls only; unset of others: */
 	bool has_code;   /* DW_AT_low_pc or DW_AT_ranges */
 	bool has_bounds; /* [low, high) is all of its code; else libdw knows */
 	uint64_t low, high;
@@ -31,23 +32,24 @@ struct die_scan {
 	const uint8_t *sibling; /* of the current entry, NULL = not stated */
 	unsigned int depth;     /* of the next entry */
 	bool started;
-	struct die_entry current;
+	struct die_entry *current; /* the caller's */
 };
 
 /**
  * Start at an entry.
  *
+ * @current: where each entry is told; the caller's, kept
  * @unit: the first byte of the unit's header
  * @end:  behind the unit's last byte
  */
 void die_scan_init(struct die_scan *scan, const struct die_abbrevs *abbrevs, const uint8_t *unit,
-		   const uint8_t *at, const uint8_t *end);
+		   const uint8_t *at, const uint8_t *end, struct die_entry *current);
 
 /**
  * Go to the next entry; the first is the one the scan started at, the last the last one below it.
  *
  * @descend: visit the current entry's children; else pass over them
- * Return: true and scan->current; false at the end, or where the unit is damaged: then
+ * Return: true and @current; false at the end, or where the unit is damaged: then
  *         scan->cursor.failed.
  */
 bool die_scan_next(struct die_scan *scan, bool descend);

@@ -10,7 +10,8 @@ void die_visit_init(struct die_visit *visit, struct die_tables *tables, const st
 	visit->started = false;
 	visit->cu = root->cu;
 	if (abbrevs)
-		die_scan_init(&visit->scan, abbrevs, unit->start, root->addr, unit->end);
+		die_scan_init(&visit->scan, abbrevs, unit->start, root->addr, unit->end,
+			      &visit->current);
 	else
 		die_walk_init(&visit->walk, root, unit->end);
 }
@@ -49,7 +50,8 @@ bool die_visit_next(struct die_visit *visit, bool descend)
 		return walk_next(visit, descend);
 	if (!die_scan_next(&visit->scan, descend && visit->scan.depth + 1 < DIE_VISIT_MAX_DEPTH))
 		return false;
-	visit->current = visit->scan.current;
-	visit->die = (Dwarf_Die){.addr = (void *)visit->current.addr, .cu = visit->cu};
+	visit->die.addr = (void *)visit->current.addr;
+	visit->die.cu = visit->cu;
+	visit->die.abbrev = NULL;
 	return true;
 }
