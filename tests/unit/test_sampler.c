@@ -106,8 +106,10 @@ static void test_sampler__the_filter_never_denies_a_recorded_block(void **state)
 		assert_true(sample_filter_maybe(&filter, 0x5000 + i * 16));
 	for (uint64_t i = 0; i < 1000; i++)
 		sample_filter_remove(&filter, 0x5000 + i * 16);
-	for (uint64_t i = 0; i < SAMPLER_FILTER; i++)
+	for (uint64_t i = 0; i < 1 << SAMPLER_FILTER_LOG2; i++)
 		assert_int_equal(filter.counts[i], 0);
+	for (uint64_t i = 0; i < 1 << SAMPLER_ROUGH_LOG2; i++)
+		assert_int_equal(filter.rough[i], 0);
 }
 
 /* More blocks of one hash than a count can hold: from then on every free is looked up. */

@@ -27,6 +27,7 @@
 
 enum {
 	BLOCK_LINE_SLOTS = 7,
+	BLOCK_SMALL_INDEX = 256, /* buckets */
 	BLOCK_CACHE_ENTRIES = 64,
 	/* entries that a cache takes, or gives back, at once */
 	BLOCK_CACHE_BATCH = 32,
@@ -104,6 +105,9 @@ static inline uint32_t block_hash(uint64_t address)
 static inline void block_table_expect(const struct block_table *table, uint64_t address)
 {
 	const uint64_t shape = __atomic_load_n(&table->shape, __ATOMIC_RELAXED);
+	/* while it is small it lies in the CPU's cache */
+	if (linear_hash_n(shape) <= BLOCK_SMALL_INDEX)
+		return;
 	__builtin_prefetch(&table->lines[linear_hash_at(block_hash(address), shape)], 1);
 }
 

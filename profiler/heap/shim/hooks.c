@@ -35,21 +35,41 @@ static inline bool is_ready(void)
 	       real_resolve();
 }
 
-/* Whether an allocation of @size is recorded: decided before, so that most calls are tail calls. */
-static inline bool is_recorded(uint64_t size)
+/*
+ * Sampled, and between two points: asked before all other questions. A countdown above 0 says that
+ * the real functions were found.
+ */
+static inline bool passes(uint64_t size)
 {
 	shim_tls.nested = 1;
-	if (!record_wanted() && !record_unwanted())
-		return false;
-	return !shim.sample_bytes || record_sampled(size);
+	return shim_mine->active && record_passes(size);
 }
 
-HOOK void *malloc(size_t size)
+/*
+ * Whether this event is recorded; where it is not, whether the real functions can be called is
+ * still to be asked.
+ */
+static inline bool is_wanted(void)
 {
-	if (!is_ready())
-		return real_arena_alloc(size, 1);
-	if (!is_recorded(size))
-		return real.malloc(size);
+	return record_wanted() || (is_ready() && record_unwanted());
+}
+
+/* Decided before the allocation, so that most calls are tail calls. */
+static inline bool is_recorded(uint64_t size)
+{
+	return !passes(size) && is_wanted();
+}
+
+/*
+ * What hooks jump to, as their last act: the frame is like their own, so that its caller is theirs.
+ * They themselves need none.
+ */
+#define REST __attribute__((noinline, noclone))
+
+static REST void *malloc_rest(size_t size)
+{
+	if (SHIM_UNLIKELY(!is_wanted()))
+		return is_ready() ? real.malloc(size) : real_arena_alloc(size, 1);
 	const struct cfi_regs caller = record_caller(__builtin_frame_address(0));
 	void *block = real.malloc(size);
 	if (SHIM_LIKELY(block != NULL))
@@ -57,17 +77,20 @@ HOOK void *malloc(size_t size)
 	return block;
 }
 
-HOOK void *calloc(size_t n, size_t size)
+HOOK void *malloc(size_t size)
+{
+	return passes(size) ? real.malloc(size) : malloc_rest(size);
+}
+
+static REST void *calloc_rest(size_t n, size_t size)
 {
 	size_t bytes;
 	if (__builtin_mul_overflow(n, size, &bytes)) {
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (!is_ready())
-		return real_arena_alloc(bytes, 1);
-	if (!is_recorded(bytes))
-		return real.calloc(n, size);
+	if (SHIM_UNLIKELY(!is_wanted()))
+		return is_ready() ? real.calloc(n, size) : real_arena_alloc(bytes, 1);
 	const struct cfi_regs caller = record_caller(__builtin_frame_address(0));
 	void *block = real.calloc(n, size);
 	if (SHIM_LIKELY(block != NULL))
@@ -75,20 +98,35 @@ HOOK void *calloc(size_t n, size_t size)
 	return block;
 }
 
+HOOK void *calloc(size_t n, size_t size)
+{
+	size_t bytes;
+	if (!__builtin_mul_overflow(n, size, &bytes) && passes(bytes))
+		return real.calloc(n, size);
+	return calloc_rest(n, size);
+}
+
 static inline bool is_recorded_free(const void *block)
 {
-	shim_tls.nested = 1;
 	if (!record_wanted())
-		return record_unwanted();
+		return is_wanted();
 	return shim_tls.releasing != (uint64_t)(uintptr_t)block;
 }
 
 HOOK void free(void *block)
 {
-	if (!block || SHIM_UNLIKELY(real_arena_has(block)) || !is_ready())
+	if (SHIM_UNLIKELY(real_arena_has(block)))
+		return;
+	if (record_passes_free(block)) {
+		real.free(block);
+		return;
+	}
+	if (!block)
 		return;
 	if (SHIM_LIKELY(is_recorded_free(block)))
 		record_free(block);
+	else if (!is_ready())
+		return;
 	real.free(block);
 }
 
@@ -133,28 +171,33 @@ static void *realloc_recorded(void *block, size_t size, const struct cfi_regs *c
 	void *result = real.realloc(block, size);
 	/* NULL is a failure, but for realloc(block, 0), which frees in glibc */
 	const bool failed = !result && size != 0;
-	const bool sampled = result && (!shim.sample_bytes || record_sampled(size));
+	const bool sampled = result && !record_passes(size);
 	if (!shim.sample_bytes || moved.block.address || sampled)
 		record_realloc_end(&moved, result, failed, sampled, size, caller);
 	return result;
 }
 
-HOOK void *realloc(void *block, size_t size)
+static REST void *realloc_rest(void *block, size_t size)
 {
 	const struct cfi_regs caller = record_caller(__builtin_frame_address(0));
 	shim_tls.nested = 1;
 	if (SHIM_UNLIKELY(block && real_arena_has(block)))
 		return leave_arena(block, size);
-	if (!is_ready())
-		return real_arena_alloc(size, 1);
-	if (!record_wanted() && !record_unwanted())
-		return real.realloc(block, size);
+	if (SHIM_UNLIKELY(!is_wanted()))
+		return is_ready() ? real.realloc(block, size) : real_arena_alloc(size, 1);
 	if (block)
 		return realloc_recorded(block, size, &caller);
 	void *result = real.realloc(NULL, size);
-	if (result && (!shim.sample_bytes || record_sampled(size)))
+	if (result && !record_passes(size))
 		record_alloc(result, size, &caller);
 	return result;
+}
+
+HOOK void *realloc(void *block, size_t size)
+{
+	if (record_passes_free(block) && !real_arena_has(block) && passes(size))
+		return real.realloc(block, size);
+	return realloc_rest(block, size);
 }
 
 HOOK void *reallocarray(void *block, size_t n, size_t size)
@@ -234,8 +277,10 @@ HOOK int posix_memalign(void **out, size_t align, size_t size)
 
 HOOK size_t malloc_usable_size(void *block)
 {
-	if (block && real_arena_has(block))
+	if (SHIM_UNLIKELY(real_arena_has(block)))
 		return real_arena_size(block);
+	if (SHIM_LIKELY(real.malloc_usable_size != NULL))
+		return real.malloc_usable_size(block);
 	return is_ready() && real.malloc_usable_size ? real.malloc_usable_size(block) : 0;
 }
 

@@ -42,7 +42,7 @@ static void after_new(void *block, size_t size, const struct cfi_regs *caller)
 {
 	if (!block || shim_tls.nested || !(record_wanted() || record_unwanted()))
 		return;
-	if (!shim.sample_bytes || record_sampled(size))
+	if (!record_passes(size))
 		record_alloc(block, size, caller);
 }
 

@@ -126,19 +126,18 @@ static inline void add_block(struct thread_slot *slot, uint64_t address, uint64_
 	slot->last_address = address;
 }
 
-/* In sampled mode: a point was passed, or this thread's first is not drawn yet. */
+/* In sampled mode: there is a point in the block, or this thread's first is not drawn yet. */
 static bool is_sampled(uint64_t size)
 {
-	const uint64_t drawn = size ? size : 1;
 	const uint64_t every = shim.sample_bytes;
 	if (!shim_tls.random) {
 		const uint32_t thread = __atomic_fetch_add(&shim.n_threads, 1, __ATOMIC_RELAXED);
 		shim_tls.random = sampler_seed(shim.seed, thread);
-		shim_tls.countdown = sampler_distance(&shim_tls.random, every) - (int64_t)drawn;
+		shim_tls.countdown = (uint64_t)sampler_distance(&shim_tls.random, every);
+		if (record_passes(size))
+			return false;
 	}
-	if (shim_tls.countdown >= 0)
-		return false;
-	shim_tls.countdown = sampler_distance(&shim_tls.random, every);
+	shim_tls.countdown = (uint64_t)sampler_distance(&shim_tls.random, every);
 	return true;
 }
 

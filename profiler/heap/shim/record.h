@@ -33,14 +33,27 @@ static inline bool record_wanted(void)
 	return SHIM_LIKELY(shim_mine->active && !shim_tls.busy);
 }
 
-/** Sampled mode: pass over @size bytes. Return: true when there is a point among them. */
-static inline bool record_sampled(uint64_t size)
+/**
+ * Sampled mode: pass over @size bytes where there is no point among them. Return: false where there
+ * is, or where the thread's first is not drawn yet; always in exact mode.
+ */
+static inline bool record_passes(uint64_t size)
 {
-	shim_tls.countdown -= (int64_t)(size ? size : 1);
-	return SHIM_UNLIKELY(shim_tls.countdown < 0);
+	const uint64_t drawn = size + !size;
+	if (drawn > shim_tls.countdown)
+		return false;
+	shim_tls.countdown -= drawn;
+	return true;
 }
 
-/** A new block, in exact mode or sampled. */
+/** Sampled mode: whether a block is none that is recorded, nearly always. */
+static inline bool record_passes_free(const void *block)
+{
+	return shim.sample_bytes &&
+	       !sample_filter_maybe(&shim.private->filter, (uint64_t)(uintptr_t)block);
+}
+
+/** A new block, which record_passes() said no to. */
 void record_alloc(const void *block, uint64_t size, const struct cfi_regs *caller);
 
 /** The slow part of record_free(). */
@@ -49,10 +62,8 @@ void record_free_of(const void *block);
 /** A block is about to be freed. */
 static inline void record_free(const void *block)
 {
-	if (shim.sample_bytes &&
-	    !sample_filter_maybe(&shim.private->filter, (uint64_t)(uintptr_t)block))
-		return;
-	record_free_of(block);
+	if (!record_passes_free(block))
+		record_free_of(block);
 }
 
 /* What record_realloc_begin() took out. */

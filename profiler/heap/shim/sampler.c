@@ -90,9 +90,8 @@ void sampler_weigh(uint64_t size, uint64_t sample_bytes, struct count *out)
 	};
 }
 
-void sample_filter_add(struct sample_filter *filter, uint64_t address)
+static void raise_count(uint8_t *count)
 {
-	uint8_t *count = &filter->counts[sample_filter_slot(address)];
 	uint8_t old = __atomic_load_n(count, __ATOMIC_RELAXED);
 	while (old != UINT8_MAX &&
 	       !__atomic_compare_exchange_n(count, &old, (uint8_t)(old + 1), true, __ATOMIC_RELEASE,
@@ -100,12 +99,23 @@ void sample_filter_add(struct sample_filter *filter, uint64_t address)
 		;
 }
 
-void sample_filter_remove(struct sample_filter *filter, uint64_t address)
+static void lower_count(uint8_t *count)
 {
-	uint8_t *count = &filter->counts[sample_filter_slot(address)];
 	uint8_t old = __atomic_load_n(count, __ATOMIC_RELAXED);
 	while (old != UINT8_MAX && old != 0 &&
 	       !__atomic_compare_exchange_n(count, &old, (uint8_t)(old - 1), true, __ATOMIC_RELEASE,
 					    __ATOMIC_RELAXED))
 		;
+}
+
+void sample_filter_add(struct sample_filter *filter, uint64_t address)
+{
+	raise_count(&filter->rough[sample_filter_rough_slot(address)]);
+	raise_count(&filter->counts[sample_filter_slot(address)]);
+}
+
+void sample_filter_remove(struct sample_filter *filter, uint64_t address)
+{
+	lower_count(&filter->rough[sample_filter_rough_slot(address)]);
+	lower_count(&filter->counts[sample_filter_slot(address)]);
 }

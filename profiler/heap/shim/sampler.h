@@ -16,14 +16,17 @@
 
 #include "counters.h"
 
-enum { SAMPLER_FILTER = 1 << 15 };
+enum { SAMPLER_FILTER_LOG2 = 15, SAMPLER_ROUGH_LOG2 = 11 };
 
 /*
- * How many recorded blocks have an address of each hash: a free of another block, nearly always, is
- * told by one load. A count that has reached its maximum stays there.
+ * How many recorded blocks have an address of each hash: that a free is of another block is nearly
+ * always told by one load. Of a few dozen recorded blocks the rough counts tell it, which leave
+ * room for something else in the CPU's cache; of thousands, the others. A count that has reached
+ * its maximum stays there.
  */
 struct sample_filter {
-	uint8_t counts[SAMPLER_FILTER];
+	uint8_t rough[1 << SAMPLER_ROUGH_LOG2];
+	uint8_t counts[1 << SAMPLER_FILTER_LOG2];
 };
 
 /** Start a generator. No two threads of a run get the same. */
@@ -37,12 +40,20 @@ void sampler_weigh(uint64_t size, uint64_t sample_bytes, struct count *out);
 
 static inline uint32_t sample_filter_slot(uint64_t address)
 {
-	return (uint32_t)(address * UINT64_C(0x9e3779b97f4a7c15) >> 49);
+	return (uint32_t)(address * UINT64_C(0x9e3779b97f4a7c15) >> (64 - SAMPLER_FILTER_LOG2));
+}
+
+static inline uint32_t sample_filter_rough_slot(uint64_t address)
+{
+	return sample_filter_slot(address) >> (SAMPLER_FILTER_LOG2 - SAMPLER_ROUGH_LOG2);
 }
 
 static inline bool sample_filter_maybe(const struct sample_filter *filter, uint64_t address)
 {
-	return __atomic_load_n(&filter->counts[sample_filter_slot(address)], __ATOMIC_RELAXED) != 0;
+	return __builtin_expect(__atomic_load_n(&filter->rough[sample_filter_rough_slot(address)],
+						__ATOMIC_RELAXED) != 0,
+				0) &&
+	       __atomic_load_n(&filter->counts[sample_filter_slot(address)], __ATOMIC_RELAXED) != 0;
 }
 
 void sample_filter_add(struct sample_filter *filter, uint64_t address);

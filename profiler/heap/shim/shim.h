@@ -47,7 +47,7 @@ struct thread_slot {
  * elsewhere is.
  */
 struct shim_tls {
-	int64_t countdown;  /* bytes to the next sample; below 0: recorded, or not begun */
+	uint64_t countdown; /* bytes before the next sample; 0 as well: not begun, or exact mode */
 	uint64_t random;    /* 0 = not begun */
 	uint64_t releasing; /* the block that operator delete is about to free */
 	uint64_t asked;     /* of an aligned operator new, before it rounds the size up */
