@@ -80,7 +80,8 @@ int live_recorder_open(struct live_recorder *live, const struct live_setup *setu
 		.timer_fd = -1,
 		.random = clock_now_ns() | 1,
 		.threads = {.processes = setup->processes,
-			    .follow_children = setup->follow_children},
+			    .follow_children = setup->follow_children,
+			    .tells_all = setup->wall != NULL},
 		.stopper = {.watchdog = &live->watchdog,
 			    .own_child = setup->own_child,
 			    .on_pause = on_pause,
@@ -195,8 +196,10 @@ static void add_sample(struct live_recorder *live, const struct live_candidate *
 	}
 	struct thread *known = live_thread_named(&live->threads, thread, copy->time_ns);
 	const uint64_t unmapped = sink->counts.stops[CP_STOP_NO_MAP];
+	struct wall *wall = live->setup.wall;
 	const struct sink_sample sample = {
 		.time_ns = copy->time_ns,
+		.state = wall ? CP_STATE_RUNNING : CP_STATE_NONE,
 		.regs_kind = SINK_REGS_64,
 		.regs = copy->regs,
 		.regs_known = copy->regs_known,
@@ -204,7 +207,8 @@ static void add_sample(struct live_recorder *live, const struct live_candidate *
 		.count = 1,
 		.value_ns = credit(live, thread, elapsed_ns),
 	};
-	if (!known || sample_sink_add(sink, known, &sample) < 0) {
+	if (!known || (wall ? wall_add_running(wall, known, &sample)
+			    : sample_sink_add(sink, known, &sample)) < 0) {
 		live->counts.untracked++;
 		return;
 	}

@@ -24,6 +24,7 @@
 #include "processes.h"
 #include "sample_sink.h"
 #include "thread_stop.h"
+#include "wall.h"
 #include "watchdog.h"
 
 #include <stdbool.h>
@@ -32,6 +33,7 @@
 struct live_setup {
 	struct processes *processes; /* borrowed, like the sink */
 	struct sample_sink *sink;
+	struct wall *wall; /* keeps the stacks of samples; NULL = it is not wanted */
 	unsigned rate_hz;
 	double max_share; /* see overhead.h */
 	uint64_t max_pause_ns;

@@ -103,6 +103,16 @@ static int by_tid(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Other engines look at it too, whether it is ever sampled here or not. */
+static void tell_thread(struct live_threads *live, pid_t pid, pid_t tid)
+{
+	char name[PROCFS_COMM_MAX];
+	struct process *process = processes_find(live->processes, pid);
+	const bool named = process && procfs_comm(pid, tid, name);
+	if (process)
+		processes_add_thread(live->processes, process, tid, named ? name : NULL);
+}
+
 static void begin_thread(struct live_threads *live, struct live_thread *thread, pid_t pid,
 			 pid_t tid, bool is_new)
 {
@@ -113,6 +123,8 @@ static void begin_thread(struct live_threads *live, struct live_thread *thread, 
 		.pid = pid, .tid = tid, .syscall_fd = open_fd(live, path, O_RDONLY)};
 	if (!is_new && thread_look_sched(pid, tid, &sched) == 0)
 		thread->cpu_ns = sched.run_ns;
+	if (live->tells_all)
+		tell_thread(live, pid, tid);
 }
 
 static void end_thread(struct live_threads *live, struct live_thread *thread)

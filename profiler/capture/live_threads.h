@@ -45,6 +45,7 @@ struct live_process {
 struct live_threads {
 	struct processes *processes; /* borrowed */
 	bool follow_children;
+	bool tells_all; /* also threads that were not sampled become known to processes */
 	/* filled here */
 	struct live_process **items;
 	size_t n, cap;
@@ -53,7 +54,7 @@ struct live_threads {
 	uint64_t execs; /* programs that were seen to replace others */
 };
 
-/** @live: the fields up to follow_children set by the caller. */
+/** @live: the fields up to tells_all set by the caller. */
 void live_threads_init(struct live_threads *live);
 void live_threads_deinit(struct live_threads *live);
 

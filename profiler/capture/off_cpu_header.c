@@ -26,7 +26,7 @@ int off_cpu_header_set(struct profile *profile, const struct off_cpu *off)
 		{HEADER_OFF_CPU_FP_SEARCHED, off->stacks.counts.fp_searched},
 		{HEADER_OFF_CPU_FP_UNKNOWN, off->stacks.counts.fp_unknown},
 	};
-	int code = profile_header_set(profile, HEADER_OFF_CPU_DURATIONS, HEADER_OFF_CPU_EXACT);
+	int code = 0;
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && code == 0; i++)
 		code = profile_header_setf(profile, numbers[i].key, "%" PRIu64, numbers[i].value);
 	return code;

@@ -43,9 +43,9 @@ struct process {
 	bool maps_doubtful;  /* a mapping may be missing: records were lost, or it was never read */
 	uint32_t jit_module; /* of the sample sink: module id + 1; 0 = unset */
 	struct location_scope located; /* likewise */
-	bool is_target;      /* asked for; the others are its descendants */
-	bool held;           /* it has not reached the exec that it was started for */
-	bool in_exec;        /* it may not have returned from an exec yet */
+	bool is_target;                /* asked for; the others are its descendants */
+	bool held;                     /* it has not reached the exec that it was started for */
+	bool in_exec;                  /* it may not have returned from an exec yet */
 	bool has_samples;
 	size_t n_live;          /* threads that have not exited */
 	struct thread *threads; /* linked by sibling */
@@ -62,7 +62,7 @@ struct thread {
 	uint32_t exited_at; /* n_sweeps then */
 	uint32_t label;     /* of the sample sink: thread id + 1; 0 = unset */
 	uint32_t label_comm_version;
-	uint64_t stack_key; /* of the sample sink: names its stack history; 0 = unset */
+	uint64_t stack_key;       /* of the sample sink: names its stack history; 0 = unset */
 	struct wall_thread *wall; /* of wall.h: owned; NULL = none */
 	struct thread *sibling, *sibling_before; /* of the process, newest first */
 	struct thread *next;                     /* in its bucket */

@@ -14,6 +14,7 @@
 #define FLUSH_INTERVAL_NS CLOCK_NS_PER_S
 #define SWEEP_INTERVAL_NS CLOCK_NS_PER_S
 #define PROGRESS_INTERVAL_NS (CLOCK_NS_PER_S / 5)
+#define DRAIN_INTERVAL_NS (CLOCK_NS_PER_S / 100)
 #define POLL_INTERVAL_NS (CLOCK_NS_PER_S / 10)
 
 /* A record may still be on its way into its ring when a later one of another CPU is there already.
@@ -24,7 +25,9 @@ struct recorder {
 	struct session s;
 	uint64_t start_ns, end_ns; /* end_ns: when to stop at the latest */
 	uint64_t next_flush_ns, next_sweep_ns, next_progress_ns;
-	unsigned n_asking; /* sweeps that are to ask the kernel, as records were lost */
+	uint64_t drained_ns;    /* records up to then have been applied */
+	uint64_t next_drain_ns; /* where rounds wake the recorder more often than is needed */
+	unsigned n_asking;      /* sweeps that are to ask the kernel, as records were lost */
 	bool stop_asked;
 	struct cpu_time cpu; /* used by the recorded processes */
 	bool cpu_known;
@@ -77,6 +80,8 @@ static int begin_perf(struct recorder *r, struct cp_err *err)
 		perf_events_enable(&s->events);
 	/* after that, so that no thread and no mapping falls between the records and /proc */
 	int code = scan_targets(r, err);
+	if (s->tells_switches)
+		off_cpu_add_all(&s->off_cpu);
 	if (code == 0 && s->has_command)
 		code = command_release(&s->command, s->options->argv[0], err);
 	return code;
@@ -87,6 +92,7 @@ static int begin(struct recorder *r, struct cp_err *err)
 {
 	r->start_ns = clock_now_ns();
 	r->s.sink.start_ns = r->start_ns;
+	r->s.off_cpu.start_ns = r->start_ns;
 	/* a stop copies into memory of ours, which no number of samples fills */
 	const size_t ring_bytes = r->s.by_ptrace ? SIZE_MAX : r->s.events.ring_bytes;
 	dump_size_init(&r->dump, dump_limits_for(r->s.events.setup.rate_hz, ring_bytes));
@@ -102,6 +108,7 @@ static int begin(struct recorder *r, struct cp_err *err)
 
 static void drain(struct recorder *r, uint64_t horizon_ns)
 {
+	r->drained_ns = horizon_ns;
 	r->s.dispatch.counts.untracked +=
 		perf_rings_drain(r->s.events.rings, r->s.events.n_rings, horizon_ns, r->s.scratch,
 				 dispatch_record, &r->s.dispatch);
@@ -190,6 +197,8 @@ static int flush(struct recorder *r, bool complete, uint64_t now_ns, struct cp_e
 		.lost_of_cpus = loses_for_others(r),
 		.buffers_limited = r->s.events.mlock_limited,
 		.throttled = counts->throttled,
+		.wall = r->s.samples_wall ? &r->s.wall : NULL,
+		.off_cpu = r->s.tells_switches ? &r->s.off_cpu : NULL,
 		.untracked =
 			counts->untracked + r->s.live.counts.changed + r->s.live.counts.untracked,
 		.live = r->s.by_ptrace ? &r->s.live : NULL,
@@ -266,12 +275,19 @@ static int tick(struct recorder *r, struct cp_err *err)
 	}
 	r->next_flush_ns = now_ns + FLUSH_INTERVAL_NS;
 	update_cpu_time(r, NULL);
+	if (r->s.tells_switches)
+		off_cpu_flush(&r->s.off_cpu, r->drained_ns, false);
 	int code = flush(r, false, now_ns, err);
 	if (code < 0)
 		return code;
 	forget_threads(r);
 	recording_file_bound(&r->s.file, r->s.sink.quantum_ns);
 	return 0;
+}
+
+static bool samples_wall(const struct recorder *r)
+{
+	return r->s.samples_wall;
 }
 
 static int wait_ms(const struct recorder *r)
@@ -281,6 +297,10 @@ static int wait_ms(const struct recorder *r)
 		until_ns = r->end_ns;
 	if (until_ns > r->next_flush_ns)
 		until_ns = r->next_flush_ns;
+	if (samples_wall(r) && until_ns > wall_due_ns(&r->s.wall))
+		until_ns = wall_due_ns(&r->s.wall);
+	if (r->s.tells_switches && until_ns > off_cpu_due_ns(&r->s.off_cpu))
+		until_ns = off_cpu_due_ns(&r->s.off_cpu);
 	return until_ns > now_ns ? (int)((until_ns - now_ns + 999999) / 1000000) : 0;
 }
 
@@ -313,6 +333,15 @@ static void work_perf(struct recorder *r)
 {
 	drain(r, clock_now_ns() - REORDER_WINDOW_NS);
 	adapt_dumps(r);
+	r->next_drain_ns = clock_now_ns() + DRAIN_INTERVAL_NS;
+}
+
+/* The records first: they say whose stacks are wanted. */
+static void work_off_cpu(struct recorder *r)
+{
+	drain(r, clock_now_ns() - REORDER_WINDOW_NS);
+	if (clock_now_ns() >= off_cpu_due_ns(&r->s.off_cpu))
+		off_cpu_round(&r->s.off_cpu);
 }
 
 static int work_live(struct recorder *r, struct cp_err *err)
@@ -331,8 +360,12 @@ static int record(struct recorder *r, struct cp_err *err)
 		wait_for_something(r);
 		if (r->s.by_ptrace)
 			code = work_live(r, err);
-		else
+		else if (r->s.tells_switches)
+			work_off_cpu(r);
+		else if (!samples_wall(r) || clock_now_ns() >= r->next_drain_ns)
 			work_perf(r);
+		if (samples_wall(r) && clock_now_ns() >= wall_due_ns(&r->s.wall))
+			wall_round(&r->s.wall, clock_now_ns());
 		if (code == 0)
 			code = tick(r, err);
 	}
@@ -347,6 +380,10 @@ static int end(struct recorder *r, int code, struct recorder_result *result, str
 	perf_events_disable(&s->events);
 	uint64_t now_ns = clock_now_ns();
 	drain(r, UINT64_MAX);
+	if (samples_wall(r))
+		wall_finish(&s->wall, now_ns);
+	if (s->tells_switches)
+		off_cpu_flush(&s->off_cpu, now_ns, true);
 	perf_events_count(&s->events, &final);
 	update_cpu_time(r, &final);
 	/* the last losses are announced by the next record, which never came */

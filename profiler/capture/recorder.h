@@ -50,6 +50,13 @@ enum recorder_engine {
 	RECORDER_ENGINE_PTRACE, /* running threads are stopped one at a time: live_recorder.h */
 };
 
+/* What is sampled. */
+enum recorder_mode {
+	RECORDER_MODE_CPU,    /* threads that run */
+	RECORDER_MODE_WALL,   /* all threads, all the time: wall.h */
+	RECORDER_MODE_OFFCPU, /* threads that do not run: off_cpu.h */
+};
+
 struct recorder_options {
 	const pid_t *pids; /* processes to attach to, or NULL with @argv */
 	size_t n_pids;
@@ -62,6 +69,7 @@ struct recorder_options {
 	bool no_inherit;      /* do not follow children */
 	bool libunwind;       /* walk all stacks with libunwind, not with compiled rows */
 	bool no_timeline;     /* no time_ns labels */
+	enum recorder_mode mode;
 	enum recorder_scope scope;
 	enum recorder_engine engine;
 	/* What engines that stop threads may cost: see overhead.h. 0 = RECORDER_MAX_... */

@@ -2,7 +2,9 @@
 
 #include "clock.h"
 #include "live_header.h"
+#include "off_cpu_header.h"
 #include "profile/header_keys.h"
+#include "wall_header.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -35,6 +37,20 @@ static int set_number(struct profile *profile, const char *key, uint64_t value)
 	return profile_header_setf(profile, key, "%" PRIu64, value);
 }
 
+static bool is_off_cpu(const struct recording_facts *facts)
+{
+	return strcmp(facts->mode, "offcpu") == 0;
+}
+
+static const char *event_of(const struct recording_facts *facts)
+{
+	if (facts->max_pause_ns)
+		return "";
+	if (facts->switches)
+		return "context-switches";
+	return facts->hardware ? "cycles" : "cpu-clock";
+}
+
 /* Keys with their values, until the first failure: out of memory is all there is. */
 static int set_facts(struct profile *profile, const struct recording_facts *facts)
 {
@@ -51,11 +67,12 @@ static int set_facts(struct profile *profile, const struct recording_facts *fact
 		{HEADER_COMMAND, facts->command},
 		{HEADER_PIDS, pids},
 		{HEADER_ENGINE, facts->engine},
-		{HEADER_EVENT, facts->max_pause_ns ? ""
-			       : facts->hardware   ? "cycles"
-						   : "cpu-clock"},
+		{HEADER_EVENT, event_of(facts)},
+		{HEADER_OFF_CPU_DURATIONS, !is_off_cpu(facts) ? ""
+					   : facts->switches  ? HEADER_OFF_CPU_EXACT
+							      : HEADER_OFF_CPU_SAMPLED},
 		{HEADER_SYSTEM_WIDE, facts->system_wide ? "yes" : ""},
-		{HEADER_MODE, "cpu"},
+		{HEADER_MODE, facts->mode},
 		{HEADER_UNWIND, facts->libunwind ? "libunwind" : "auto"},
 		{HEADER_KERNEL_RELEASE, uname(&system) == 0 ? system.release : ""},
 		{HEADER_KERNEL, facts->kernel},
@@ -87,7 +104,8 @@ int recording_file_open(struct recording_file *file, const char *path,
 	struct profile *profile = file->profile;
 	int code = profile_add_value_type(profile, "samples", "count");
 	if (code == 0)
-		code = profile_add_value_type(profile, "cpu", "nanoseconds");
+		code = profile_add_value_type(profile, is_off_cpu(facts) ? "off_cpu" : facts->mode,
+					      "nanoseconds");
 	if (code == 0)
 		code = set_facts(profile, facts);
 	if (code < 0) {
@@ -153,6 +171,7 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 {
 	struct profile *profile = file->profile;
 	const struct stack_join_counts *joins = &counts->samples->joins;
+	const bool no_dumps = counts->off_cpu != NULL;
 	struct rusage usage;
 	uint64_t peak_rss_kb = getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss : 0;
 	uint64_t peak_rss_bytes = peak_rss_kb << 10;
@@ -180,11 +199,11 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 		{HEADER_JOINED_FRAME_POINTERS, joins->joined[CP_JOINED_FRAME_POINTERS], false},
 		{HEADER_LEFT_COPY, counts->samples->left_copy, false},
 		{HEADER_OMITTED_FRAMES, counts->samples->omitted_frames, false},
-		{HEADER_DUMP_BYTES, counts->dump_bytes, false},
-		{HEADER_DUMP_BYTES_MIN, dump_rung_bytes(counts->dump->smallest), false},
-		{HEADER_DUMP_BYTES_MAX, dump_rung_bytes(counts->dump->largest), false},
-		{HEADER_DUMP_CHANGES, counts->dump->n_changes, false},
-		{HEADER_DUMP_PRESSED, counts->dump->n_pressed, false},
+		{HEADER_DUMP_BYTES, counts->dump_bytes, no_dumps},
+		{HEADER_DUMP_BYTES_MIN, dump_rung_bytes(counts->dump->smallest), no_dumps},
+		{HEADER_DUMP_BYTES_MAX, dump_rung_bytes(counts->dump->largest), no_dumps},
+		{HEADER_DUMP_CHANGES, counts->dump->n_changes, no_dumps},
+		{HEADER_DUMP_PRESSED, counts->dump->n_pressed, no_dumps},
 		{HEADER_TIME_QUANTUM_NS, counts->quantum_ns, counts->quantum_ns == 0},
 		{HEADER_TARGET_USER_NS, counts->target_cpu.user_ns, !counts->target_cpu_known},
 		{HEADER_TARGET_SYSTEM_NS, counts->target_cpu.system_ns, !counts->target_cpu_known},
@@ -196,6 +215,10 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 	int code = set_stops(profile, counts->samples);
 	if (code == 0 && counts->live)
 		code = live_header_set(profile, counts->live);
+	if (code == 0 && counts->off_cpu)
+		code = off_cpu_header_set(profile, counts->off_cpu);
+	if (code == 0 && counts->wall)
+		code = wall_header_set(profile, counts->wall, counts->duration_ns);
 	if (code == 0)
 		code = set_join_failures(profile, joins);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && code == 0; i++) {

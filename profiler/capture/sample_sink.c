@@ -304,7 +304,8 @@ static void count(struct sample_sink *sink, struct thread *thread, enum cp_stop 
 	sink->counts.samples += (uint64_t)sample->count;
 	sink->counts.stops[stop] += (uint64_t)sample->count;
 	sink->counts.in_kernel += sample->in_kernel ? (uint64_t)sample->count : 0;
-	sink->counts.cpu_ns += (uint64_t)sample->value_ns;
+	if (sample->state <= CP_STATE_RUNNING)
+		sink->counts.cpu_ns += (uint64_t)sample->value_ns;
 	if (!thread->has_samples) {
 		thread->has_samples = true;
 		sink->counts.threads++;

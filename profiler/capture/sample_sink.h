@@ -56,7 +56,7 @@ struct sample_counts {
 	uint64_t libunwind_stacks;   /* walked by libunwind */
 	uint64_t in_kernel;          /* samples that interrupted the kernel */
 	uint64_t processes, threads; /* with samples */
-	uint64_t cpu_ns;             /* sum of the values in ns */
+	uint64_t cpu_ns;             /* sum of the times of threads that ran */
 	struct stack_join_counts joins;
 	uint64_t left_copy;      /* truncated: the stack goes on on another one */
 	uint64_t omitted_frames; /* between the two sides of very deep stacks */

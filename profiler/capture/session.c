@@ -23,6 +23,10 @@ static int check_options(const struct recorder_options *options, struct cp_err *
 		return cp_fail(err, -EINVAL, "either processes or a command must be given");
 	if (options->argv && !options->argv[0])
 		return cp_fail(err, -EINVAL, "the command is empty");
+	if (options->mode != RECORDER_MODE_CPU && options->system_wide)
+		return cp_fail(err, -EINVAL,
+			       "threads that wait are recorded of chosen processes, not of the "
+			       "whole machine");
 	if (options->rate_hz < 1 || options->rate_hz > 50000)
 		return cp_fail(err, -EINVAL, "the rate must be 1 to 50000 samples a second, not %u",
 			       options->rate_hz);
@@ -102,7 +106,9 @@ static int open_events(struct session *s, struct cp_err *err)
 		.kernel_frames = s->probe.kernel_visible && !options->no_kernel,
 		.follow = options->no_inherit ? PERF_FOLLOW_THREADS : PERF_FOLLOW_CHILDREN,
 		.enable_on_exec = options->argv != NULL,
-		.user_chain = goroutine_chain_is_wanted(options->pids, options->n_pids),
+		.user_chain = !s->tells_switches &&
+			      goroutine_chain_is_wanted(options->pids, options->n_pids),
+		.switches = s->tells_switches,
 	};
 	return perf_events_open(&setup, &s->events, err);
 }
@@ -152,11 +158,16 @@ static int open_file(struct session *s, struct cp_err *err)
 {
 	char command[4096];
 	describe_command(s, command, sizeof(command));
+	static const char *const modes[] = {[RECORDER_MODE_CPU] = "cpu",
+					    [RECORDER_MODE_WALL] = "wall",
+					    [RECORDER_MODE_OFFCPU] = "offcpu"};
 	const struct perf_setup *setup = &s->events.setup;
 	struct recording_facts facts = {
 		.libunwind = s->options->libunwind,
 		.system_wide = s->options->system_wide,
 		.command = command,
+		.mode = modes[s->options->mode],
+		.switches = s->tells_switches,
 		.pids = s->options->argv ? &s->command.pid : s->options->pids,
 		.n_pids = s->targets.n,
 		.rate_hz = setup->rate_hz,
@@ -166,6 +177,7 @@ static int open_file(struct session *s, struct cp_err *err)
 		.max_overhead = s->by_ptrace ? max_overhead(s->options) : 0,
 		.max_pause_ns = s->by_ptrace ? max_pause_ns(s->options) : 0,
 		.kernel = s->by_ptrace            ? "credited"
+			  : s->tells_switches     ? ""
 			  : setup->exclude_kernel ? "hidden"
 			  : setup->kernel_frames  ? "visible"
 						  : "credited",
@@ -198,9 +210,37 @@ static int open_sink(struct session *s, struct cp_err *err)
 	};
 	if (sample_sink_init(&s->sink) < 0)
 		return cp_fail_nomem(err);
+	/* of the whole machine it would be too many, and containers could not go away */
 	s->sink.modules.generated_code = s->options->generated_code;
 	s->sink.modules.generated_code_ctx = s->options->generated_code_ctx;
 	return 0;
+}
+
+static int open_wall(struct session *s, struct cp_err *err)
+{
+	if (!s->samples_wall)
+		return 0;
+	const double cpus = (double)sysconf(_SC_NPROCESSORS_ONLN);
+	s->wall = (struct wall){.sink = &s->sink,
+				.processes = s->processes,
+				.off_cpu_only = s->options->mode == RECORDER_MODE_OFFCPU};
+	s->dispatch.wall = &s->wall;
+	return wall_init(&s->wall, s->options->rate_hz, cpus * max_overhead(s->options),
+			 clock_now_ns()) < 0
+		       ? cp_fail_nomem(err)
+		       : 0;
+}
+
+static int open_off_cpu(struct session *s, struct cp_err *err)
+{
+	if (!s->tells_switches)
+		return 0;
+	const double cpus = (double)sysconf(_SC_NPROCESSORS_ONLN);
+	s->off_cpu = (struct off_cpu){.sink = &s->sink, .processes = s->processes};
+	s->dispatch.off_cpu = &s->off_cpu;
+	return off_cpu_init(&s->off_cpu, s->options->rate_hz, cpus * max_overhead(s->options)) < 0
+		       ? cp_fail_nomem(err)
+		       : 0;
 }
 
 static int open_live(struct session *s, struct cp_err *err)
@@ -210,6 +250,7 @@ static int open_live(struct session *s, struct cp_err *err)
 	const struct live_setup setup = {
 		.processes = s->processes,
 		.sink = &s->sink,
+		.wall = s->samples_wall ? &s->wall : NULL,
 		.rate_hz = s->options->rate_hz,
 		.max_share = max_overhead(s->options),
 		.max_pause_ns = max_pause_ns(s->options),
@@ -261,6 +302,8 @@ int session_open(struct session *s, const struct recorder_options *options, stru
 		code = targets_open(s->options->pids, s->options->n_pids, &s->targets, err);
 	if (code == 0)
 		code = choose_engine(s, err);
+	s->tells_switches = options->mode == RECORDER_MODE_OFFCPU && !s->by_ptrace;
+	s->samples_wall = options->mode != RECORDER_MODE_CPU && !s->tells_switches;
 	if (code == 0)
 		code = check_system_wide(s, err);
 	if (code == 0)
@@ -271,13 +314,20 @@ int session_open(struct session *s, const struct recorder_options *options, stru
 	if (code == 0)
 		code = check_command(s, err);
 	if (code == 0 && !s->by_ptrace)
-		code = targets_attach(&s->targets, &s->probe, options->scope, &s->events, err);
+		code = targets_attach(&s->targets, &s->probe,
+				      /* per CPU every switch of every program would be told */
+				      s->tells_switches ? RECORDER_SCOPE_THREADS : options->scope,
+				      &s->events, err);
 	if (code == 0 && processes_create(&s->processes) < 0)
 		code = cp_fail_nomem(err);
 	if (code == 0)
 		code = open_file(s, err);
 	if (code == 0)
 		code = open_sink(s, err);
+	if (code == 0)
+		code = open_wall(s, err);
+	if (code == 0)
+		code = open_off_cpu(s, err);
 	if (code == 0)
 		code = open_live(s, err);
 	if (code == 0)
@@ -297,6 +347,8 @@ void session_close(struct session *s)
 		close(s->epoll_fd);
 	free(s->scratch);
 	live_recorder_close(&s->live);
+	wall_deinit(&s->wall);
+	off_cpu_deinit(&s->off_cpu);
 	sample_sink_deinit(&s->sink);
 	recording_file_close(&s->file);
 	processes_destroy(s->processes);

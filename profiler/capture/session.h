@@ -17,6 +17,7 @@
 #include "recording_file.h"
 #include "sample_sink.h"
 #include "targets.h"
+#include "wall.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,13 +30,17 @@ struct session {
 	struct perf_probe probe;
 	struct targets targets;
 	struct command command;
-	bool has_command; /* it was started */
-	bool by_ptrace;   /* live takes the samples; events is empty then */
+	bool has_command;    /* it was started */
+	bool by_ptrace;      /* live takes the samples; events is empty then */
+	bool samples_wall;   /* threads that wait are looked at in rounds */
+	bool tells_switches; /* the events tell when threads are off the CPU, and sample nothing */
 	struct perf_events events;
 	struct live_recorder live;
 	struct processes *processes;
 	struct sample_sink sink;
 	struct dispatch dispatch;
+	struct wall wall;       /* with samples_wall */
+	struct off_cpu off_cpu; /* with tells_switches */
 	struct recording_file file;
 	void *scratch; /* PERF_RING_RECORD_MAX bytes for perf_rings_drain() */
 	int epoll_fd;

@@ -30,9 +30,18 @@ static uint64_t random_below(struct thread_rounds *rounds, uint64_t n)
 	return (uint64_t)((unsigned __int128)next_random(rounds) * n >> 64);
 }
 
+void thread_rounds_charge(struct thread_rounds *rounds, uint64_t other_cpu_ns)
+{
+	rounds->charged_ns += (double)other_cpu_ns;
+}
+
 size_t thread_rounds_begin(struct thread_rounds *rounds, size_t n, uint64_t now_ns)
 {
-	rounds->credit_ns += (double)(now_ns - rounds->credited_ns) * rounds->cpu_share;
+	const double given_ns = (double)(now_ns - rounds->credited_ns) * rounds->cpu_share;
+	const double most_ns = given_ns * 3 / 4;
+	rounds->credit_ns +=
+		given_ns - (rounds->charged_ns < most_ns ? rounds->charged_ns : most_ns);
+	rounds->charged_ns = 0;
 	rounds->credited_ns = now_ns;
 	if (rounds->credit_ns > CREDIT_MAX_NS)
 		rounds->credit_ns = CREDIT_MAX_NS;

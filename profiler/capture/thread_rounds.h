@@ -2,10 +2,10 @@
  * thread_rounds.h - which threads are looked at, when, and how many at once.
  *
  * Rounds begin at random times around the interval, so that they do not fall in step with a timer
- * of the target. A round looks at all threads as long as that is paid for: looks may take a share
- * of the CPUs, by their measured cost. Beyond that it looks at a subset, each one as likely as any
- * other, whatever the threads do. The time since a thread's last look is what its next sample
- * stands for, so every thread's time counts in full, however seldom it is looked at.
+ * of the target. A round looks at all threads as long as that is paid for: the recorder may take a
+ * share of the CPUs, and what a look costs is measured. Beyond that it looks at a subset, each one
+ * as likely as any other, whatever the threads do. The time since a thread's last look is what its
+ * next sample stands for, so every thread's time counts in full, however seldom it is looked at.
  *
  * Depends on: nothing. Threads: one at a time.
  */
@@ -24,6 +24,7 @@ struct thread_rounds {
 	double credit_ns;     /* CPU time that may be used now */
 	double look_cost_ns;  /* of one thread: average of the last ones */
 	uint64_t credited_ns; /* when credit was last given */
+	double charged_ns;    /* other use, not paid for yet */
 	/* counted */
 	uint64_t n_rounds, n_looks;
 	uint64_t n_passed_over; /* threads that a round should have looked at, and could not */
@@ -31,6 +32,12 @@ struct thread_rounds {
 
 void thread_rounds_init(struct thread_rounds *rounds, uint64_t interval_ns, double cpu_share,
 			uint64_t seed, uint64_t now_ns);
+
+/**
+ * What else the recorder has used since the last round: the share is for that too, but a quarter of
+ * it is left for looks in any case. Before thread_rounds_begin().
+ */
+void thread_rounds_charge(struct thread_rounds *rounds, uint64_t other_cpu_ns);
 
 /**
  * Begin a round that is due.

@@ -34,6 +34,7 @@ int wall_init(struct wall *wall, unsigned rate_hz, double cpu_share, uint64_t no
 	wall->period_ns = (int64_t)(CLOCK_NS_PER_S / rate_hz);
 	thread_rounds_init(&wall->rounds, (uint64_t)wall->period_ns, cpu_share, seed, now_ns);
 	wall->open_max = limit_files();
+	wall->cpu_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
 	wall->stacks.sink = wall->sink;
 	return wait_stack_init(&wall->stacks);
 }
@@ -244,15 +245,16 @@ static void list(struct wall *wall, uint64_t now_ns)
 
 void wall_round(struct wall *wall, uint64_t now_ns)
 {
-	const uint64_t cpu_ns = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+	const uint64_t cpu_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
 	list(wall, now_ns);
 	const size_t n = wall->n_order;
+	thread_rounds_charge(&wall->rounds, cpu_ns - wall->cpu_ns);
 	const size_t k = thread_rounds_begin(&wall->rounds, n, now_ns);
 	for (size_t i = 0; i < k; i++)
 		visit(wall, wall->threads[thread_rounds_pick(&wall->rounds, wall->order, i, n)],
 		      false);
-	thread_rounds_end(&wall->rounds, k, clock_read_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns,
-			  clock_now_ns());
+	wall->cpu_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
+	thread_rounds_end(&wall->rounds, k, wall->cpu_ns - cpu_ns, clock_now_ns());
 }
 
 void wall_finish(struct wall *wall, uint64_t now_ns)

@@ -52,6 +52,7 @@ struct wall {
 	uint32_t listed_version;
 	bool has_list;
 	int64_t period_ns;
+	uint64_t cpu_ns; /* of the recorder, when the last round ended */
 	struct wall_counts counts;
 };
 

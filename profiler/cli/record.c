@@ -35,7 +35,7 @@ enum { RATE_DEFAULT_HZ = 999, RATE_MAX_HZ = 50000 };
 
 static const char engines[] = "auto|perf|ptrace"; /* as enum recorder_engine */
 static const char unwinders[] = "auto|libunwind";
-static const char modes[] = "cpu";
+static const char modes[] = "cpu|wall|offcpu"; /* as enum recorder_mode */
 
 static const struct cli_option record_options[] = {
 	[OPT_PID] = {"pid", 'p', "PID[,PID]", "What to record",
@@ -67,7 +67,10 @@ static const struct cli_option record_options[] = {
 	[OPT_UNWIND] = {"unwind", 0, unwinders, NULL,
 			"how stacks are walked: compiled rows, with libunwind for what they cannot "
 			"say, or libunwind throughout (default: auto)"},
-	[OPT_MODE] = {"mode", 0, modes, NULL, "what is sampled: threads that run (default: cpu)"},
+	[OPT_MODE] = {"mode", 0, modes, NULL,
+		      "what is sampled: threads that run (cpu), all threads, also while they wait, "
+		      "with what they wait for (wall), or how long threads do not run, and where "
+		      "(offcpu) (default: cpu)"},
 	[OPT_NO_TIMELINE] = {"no-timeline", 0, NULL, NULL,
 			     "do not keep when samples were taken: a smaller file"},
 	[OPT_OUTPUT] = {"output", 'o', "FILE", "The profile",
@@ -177,9 +180,12 @@ static int take_option(const struct cli_command *self, int option, const char *v
 		out->request.recorder.libunwind = choice == 1;
 		return choice < 0 ? cli_bad_choice(self, option, value) : CLI_OK;
 	}
-	case OPT_MODE:
-		return options_choice(modes, value) < 0 ? cli_bad_choice(self, option, value)
-							: CLI_OK;
+	case OPT_MODE: {
+		const int choice = options_choice(modes, value);
+		if (choice >= 0)
+			out->request.recorder.mode = (enum recorder_mode)choice;
+		return choice < 0 ? cli_bad_choice(self, option, value) : CLI_OK;
+	}
 	case OPT_OUTPUT:
 		if (!*value)
 			return cli_usage(self, "-o needs the name of a file");

@@ -7,6 +7,7 @@
 #include "walk.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
 	WORD = sizeof(uint64_t),
@@ -29,7 +30,8 @@ void fp_search_deinit(struct fp_search *search)
 {
 	free(search->pcs);
 	free(search->sps);
-	search->pcs = search->sps = NULL;
+	free(search->first_sps);
+	search->pcs = search->sps = search->first_sps = NULL;
 }
 
 static bool allocate(struct fp_search *search)
@@ -38,7 +40,9 @@ static bool allocate(struct fp_search *search)
 		search->pcs = calloc(UNWIND_MAX_FRAMES, sizeof(*search->pcs));
 	if (!search->sps)
 		search->sps = calloc(UNWIND_MAX_FRAMES, sizeof(*search->sps));
-	return search->pcs && search->sps;
+	if (!search->first_sps)
+		search->first_sps = calloc(UNWIND_MAX_FRAMES, sizeof(*search->first_sps));
+	return search->pcs && search->sps && search->first_sps;
 }
 
 /* Where the function begins that holds an address of code. Return: false when nothing says so. */
@@ -105,8 +109,9 @@ static bool links_agree(struct address_space *space, const struct unwind_result 
 	return true;
 }
 
+/* @n: frames of the walk */
 static bool leads_to_root(struct fp_search *search, const struct fp_search_thread *thread,
-			  const struct wanted *wanted, uint64_t cfa, uint64_t ra)
+			  const struct wanted *wanted, uint64_t cfa, uint64_t ra, size_t *n)
 {
 	struct unwind_result walk = {
 		.pcs = search->pcs, .sps = search->sps, .cap = UNWIND_MAX_FRAMES};
@@ -115,6 +120,7 @@ static bool leads_to_root(struct fp_search *search, const struct fp_search_threa
 	unwinder_walk_known(thread->unwinder, &regs, thread->known | unwind_regs_fp_bit(),
 			    thread->stack, &walk);
 	const size_t caller = wanted->at + 1;
+	*n = walk.n;
 	return walk.stop == CP_STOP_END && !walk.n_omitted && walk.n > caller &&
 	       walk.sps[caller] == cfa && walk.pcs[caller] == unwind_lookup_pc(ra, true) &&
 	       links_agree(thread->space, &walk, caller);
@@ -126,6 +132,15 @@ struct found {
 	unsigned n_direct, n_indirect, n_walks;
 };
 
+/* A frame of the walk from the first place that qualified. */
+static bool is_on_first(const struct fp_search *search, uint64_t cfa)
+{
+	for (size_t i = 0; i < search->n_first; i++)
+		if (search->first_sps[i] == cfa)
+			return true;
+	return false;
+}
+
 /* Return: true when the search is over. */
 static bool look_at(struct fp_search *search, const struct fp_search_thread *thread,
 		    const struct wanted *wanted, uint64_t cfa, struct found *found)
@@ -136,14 +151,20 @@ static bool look_at(struct fp_search *search, const struct fp_search_thread *thr
 	const enum no_cfi_call call = no_cfi_call_before(thread->space, ra, &target);
 	if (call == NO_CFI_NO_CALL || (call == NO_CFI_CALL_DIRECT && target != wanted->start))
 		return false;
+	if (found->n_direct && (call == NO_CFI_CALL_INDIRECT || is_on_first(search, cfa)))
+		return false;
 	if (++found->n_walks > WALKS_MAX) {
 		found->n_direct = found->n_indirect = 0;
 		return true;
 	}
-	if (!leads_to_root(search, thread, wanted, cfa, ra))
+	size_t n;
+	if (!leads_to_root(search, thread, wanted, cfa, ra, &n))
 		return false;
 	if (call == NO_CFI_CALL_DIRECT) {
-		found->n_direct++;
+		if (found->n_direct++ == 0) {
+			memcpy(search->first_sps, search->sps, n * sizeof(*search->sps));
+			search->n_first = n;
+		}
 		found->direct_cfa = cfa;
 	} else {
 		found->n_indirect++;

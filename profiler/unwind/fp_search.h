@@ -13,9 +13,10 @@
  * Left-over frames of earlier calls mostly fail here: what they joined has called another function
  * since.
  *
- * A place that is exactly where the first instructions say is taken. Among others there has to be
- * one only: the calls that name the function count first. A function that has moved the stack
- * pointer further (alloca) and is on the stack twice is therefore not resolved.
+ * A place that is exactly where the first instructions say is taken. Of others, where the function
+ * has moved the stack pointer further (alloca), the calls that name it count first: the innermost
+ * is taken if all further ones are frames of its own walk, as those of a recursion are. Of calls
+ * that do not name it there has to be one only.
  *
  * This is inference, however good: the caller marks such a stack.
  *
@@ -28,6 +29,8 @@
 
 struct fp_search {
 	uint64_t *pcs, *sps; /* of the walks that are tried; owned, NULL until needed */
+	uint64_t *first_sps; /* of the first one that qualified */
+	size_t n_first;
 };
 
 /** All-zero is the initial state. */

@@ -44,6 +44,16 @@ static void test_prologue__what_is_between_the_pushes_does_not_matter(void **sta
 				  "\x48\x8d\x44\x37\x08\x53\x31\xdb"
 				  "\xc7\x45\xd4\x05\x00\x00\x00\x48\x83\xec\x18\xc3"),
 			 3 * 8 + 0x18);
+	/* push rbp; mov $1,%edx; mov %rsp,%rbp; sub $0x10,%rsp */
+	assert_int_equal(FRAME_OF("\x55\xba\x01\x00\x00\x00\x48\x89\xe5\x48\x83\xec\x10\xc3"),
+			 0x10);
+	/* lea 0x0(,%rdi,8),%eax; push rbp; sub %edi,%eax; movslq %eax,%rdx; mov %rsp,%rbp;
+	 * imul $0x4325c53f,%rdx,%rdx; sar $0x24,%rdx; push rbx; movzbl (%rdi),%eax; cltq;
+	 * sub $0x8,%rsp */
+	assert_int_equal(FRAME_OF("\x8d\x04\xfd\x00\x00\x00\x00\x55\x29\xf8\x48\x63\xd0"
+				  "\x48\x89\xe5\x48\x69\xd2\x3f\xc5\x25\x43\x48\xc1\xfa\x24"
+				  "\x53\x0f\xb6\x07\x48\x98\x48\x83\xec\x08\xc3"),
+			 8 + 8);
 	/* as clang: push rbp; mov; push rax (for the alignment); call */
 	assert_int_equal(FRAME_OF("\x55\x48\x89\xe5\x50\xe8\x00\x00\x00\x00\xc3"), 8);
 }
@@ -67,6 +77,8 @@ static void test_prologue__without_a_frame_pointer_there_is_nothing_to_say(void 
 	(void)state;
 	assert_int_equal(FRAME_OF("\x53\x48\x83\xec\x20\xc3"), NONE);
 	assert_int_equal(FRAME_OF("\x55\x53\x48\x83\xec\x20\xc3"), NONE);
+	/* push rbp; mov $0x48,%ebp: a register like others */
+	assert_int_equal(FRAME_OF("\x55\xbd\x48\x00\x00\x00\x48\x89\xe5\xc3"), NONE);
 	assert_int_equal(FRAME_OF(""), NONE);
 }
 

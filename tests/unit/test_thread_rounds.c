@@ -13,12 +13,14 @@ enum { THREADS = 50, MS = 1000000 };
 
 static struct thread_rounds rounds;
 static uint32_t order[THREADS];
+static uint64_t other_cpu_ns; /* between two rounds */
 
 static int setup(void **state)
 {
 	(void)state;
 	for (uint32_t i = 0; i < THREADS; i++)
 		order[i] = i;
+	other_cpu_ns = 0;
 	thread_rounds_init(&rounds, 10 * MS, 0.01, 4711, 0);
 	return 0;
 }
@@ -29,6 +31,7 @@ static double run(uint64_t until_ns, uint64_t cost_ns, unsigned *looks)
 	double used_ns = 0;
 	while (rounds.next_ns < until_ns) {
 		const uint64_t now_ns = rounds.next_ns;
+		thread_rounds_charge(&rounds, other_cpu_ns);
 		const size_t k = thread_rounds_begin(&rounds, THREADS, now_ns);
 		for (size_t i = 0; i < k; i++)
 			looks[thread_rounds_pick(&rounds, order, i, THREADS)]++;
@@ -72,6 +75,22 @@ static void test_thread_rounds__a_random_subset_beyond_that(void **state)
 	assert_int_equal(rounds.n_passed_over, rounds.n_rounds * THREADS - sum);
 }
 
+/* The share is for all that the recorder does; a quarter is left for looks. */
+static void test_thread_rounds__leave_room_for_other_work(void **state)
+{
+	(void)state;
+	unsigned looks[THREADS] = {0};
+	const uint64_t duration_ns = UINT64_C(100000) * MS;
+	other_cpu_ns = 40000; /* of 100,000 that may be used in 10 ms */
+	const double used_ns = run(duration_ns, 10000, looks);
+	assert_true(used_ns > 0.0055 * (double)duration_ns &&
+		    used_ns < 0.0065 * (double)duration_ns);
+	other_cpu_ns = MS;
+	const double least_ns = run(2 * duration_ns, 10000, looks);
+	assert_true(least_ns > 0.0023 * (double)duration_ns &&
+		    least_ns < 0.0027 * (double)duration_ns);
+}
+
 /* A look that takes far longer (unwind tables are compiled) is paid back. */
 static void test_thread_rounds__what_was_too_much_is_paid_back(void **state)
 {
@@ -107,6 +126,7 @@ int main(void)
 		cmocka_unit_test_setup(test_thread_rounds__all_threads_while_that_is_paid_for,
 				       setup),
 		cmocka_unit_test_setup(test_thread_rounds__a_random_subset_beyond_that, setup),
+		cmocka_unit_test_setup(test_thread_rounds__leave_room_for_other_work, setup),
 		cmocka_unit_test_setup(test_thread_rounds__what_was_too_much_is_paid_back, setup),
 		cmocka_unit_test_setup(test_thread_rounds__are_in_step_with_nothing, setup),
 	};
