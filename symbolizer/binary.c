@@ -186,7 +186,8 @@ int binary_open(const char *path, const char *build_id, const struct binary_opti
 		return cp_fail_nomem(err);
 	debug_file_parse_build_id(build_id, &wanted);
 	const char *root = root_of(options->root_pid, root_buf, sizeof(root_buf));
-	int rc = binary_files_open(&binary->files, path, root, &wanted, &found, err);
+	int rc = binary_files_open(&binary->files, path, root, options->kept_files, &wanted, &found,
+				   err);
 	bool missing = rc < 0;
 	struct debug_file_search search = {.path = path,
 					   .root = root,

@@ -20,10 +20,12 @@
 
 struct binary;
 struct debuginfod_query;
+struct kept_files;
 
 struct binary_options {
 	const char *const *debug_dirs; /* --debug-dir */
 	size_t n_debug_dirs;
+	const struct kept_files *kept_files; /* used when the path has another file; NULL = none */
 	struct debuginfod_query *debuginfod; /* asked when no file here will do; NULL = no */
 	pid_t root_pid; /* paths are tried below /proc/PID/root first; 0 = no */
 };

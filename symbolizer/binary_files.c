@@ -59,11 +59,11 @@ static int check_program(const struct debug_elf *file, const struct elf_build_id
 	return check_build_id(file->elf, wanted, found, err);
 }
 
-/* Open one path as the binary. */
-static int try_path(struct binary_files *files, const char *path, const struct elf_build_id *wanted,
-		    struct elf_build_id *found, struct cp_err *err)
+/* @opened: owned here; or -errno */
+static int try_fd(struct binary_files *files, int opened, const struct elf_build_id *wanted,
+		  struct elf_build_id *found, struct cp_err *err)
 {
-	CP_CLEANUP(cp_close_fd) int fd = regular_file_open(path);
+	CP_CLEANUP(cp_close_fd) int fd = opened;
 	if (fd == -EINVAL)
 		return cp_fail(err, fd, "not a regular file");
 	if (fd < 0)
@@ -80,22 +80,37 @@ static int try_path(struct binary_files *files, const char *path, const struct e
 	return rc;
 }
 
-int binary_files_open(struct binary_files *files, const char *path, const char *root,
-		      const struct elf_build_id *wanted, struct elf_build_id *found,
-		      struct cp_err *err)
+static int open_path(struct binary_files *files, const char *path, const char *root,
+		     const struct elf_build_id *wanted, struct elf_build_id *found,
+		     struct cp_err *err)
 {
 	struct cp_err below_err = {""};
 	int below_rc = -ENOENT;
 	char below[PATH_MAX];
 	if (root && path[0] == '/' &&
 	    (size_t)snprintf(below, sizeof(below), "%s%s", root, path) < sizeof(below))
-		below_rc = try_path(files, below, wanted, found, &below_err);
+		below_rc = try_fd(files, regular_file_open(below), wanted, found, &below_err);
 	if (below_rc == 0)
 		return 0;
-	int rc = try_path(files, path, wanted, found, err);
+	int rc = try_fd(files, regular_file_open(path), wanted, found, err);
 	/* What is wrong with the target's own file says more than that we do not have it. */
 	if (rc == -ENOENT && below_rc != -ENOENT)
 		return cp_fail(err, below_rc, "%s", below_err.message);
+	return rc;
+}
+
+int binary_files_open(struct binary_files *files, const char *path, const char *root,
+		      const struct kept_files *kept, const struct elf_build_id *wanted,
+		      struct elf_build_id *found, struct cp_err *err)
+{
+	/* Without a build-id nothing but the descriptor tells the file from its successor. */
+	if (wanted->n == 0 &&
+	    try_fd(files, kept_files_open(kept, path, wanted), wanted, found, NULL) == 0)
+		return 0;
+	int rc = open_path(files, path, root, wanted, found, err);
+	if (rc < 0 && wanted->n > 0 &&
+	    try_fd(files, kept_files_open(kept, path, wanted), wanted, found, NULL) == 0)
+		return 0;
 	return rc;
 }
 

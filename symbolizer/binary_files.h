@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "elf/debug_elf.h"
 #include "elf/debug_file.h"
+#include "elf/kept_files.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,8 +31,9 @@ void binary_files_init(struct binary_files *files);
 void binary_files_deinit(struct binary_files *files);
 
 /**
- * Open the binary at a path, below the target's root first.
+ * Open the binary at a path, below the target's root first; else what was kept of it.
  *
+ * @kept:   NULL = nothing
  * @wanted: its build-id; n = 0: any file will do
  * @found:  the one it has
  * @err:    the reason: a short sentence without the path
@@ -39,8 +41,8 @@ void binary_files_deinit(struct binary_files *files);
  *         -ENOMEM.
  */
 int binary_files_open(struct binary_files *files, const char *path, const char *root,
-		      const struct elf_build_id *wanted, struct elf_build_id *found,
-		      struct cp_err *err);
+		      const struct kept_files *kept, const struct elf_build_id *wanted,
+		      struct elf_build_id *found, struct cp_err *err);
 
 /** Open an image in memory, which is copied. Return: as binary_files_open(). */
 int binary_files_open_memory(struct binary_files *files, const void *bytes, size_t n,

@@ -61,6 +61,7 @@ static int open_binary(struct source *source, const struct source_request *reque
 	const struct binary_options binary_options = {.debug_dirs = options->debug_dirs,
 						      .n_debug_dirs = options->n_debug_dirs,
 						      .root_pid = options->root_pid,
+						      .kept_files = options->kept_files,
 						      .debuginfod = worth_it ? options->debuginfod
 									     : NULL};
 	int rc = binary_open(request->path, request->build_id, &binary_options, &source->binary,

@@ -1,7 +1,9 @@
 #include "modules.h"
 
 #include "base/cleanup.h"
+#include "elf/kept_files.h"
 #include "procfs.h"
+#include "unwind/mapped_file.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -210,6 +212,18 @@ static int add_mapped(struct modules *modules, const struct mapping *mapping, mo
 	return add_module(modules, path, hex, range, out);
 }
 
+/* The mapping's file may be gone or another one when its names are looked up. */
+static void keep_file(struct modules *modules, pid_t pid, const struct mapping *mapping)
+{
+	if (!modules->kept_files || !mapping->segment || mapping->kind == MAPPING_VDSO ||
+	    !kept_files_has_room(modules->kept_files))
+		return;
+	const int fd = mapped_file_open(pid, mapping);
+	if (fd >= 0)
+		kept_files_add(modules->kept_files, fd, mapping->path,
+			       elf_image_build_id(mapping->image));
+}
+
 int modules_locate(struct modules *modules, struct process *process, uint64_t avma, module_id *out,
 		   uint64_t *out_svma)
 {
@@ -221,9 +235,12 @@ int modules_locate(struct modules *modules, struct process *process, uint64_t av
 		return add_jit(modules, process, out);
 	if (mapping->user_id == 0) {
 		module_id id = {0};
+		const size_t before = modules->profile->n_modules;
 		int code = add_mapped(modules, mapping, &id);
 		if (code < 0)
 			return code;
+		if (modules->profile->n_modules > before)
+			keep_file(modules, process->pid, mapping);
 		mapping->user_id = id.v + 1;
 	}
 	out->v = mapping->user_id - 1;

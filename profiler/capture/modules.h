@@ -16,11 +16,14 @@
 
 enum module_runtime { RUNTIME_PYTHON, RUNTIME_NODE, RUNTIME_JAVA, RUNTIME_COUNT };
 
+struct kept_files;
+
 struct modules {
-	struct profile *profile;      /* borrowed */
-	uint32_t kernel, unknown;     /* module id + 1; 0 = not made yet */
-	uint32_t omitted;             /* location id + 1; 0 = not made yet */
-	bool runtimes[RUNTIME_COUNT]; /* seen */
+	struct kept_files *kept_files; /* gets each binary that is met; NULL = none are kept */
+	struct profile *profile;       /* borrowed */
+	uint32_t kernel, unknown;      /* module id + 1; 0 = not made yet */
+	uint32_t omitted;              /* location id + 1; 0 = not made yet */
+	bool runtimes[RUNTIME_COUNT];  /* seen */
 	/* called for a process whose code in no file is met first; may be NULL */
 	void (*generated_code)(void *ctx, pid_t pid);
 	void *generated_code_ctx;

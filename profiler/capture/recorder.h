@@ -57,6 +57,8 @@ enum recorder_mode {
 	RECORDER_MODE_OFFCPU, /* threads that do not run: off_cpu.h */
 };
 
+struct kept_files;
+
 struct recorder_options {
 	const pid_t *pids; /* processes to attach to, or NULL with @argv */
 	size_t n_pids;
@@ -76,6 +78,8 @@ struct recorder_options {
 	double max_overhead; /* 0.01: 1 % */
 	uint64_t max_pause_ns;
 	int stop_fd; /* end normally when it becomes readable; -1 = none */
+	/* Gets the binaries of chosen processes, for after the recording; may be NULL. */
+	struct kept_files *kept_files;
 	/* Called for a process when code of it is met that is in no file; may be NULL. */
 	void (*generated_code)(void *ctx, pid_t pid);
 	void *generated_code_ctx;

@@ -48,6 +48,7 @@ struct symbolizer_options load_symbolizer_options(const struct load_symbols *sym
 		.debug_dirs = symbols->debug_dirs,
 		.n_debug_dirs = symbols->n_debug_dirs,
 		.root_pid = symbols->root_pid,
+		.kept_files = symbols->kept_files,
 		.jit_files = symbols->jit_files,
 		.cancel = symbols->cancel,
 	};

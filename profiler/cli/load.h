@@ -26,6 +26,7 @@ struct load_symbols {
 	bool no_cache;                       /* neither use nor fill the cache of answers */
 	uint64_t budget_ns;                  /* time that looking up may take; 0 = any */
 	pid_t root_pid;                      /* see symbolizer.h */
+	struct kept_files *kept_files;       /* see symbolizer.h; borrowed */
 	struct jit_files *jit_files;         /* see symbolizer.h; borrowed */
 	const volatile sig_atomic_t *cancel; /* see symbolizer.h */
 	bool quiet;

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "cli.h"
+#include "elf/kept_files.h"
 #include "interrupts.h"
 #include "no_samples.h"
 #include "out_file.h"
@@ -238,6 +239,7 @@ static int record(const struct recording_request *request, const char *path, int
 	options.generated_code_ctx = request->symbols.jit_files;
 	options.note = request->quiet ? NULL : show_note;
 	options.progress_ctx = (void *)request;
+	options.kept_files = request->symbols.kept_files;
 	struct recorder_result result = {0};
 	struct cp_err err = {""};
 	int code = recorder_run(&options, &result, &err);
@@ -276,8 +278,10 @@ int recording_run(const struct recording_request *request)
 		code = interrupts_init(&stop_fd, &err);
 	struct recording_request own = *request;
 	own.symbols.jit_files = request->no_symbols ? NULL : jit_files_create();
+	own.symbols.kept_files = request->no_symbols ? NULL : kept_files_create();
 	int status = code ? cli_fail("%s", err.message)
 			  : record(&own, to_stdout ? spool.path : request->output, stop_fd);
+	kept_files_destroy(own.symbols.kept_files);
 	jit_files_destroy(own.symbols.jit_files);
 	interrupts_deinit();
 	spool_destroy(&spool);

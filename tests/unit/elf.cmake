@@ -4,6 +4,7 @@ cprof_unit_test(cfi_reader USES base elf)
 cprof_unit_test(elf_tables USES base elf)
 cprof_unit_test(map_guard USES base elf)
 cprof_unit_test(inflate USES base elf)
+cprof_unit_test(kept_files USES base elf)
 target_link_libraries(test_elf_tables PRIVATE ZLIB::ZLIB)
 
 find_program(MANY_GCC gcc REQUIRED)

@@ -1,0 +1,148 @@
+"""
+Binaries that are gone, or others, when the recording is over: upgraded while they run, deleted, or
+in a mount namespace of their own. Functions and lines are those of the file that ran.
+"""
+
+import contextlib
+import os
+import subprocess
+
+import debug_places as places
+import harness
+import pytest
+
+LIBRARY = """
+static inline int mix(int x) { return x * 2654435761u ^ x >> 7; }
+int spin(volatile int *stop)
+{
+	int x = 1;
+	while (!*stop)
+		x = mix(x);
+	return x;
+}
+"""
+MAIN = """
+#include <stdio.h>
+int spin(volatile int *stop);
+int main(void)
+{
+	volatile int stop = 0;
+	puts("ready");
+	fflush(stdout);
+	return spin(&stop);
+}
+"""
+SAMPLES = 300
+
+
+def build(directory, shared, *flags):
+    """spinner, with spin() in it or in libspin.so beside it."""
+    (directory / "library.c").write_text(LIBRARY)
+    (directory / "main.c").write_text(MAIN)
+    common = ["gcc", "-O2", "-g", "-Wl,--build-id", *flags]
+    if shared:
+        places.run(*common, "-shared", "-fPIC", "library.c", "-o", "libspin.so", cwd=directory)
+        places.run(*common, "main.c", "-L.", "-lspin", "-Wl,-rpath,$ORIGIN", "-o", "spinner",
+                   cwd=directory)  # fmt: skip
+    else:
+        places.run(*common, "main.c", "library.c", "-o", "spinner", cwd=directory)
+    return directory / "spinner"
+
+
+@contextlib.contextmanager
+def running(*command):
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return int(fields[11]) / os.sysconf("SC_CLK_TCK")
+
+
+def record_while(process, tmp_path, *changes):
+    """Attach; then each of @changes between some samples; the process ends before cprof does."""
+    profile = tmp_path / "cprof.pb.gz"
+    with harness.Recorder("-p", process.pid, "-o", profile, "-q") as recorder:
+        recorder.wait_attached()
+        for change in (*changes, process.kill):
+            wanted = cpu_seconds(process.pid) + SAMPLES / 999
+            harness.wait_until("samples", lambda: cpu_seconds(process.pid) > wanted, timeout=60)
+            change()
+        recorder.finish()
+    return harness.Profile(profile)
+
+
+def expect_lines(profile):
+    rows = profile.report("--by", "line")["hotspots"]
+    there = sum(row["self_pct"] for row in rows if (row.get("file") or "").endswith("library.c"))
+    assert there > 95, rows[:5]
+    assert profile.total_share("spin") > 0.95
+
+
+@pytest.mark.parametrize("flags", [(), ("-Wl,--build-id=none",)])
+def test_a_program_replaced_while_it_is_recorded(tmp_path, flags):
+    spinner = build(tmp_path, False, *flags)
+    other = tmp_path / "other"
+    other.mkdir()
+    build(other, False, "-O1", "-DOTHER", *flags)
+    with running(spinner) as process:
+        profile = record_while(process, tmp_path, lambda: (other / "spinner").rename(spinner))
+    expect_lines(profile)
+
+
+def test_a_program_deleted_before_and_a_library_while_it_is_recorded(tmp_path):
+    spinner = build(tmp_path, True)
+    with running(spinner) as process:
+        spinner.unlink()
+        profile = record_while(process, tmp_path, (tmp_path / "libspin.so").unlink)
+    expect_lines(profile)
+    assert profile.total_share("main") > 0.95
+
+
+def test_a_program_in_a_mount_namespace_that_ends_with_it(tmp_path):
+    """Its path names nothing here, or, as here, something else."""
+    hidden = tmp_path / "hidden"
+    shown = tmp_path / "shown"
+    hidden.mkdir()
+    shown.mkdir()
+    build(hidden, True)
+    build(shown, True, "-O1", "-DOTHER")
+    script = f"mount --bind {hidden} {shown} && exec {shown}/spinner"
+    with running("unshare", "--mount", "--propagation", "private", "sh", "-c", script) as process:
+        profile = record_while(process, tmp_path)
+    expect_lines(profile)
+
+
+def test_a_command_that_deletes_itself(tmp_path):
+    """The whole life of a program: it is gone when names are looked up."""
+    (tmp_path / "library.c").write_text(LIBRARY)
+    (tmp_path / "main.c").write_text(
+        """
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+int spin(volatile int *stop);
+static volatile int stop;
+static void end(int number) { stop = number; }
+int main(int argc, char **argv)
+{
+	(void)argc;
+	signal(SIGALRM, end);
+	unlink(argv[0]);
+	alarm(1);
+	return spin(&stop) & 0;
+}
+"""
+    )
+    places.run("gcc", "-O2", "-g", "main.c", "library.c", "-o", "spinner", cwd=tmp_path)
+    profile = tmp_path / "cprof.pb.gz"
+    harness.cprof("record", "-q", "-o", profile, "--", tmp_path / "spinner")
+    assert not (tmp_path / "spinner").exists()
+    expect_lines(harness.Profile(profile))
