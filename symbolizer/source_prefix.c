@@ -25,7 +25,9 @@ int source_prefixes_add(struct source_prefixes *prefixes, const char *rule, stru
 {
 	const char *equals = strchr(rule, '=');
 	if (!equals || equals == rule)
-		return cp_fail(err, -EINVAL, "give OLD=NEW, such as /build/x=/home/me/x");
+		return cp_fail(err, -EINVAL,
+			       "--source-prefix %s: give OLD=NEW, such as /build/x=/home/me/x",
+			       rule);
 	struct source_prefix *added = CP_ARRAY_PUSH(prefixes->rules, prefixes->n, prefixes->cap);
 	if (!added)
 		return cp_fail_nomem(err);

@@ -43,6 +43,11 @@ int load_add_debug_dir(struct load_symbols *symbols, const char *path, struct cp
 	"neither use nor fill the cache of names and lines found earlier, in "                     \
 	"$XDG_CACHE_HOME/cprof or ~/.cache/cprof"
 
+#define LOAD_SOURCE_PREFIX_HELP                                                                    \
+	"source files below OLD, as the compiler saw them, are below NEW; may be given more "      \
+	"than once, the longest OLD that fits holds"
+#define LOAD_NO_PARAMETERS_HELP "C++ functions without their parameters: ns::f, not ns::f(int)"
+
 /** Take the value of --symbol-budget. Return: 0, or -EINVAL with a message. */
 int load_set_budget(struct load_symbols *symbols, const char *value, struct cp_err *err);
 

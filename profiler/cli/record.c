@@ -4,6 +4,7 @@
 #include "cli.h"
 #include "interrupts.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,8 @@ enum {
 	OPT_DEBUGINFOD_LIMIT,
 	OPT_SYMBOL_BUDGET,
 	OPT_NO_CACHE,
+	OPT_SOURCE_PREFIX,
+	OPT_NO_PARAMETERS,
 	OPT_MIN_QUALITY,
 	OPT_QUIET,
 };
@@ -83,6 +86,8 @@ static const struct cli_option record_options[] = {
 	[OPT_DEBUGINFOD_LIMIT] = {"debuginfod-limit", 0, "TIME", NULL, DEBUGINFOD_LIMIT_HELP},
 	[OPT_SYMBOL_BUDGET] = {"symbol-budget", 0, "TIME", NULL, LOAD_BUDGET_HELP},
 	[OPT_NO_CACHE] = {"no-cache", 0, NULL, NULL, LOAD_NO_CACHE_HELP},
+	[OPT_SOURCE_PREFIX] = {"source-prefix", 0, "OLD=NEW", NULL, LOAD_SOURCE_PREFIX_HELP},
+	[OPT_NO_PARAMETERS] = {"no-parameters", 0, NULL, NULL, LOAD_NO_PARAMETERS_HELP},
 	[OPT_MIN_QUALITY] =
 		{"min-quality", 0, "PCT", NULL,
 		 "exit with 3 when less than PCT % of the samples are complete and have "
@@ -159,11 +164,53 @@ static int take_flag(int option, struct recording_request *out)
 	return CLI_OK;
 }
 
+/* How names are looked up. Return: false when it is another option. */
+static bool take_symbols(const struct cli_command *self, int option, const char *value,
+			 struct load_symbols *out, int *status)
+{
+	struct cp_err err;
+	int code = 0;
+	switch (option) {
+	case OPT_DEBUG_DIR:
+		code = load_add_debug_dir(out, value, &err);
+		break;
+	case OPT_DEBUGINFOD:
+		code = debuginfod_choose(&out->debuginfod, value, &err);
+		break;
+	case OPT_DEBUGINFOD_LIMIT:
+		code = debuginfod_choose_limit(&out->debuginfod, value, &err);
+		break;
+	case OPT_SYMBOL_BUDGET:
+		code = load_set_budget(out, value, &err);
+		break;
+	case OPT_SOURCE_PREFIX:
+		code = source_prefixes_add(&out->prefixes, value, &err);
+		break;
+	case OPT_NO_PARAMETERS:
+		out->bare_names = true;
+		break;
+	case OPT_NO_CACHE:
+		out->no_cache = true;
+		break;
+	default:
+		return false;
+	}
+	*status = CLI_OK;
+	if (code == -EINVAL && option != OPT_DEBUGINFOD)
+		*status = cli_usage(self, "%s", err.message);
+	else if (code < 0)
+		*status = cli_fail("%s", err.message);
+	return true;
+}
+
 static int take_option(const struct cli_command *self, int option, const char *value,
 		       void *arguments)
 {
 	struct record_arguments *out = arguments;
 	struct cp_err err;
+	int status;
+	if (take_symbols(self, option, value, &out->request.symbols, &status))
+		return status;
 	switch (option) {
 	case OPT_PID:
 		if (options_pids(value, &out->pids, &out->n_pids, &out->cap_pids, &err))
@@ -190,25 +237,6 @@ static int take_option(const struct cli_command *self, int option, const char *v
 		if (!*value)
 			return cli_usage(self, "-o needs the name of a file");
 		out->request.output = value;
-		return CLI_OK;
-	case OPT_DEBUG_DIR:
-		if (load_add_debug_dir(&out->request.symbols, value, &err))
-			return cli_fail("%s", err.message);
-		return CLI_OK;
-	case OPT_DEBUGINFOD:
-		if (debuginfod_choose(&out->request.symbols.debuginfod, value, &err))
-			return cli_fail("%s", err.message);
-		return CLI_OK;
-	case OPT_DEBUGINFOD_LIMIT:
-		if (debuginfod_choose_limit(&out->request.symbols.debuginfod, value, &err))
-			return cli_usage(self, "%s", err.message);
-		return CLI_OK;
-	case OPT_SYMBOL_BUDGET:
-		if (load_set_budget(&out->request.symbols, value, &err))
-			return cli_usage(self, "%s", err.message);
-		return CLI_OK;
-	case OPT_NO_CACHE:
-		out->request.symbols.no_cache = true;
 		return CLI_OK;
 	case OPT_RATE:
 	case OPT_DURATION:

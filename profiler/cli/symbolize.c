@@ -36,12 +36,8 @@ static const struct cli_option symbolize_options[] = {
 	[OPT_DEBUGINFOD_LIMIT] = {"debuginfod-limit", 0, "TIME", NULL, DEBUGINFOD_LIMIT_HELP},
 	[OPT_SYMBOL_BUDGET] = {"symbol-budget", 0, "TIME", NULL, LOAD_BUDGET_HELP},
 	[OPT_NO_CACHE] = {"no-cache", 0, NULL, NULL, LOAD_NO_CACHE_HELP},
-	[OPT_SOURCE_PREFIX] =
-		{"source-prefix", 0, "OLD=NEW", NULL,
-		 "source files below OLD, as the compiler saw them, are below NEW; may be given "
-		 "more than once, the longest OLD that fits holds"},
-	[OPT_NO_PARAMETERS] = {"no-parameters", 0, NULL, NULL,
-			       "C++ functions without their parameters: ns::f, not ns::f(int)"},
+	[OPT_SOURCE_PREFIX] = {"source-prefix", 0, "OLD=NEW", NULL, LOAD_SOURCE_PREFIX_HELP},
+	[OPT_NO_PARAMETERS] = {"no-parameters", 0, NULL, NULL, LOAD_NO_PARAMETERS_HELP},
 	[OPT_EXE] = {"exe", 'e', "FILE", "Addresses of a file, as addr2line has them",
 		     "no profile: tell what is at addresses of this program or library, given as "
 		     "hexadecimal numbers or, without any, a line each on standard input"},
@@ -101,7 +97,7 @@ static int take_option(const struct cli_command *self, int option, const char *v
 		return CLI_OK;
 	case OPT_SOURCE_PREFIX:
 		return source_prefixes_add(&out->symbols.prefixes, value, &err)
-			       ? cli_usage(self, "--source-prefix %s: %s", value, err.message)
+			       ? cli_usage(self, "%s", err.message)
 			       : CLI_OK;
 	case OPT_NO_PARAMETERS:
 		out->symbols.bare_names = true;
