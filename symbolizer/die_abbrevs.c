@@ -16,39 +16,23 @@ void die_abbrevs_deinit(struct die_abbrevs *table)
 	*table = (struct die_abbrevs){0};
 }
 
+/* Forms whose size depends on nothing, plus one; 0 = others. */
+static const uint8_t fixed_sizes[] = {
+	[DW_FORM_flag_present] = 1, [DW_FORM_implicit_const] = 1, [DW_FORM_data1] = 2,
+	[DW_FORM_ref1] = 2,         [DW_FORM_flag] = 2,           [DW_FORM_strx1] = 2,
+	[DW_FORM_addrx1] = 2,       [DW_FORM_data2] = 3,          [DW_FORM_ref2] = 3,
+	[DW_FORM_strx2] = 3,        [DW_FORM_addrx2] = 3,         [DW_FORM_strx3] = 4,
+	[DW_FORM_addrx3] = 4,       [DW_FORM_data4] = 5,          [DW_FORM_ref4] = 5,
+	[DW_FORM_ref_sup4] = 5,     [DW_FORM_strx4] = 5,          [DW_FORM_addrx4] = 5,
+	[DW_FORM_data8] = 9,        [DW_FORM_ref8] = 9,           [DW_FORM_ref_sup8] = 9,
+	[DW_FORM_ref_sig8] = 9,     [DW_FORM_data16] = 17,
+};
+
 uint32_t die_abbrevs_form_size(uint64_t form, struct die_format format)
 {
+	if (form < sizeof(fixed_sizes) && fixed_sizes[form])
+		return fixed_sizes[form] - 1U;
 	switch (form) {
-	case DW_FORM_flag_present:
-	case DW_FORM_implicit_const:
-		return 0;
-	case DW_FORM_data1:
-	case DW_FORM_ref1:
-	case DW_FORM_flag:
-	case DW_FORM_strx1:
-	case DW_FORM_addrx1:
-		return 1;
-	case DW_FORM_data2:
-	case DW_FORM_ref2:
-	case DW_FORM_strx2:
-	case DW_FORM_addrx2:
-		return 2;
-	case DW_FORM_strx3:
-	case DW_FORM_addrx3:
-		return 3;
-	case DW_FORM_data4:
-	case DW_FORM_ref4:
-	case DW_FORM_ref_sup4:
-	case DW_FORM_strx4:
-	case DW_FORM_addrx4:
-		return 4;
-	case DW_FORM_data8:
-	case DW_FORM_ref8:
-	case DW_FORM_ref_sup8:
-	case DW_FORM_ref_sig8:
-		return 8;
-	case DW_FORM_data16:
-		return 16;
 	case DW_FORM_addr:
 		return format.address_size;
 	case DW_FORM_ref_addr:
@@ -174,7 +158,10 @@ static int keep(struct die_abbrevs *table, uint64_t code, const struct die_abbre
 int die_abbrevs_read(struct die_abbrevs *table, const struct elf_bytes *section, uint64_t offset,
 		     struct die_format format, uint64_t *budget)
 {
-	*table = (struct die_abbrevs){.offset = offset, .format = format};
+	table->n = 0;
+	table->n_steps = 0;
+	table->offset = offset;
+	table->format = format;
 	if (!section->bytes || offset >= section->n)
 		return -EINVAL;
 	const uint8_t *start = section->bytes + offset;
@@ -201,6 +188,6 @@ int die_abbrevs_read(struct die_abbrevs *table, const struct elf_bytes *section,
 		rc = -EINVAL;
 	*budget -= (uint64_t)(cursor.at - start);
 	if (rc < 0)
-		die_abbrevs_deinit(table);
+		table->n = 0;
 	return rc;
 }

@@ -68,9 +68,10 @@ uint32_t die_abbrevs_form_size(uint64_t form, struct die_format format);
 /**
  * Read a table.
  *
+ * @table:   another one that is not needed any more, whose room is used again; or all zero
  * @section: .debug_abbrev
  * @budget:  bytes that may still be read; lowered
- * Return: 0; -EINVAL: damaged, or with something unknown in it; -ENOMEM. Nothing to release then.
+ * Return: 0; -EINVAL: damaged, or with something unknown in it; -ENOMEM. It is empty then.
  */
 int die_abbrevs_read(struct die_abbrevs *table, const struct elf_bytes *section, uint64_t offset,
 		     struct die_format format, uint64_t *budget);

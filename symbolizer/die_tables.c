@@ -55,14 +55,14 @@ void die_tables_init(struct die_tables *tables, Dwarf *dwarf)
 
 void die_tables_deinit(struct die_tables *tables)
 {
-	for (size_t i = 0; i < tables->n_kept; i++)
+	for (size_t i = 0; i < DIE_TABLES_KEPT; i++)
 		die_abbrevs_deinit(&tables->kept[i]);
 	*tables = (struct die_tables){.dwarf = NULL};
 }
 
 static bool is_of(const struct die_abbrevs *table, const struct die_unit *unit)
 {
-	return table->offset == unit->abbrev_offset &&
+	return table->n > 0 && table->offset == unit->abbrev_offset &&
 	       table->format.version == unit->format.version &&
 	       table->format.address_size == unit->format.address_size &&
 	       table->format.offset_size == unit->format.offset_size;
@@ -70,22 +70,17 @@ static bool is_of(const struct die_abbrevs *table, const struct die_unit *unit)
 
 const struct die_abbrevs *die_tables_get(struct die_tables *tables, const struct die_unit *unit)
 {
-	struct die_abbrevs table;
 	if (unit->dwarf != tables->dwarf || !tables->section.bytes || tables->budget == 0)
 		return NULL;
-	for (size_t i = 0; i < tables->n_kept; i++)
+	for (size_t i = 0; i < DIE_TABLES_KEPT; i++)
 		if (is_of(&tables->kept[i], unit))
 			return &tables->kept[i];
-	int rc = die_abbrevs_read(&table, &tables->section, unit->abbrev_offset, unit->format,
-				  &tables->budget);
-	if (rc < 0)
-		return NULL;
 	struct die_abbrevs *slot = &tables->kept[tables->next];
+	if (die_abbrevs_read(slot, &tables->section, unit->abbrev_offset, unit->format,
+			     &tables->budget) < 0) {
+		slot->offset = UINT64_MAX; /* of none */
+		return NULL;
+	}
 	tables->next = (tables->next + 1) % DIE_TABLES_KEPT;
-	if (tables->n_kept < DIE_TABLES_KEPT)
-		tables->n_kept++;
-	else
-		die_abbrevs_deinit(slot);
-	*slot = table;
 	return slot;
 }

@@ -43,7 +43,7 @@ struct die_tables {
 	Dwarf *dwarf;
 	struct elf_bytes section; /* .debug_abbrev */
 	struct die_abbrevs kept[DIE_TABLES_KEPT];
-	size_t n_kept, next;
+	size_t next;     /* to be replaced */
 	uint64_t budget; /* bytes that may still be read: tables may overlap in a damaged file */
 };
 

@@ -200,6 +200,7 @@ void dwarf_units_deinit(struct dwarf_units *units)
 	free(units->loaded);
 	range_table_deinit(&units->ranges);
 	die_tables_deinit(&units->tables);
+	line_sections_deinit(&units->line_sections);
 	*units = (struct dwarf_units){0};
 }
 

@@ -23,6 +23,12 @@ void line_sections_init(struct line_sections *sections, Elf *elf)
 	sections->budget = READ_EACH_AT_MOST * (uint64_t)sections->line.n;
 }
 
+void line_sections_deinit(struct line_sections *sections)
+{
+	free(sections->scratch);
+	*sections = (struct line_sections){.budget = 0};
+}
+
 void line_table_deinit(struct line_table *table)
 {
 	free(table->rows);
@@ -52,6 +58,22 @@ static int compare_sequences(const void *left, const void *right)
 	return a->first < b->first ? -1 : a->first > b->first;
 }
 
+/* Give the rows a place of their own, just as large. What was used to read them is used again. */
+static int settle_rows(struct line_table *table, struct line_sections *sections)
+{
+	struct line_row *rows = NULL;
+	if (table->n_rows > 0) {
+		rows = malloc(table->n_rows * sizeof(*rows));
+		if (rows)
+			memcpy(rows, table->rows, table->n_rows * sizeof(*rows));
+	}
+	sections->scratch = table->rows;
+	sections->cap_scratch = table->cap_rows;
+	table->rows = rows;
+	table->cap_rows = rows ? table->n_rows : 0;
+	return rows || table->n_rows == 0 ? 0 : -ENOMEM;
+}
+
 int line_table_read(struct line_table *table, struct line_sections *sections, uint64_t offset,
 		    const struct code_ranges *code)
 {
@@ -61,7 +83,11 @@ int line_table_read(struct line_table *table, struct line_sections *sections, ui
 	uint64_t size = rc == 0 ? (uint64_t)(program.cursor.end - program.cursor.at) : 0;
 	if (rc == 0 && size <= sections->budget) {
 		sections->budget -= size;
+		table->rows = sections->scratch;
+		table->cap_rows = sections->cap_scratch;
 		rc = line_program_run(&program, table, code);
+		if (settle_rows(table, sections) < 0)
+			rc = -ENOMEM;
 	}
 	if (rc == -ENOMEM) {
 		line_table_deinit(table);

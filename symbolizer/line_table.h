@@ -18,7 +18,9 @@
 
 struct line_sections {
 	struct elf_bytes line, str, line_str;
-	uint64_t budget; /* bytes of programs that may still be run: units may share one */
+	uint64_t budget;          /* bytes of programs that may still be run: units may share one */
+	struct line_row *scratch; /* rows of the program that is run: kept from one to the next */
+	size_t cap_scratch;
 };
 
 struct line_row {
@@ -51,6 +53,7 @@ struct line_table {
 
 /** Find the sections of a file. */
 void line_sections_init(struct line_sections *sections, Elf *elf);
+void line_sections_deinit(struct line_sections *sections);
 
 /**
  * Read one unit's program.

@@ -176,7 +176,7 @@ static const struct die_format format = {.version = 4, .address_size = 8, .offse
 
 static size_t count_entries(const uint8_t *bytes, size_t n, bool descend, bool *failed)
 {
-	struct die_abbrevs abbrevs;
+	struct die_abbrevs abbrevs = {.n = 0};
 	struct die_scan scan;
 	struct die_entry entry;
 	uint64_t budget = 1000;
@@ -237,7 +237,7 @@ static void test_die_visit__unknown_abbreviations_end_the_unit(void **state)
 static void test_die_visit__damaged_tables_are_left_to_libdw(void **state)
 {
 	(void)state;
-	struct die_abbrevs table;
+	struct die_abbrevs table = {.n = 0};
 	for (size_t n = 0; n < sizeof(abbrevs_bytes); n++) {
 		uint64_t budget = 1000;
 		uint8_t *copy = malloc(n + 1);
@@ -258,6 +258,7 @@ static void test_die_visit__damaged_tables_are_left_to_libdw(void **state)
 	uint64_t budget = 10;
 	assert_int_equal(die_abbrevs_read(&table, &abbrevs_section, 0, format, &budget), -EINVAL);
 	assert_int_equal(budget, 0);
+	die_abbrevs_deinit(&table);
 }
 
 int main(void)

@@ -71,6 +71,7 @@ static void test_line_table__rows_by_hand(void **state)
 	expect_row(&table, 0x107f, "b.c", 11, 0x1041, 0x1080);
 	assert_null(line_table_find(&table, 0x1080, &start, &end));
 	line_table_deinit(&table);
+	line_sections_deinit(&sections);
 }
 
 static void test_line_table__code_that_is_not_there_has_no_rows(void **state)
@@ -84,6 +85,7 @@ static void test_line_table__code_that_is_not_there_has_no_rows(void **state)
 	assert_int_equal(table.n_sequences, 0);
 	assert_int_equal(table.n_rows, 0);
 	line_table_deinit(&table);
+	line_sections_deinit(&sections);
 }
 
 static void test_line_table__cut_or_changed_anywhere_it_ends(void **state)
@@ -97,6 +99,7 @@ static void test_line_table__cut_or_changed_anywhere_it_ends(void **state)
 		assert_int_equal(line_table_read(&table, &sections, 0, &anywhere), 0);
 		assert_int_equal(table.n_sequences, 0); /* its length says more than there is */
 		line_table_deinit(&table);
+		line_sections_deinit(&sections);
 		free(copy);
 	}
 	for (size_t at = 0; at < sizeof(program); at++) {
@@ -108,6 +111,7 @@ static void test_line_table__cut_or_changed_anywhere_it_ends(void **state)
 			assert_int_equal(line_table_read(&table, &sections, 0, &anywhere), 0);
 			assert_true(table.n_rows <= sizeof(program));
 			line_table_deinit(&table);
+			line_sections_deinit(&sections);
 			free(copy);
 		}
 	}
@@ -125,6 +129,7 @@ static void test_line_table__programs_are_run_within_a_budget(void **state)
 	assert_int_equal(line_table_read(&table, &sections, 0, &anywhere), 0);
 	assert_int_equal(table.n_sequences, 0);
 	line_table_deinit(&table);
+	line_sections_deinit(&sections);
 }
 
 /* Each row of libdw's, the last of those at one address, is what our table has there. */
@@ -192,6 +197,7 @@ static void check_fixture(const char *name)
 		line_table_deinit(&table);
 	}
 	assert_true(compared > 4);
+	line_sections_deinit(&sections);
 	dwarf_end(dwarf);
 	close(fd);
 }
