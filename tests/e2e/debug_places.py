@@ -36,15 +36,34 @@ def split_off(whole, stripped, debug, *flags, link=False):
         run("objcopy", f"--add-gnu-debuglink={debug}", stripped)
 
 
-def addresses(path):
-    """Places all over the functions of a program that are written in its source."""
-    out = []
-    for line in run("nm", "-S", "--defined-only", path).splitlines():
+def symbols(path, *options):
+    """Entry, name and size of each function, by nm."""
+    out = {}
+    for line in run("nm", "-S", "--defined-only", *options, path).splitlines():
         fields = line.split()
         if len(fields) == 4 and fields[2] in "tTwW" and int(fields[1], 16):
-            start, size = int(fields[0], 16), int(fields[1], 16)
-            out += range(start, start + size, STEP)
-    return sorted(set(out))
+            out[int(fields[0], 16)] = (fields[3], int(fields[1], 16))
+    return out
+
+
+def addresses(path):
+    """Places all over the functions of a program that are written in its source."""
+    out = set()
+    for start, (_, size) in symbols(path).items():
+        out.update(range(start, start + size, STEP))
+    return sorted(out)
+
+
+def functions(path, *options):
+    """Entry and name of each function, by nm."""
+    return {start: name for start, (name, _) in symbols(path, *options).items()}
+
+
+def code_of(path):
+    """The bytes of .text."""
+    out = Path(path).with_suffix(".text")
+    run("objcopy", "-O", "binary", "--only-section=.text", path, out)
+    return out.read_bytes()
 
 
 def ask(path, places, *options, env=None, stderr=None):
@@ -67,11 +86,11 @@ def ask(path, places, *options, env=None, stderr=None):
     return by_address(done.stdout.decode())
 
 
-def addr2line(path, places):
-    """The same of binutils."""
+def addr2line(path, places, tool="addr2line"):
+    """The same of binutils, or of another tool of that kind."""
     text = "".join(f"{place:#x}\n" for place in places)
     done = subprocess.run(
-        ["addr2line", "-fiap", "-e", str(path)],
+        [tool, "-fiap", "-e", str(path)],
         input=text,
         capture_output=True,
         text=True,
