@@ -300,6 +300,32 @@ def case_table_full(folder):
     assert 20000 <= heap.blocks[24] + heap["loss_table_full"] <= 20010, heap.values
 
 
+SETTINGS = ["MAX_BLOCKS", "MAX_NODES", "MAX_SITES", "MAX_MODULES", "REPLICAS", "POPULATE", "SEED",
+            "SAMPLE_BYTES", "ROOT_PID", "FOLLOW", "OUTPUT"]
+
+
+def case_settings(folder):
+    """A value that cannot be used is not used, and is told: the library cannot print."""
+    def refused(**settings):
+        values = {"CPROF_HEAP_" + name: value for name, value in settings.items()}
+        with tempfile.TemporaryDirectory(dir=folder) as inside:
+            heap = single(survive("many", 10), inside, **values)
+        heap.lossless()
+        return heap["max_blocks"], {SETTINGS[i] for i in range(32)
+                                    if heap["settings_refused"] >> i & 1}
+
+    default = 16 << 20
+    assert refused() == (default, set())
+    for name in SETTINGS[:9]:
+        for value in ("12k", "-1", " 7", "0x10", "1e6", "99999999999999999999"):
+            assert refused(**{name: value}) == (default, {name}), (name, value)
+    assert refused(MAX_BLOCKS=4095) == (default, {"MAX_BLOCKS"})
+    assert refused(MAX_BLOCKS=4096) == (4096, set())
+    assert refused(MAX_BLOCKS=9000, REPLICAS=65) == (8192, {"REPLICAS"})
+    assert refused(MAX_BLOCKS="", FOLLOW="(") == (default, {"FOLLOW"})
+    assert refused(FOLLOW="^surv(ive)?$") == (default, set())
+
+
 def case_stacks_full(folder):
     heap = single(survive("recurse", 3000), folder, CPROF_HEAP_MAX_NODES=1024,
                   CPROF_HEAP_MAX_SITES=64)
