@@ -137,7 +137,7 @@ static inline json_int_t number(json_t *object, const char *key)
 	return json_integer_value(value);
 }
 
-static const char *string(json_t *object, const char *key)
+static inline const char *string(json_t *object, const char *key)
 {
 	const char *value = json_string_value(json_object_get(object, key));
 	if (!value)
