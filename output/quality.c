@@ -199,13 +199,15 @@ static int most_samples_first(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-/* Say why symbolization of a module failed, when it left a note. */
-static int find_reason(const struct profile *profile, struct quality_module *module)
+/* Why symbolization of a module failed, when it left a note: @out, or NULL. */
+static int find_reason(const struct profile *profile, const char *path, const char **out)
 {
 	char *key;
-	if (asprintf(&key, "symbols.%s", module->path) < 0)
+	if (asprintf(&key, "symbols.%s", path) < 0)
 		return -ENOMEM;
-	module->reason = profile_header_get(profile, key);
+	*out = profile_header_get(profile, key);
+	if (*out && !**out)
+		*out = NULL;
 	free(key);
 	return 0;
 }
@@ -217,10 +219,19 @@ static int collect_modules(struct module_list *list, const struct module_sums *s
 	for (size_t i = 0; i < profile->n_modules; i++) {
 		const struct profile_module *module = &profile->modules[i];
 		const char *path = profile_text(profile, module->path);
-		/* other producers' profiles may have names without saying so in the flags */
-		bool named = module->has_functions || sums[i].named > sums[i].samples / 2;
+		const char *reason;
+		if (sums[i].samples <= 0)
+			continue;
+		if (find_reason(profile, path, &reason))
+			return -ENOMEM;
+		/*
+		 * Other producers' profiles may have names without saying so in the flags; and a
+		 * table of exported functions alone names next to nothing.
+		 */
+		bool named = sums[i].named > sums[i].samples / 2 ||
+			     (module->has_functions && sums[i].named > sums[i].samples / 20);
 		bool lined = module->has_lines || sums[i].lined > sums[i].samples / 2;
-		if (sums[i].samples <= 0 || (named && lined) || !can_be_mended(path, named))
+		if ((named && lined && !reason) || !can_be_mended(path, named))
 			continue;
 		struct quality_module *to = find_module(list, (module_id){(uint32_t)i});
 		if (!to)
@@ -228,6 +239,7 @@ static int collect_modules(struct module_list *list, const struct module_sums *s
 		to->samples = amount_sum(to->samples, sums[i].samples);
 		to->has_functions = to->has_functions || named;
 		to->has_lines = to->has_lines || lined;
+		to->reason = reason;
 	}
 	return 0;
 }
@@ -246,8 +258,6 @@ static int list_modules(const struct profile *profile, const struct module_sums 
 	for (size_t i = 0; i < quality->n_modules; i++) {
 		struct quality_module *module = &quality->modules[i];
 		module->share_pct = amount_pct(module->samples, quality->samples);
-		if (find_reason(profile, module))
-			return -ENOMEM;
 	}
 	qsort(quality->modules, quality->n_modules, sizeof(*quality->modules), most_samples_first);
 	return 0;
@@ -264,6 +274,7 @@ static void find_remedies(struct quality *quality, const struct remedy_source *s
 		requests[n].path = module->path;
 		requests[n].build_id = module->build_id;
 		requests[n].has_functions = module->has_functions;
+		requests[n].reason = module->reason;
 	}
 	if (n == 0)
 		return;

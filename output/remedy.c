@@ -55,11 +55,37 @@ static void add_for_file(struct strbuf *out, const struct remedy_source *source,
 		strbuf_addf(out, ", or: debuginfod-find debuginfo %s", request->build_id);
 }
 
+/* Reasons that neither a package nor -g would do away with. */
+static const char *remedy_of_reason(const char *reason)
+{
+	static const struct {
+		const char *part, *remedy;
+	} known[] = {
+		{"cprof symbolize", ""}, /* says it itself */
+		{"half of this machine's memory", "symbolize it on a larger one"},
+		{"which elfutils", "install elfutils 0.191, or build it with -gno-split-dwarf"},
+		{"split debug information",
+		 "keep its .dwo files where they were compiled or beside it, or build it with "
+		 "-gno-split-dwarf"},
+		{"the file on disk is another build",
+		 "record again, or name a directory with its old debug file with --debug-dir"},
+	};
+	for (size_t i = 0; reason && i < sizeof(known) / sizeof(known[0]); i++)
+		if (strstr(reason, known[i].part))
+			return known[i].remedy;
+	return NULL;
+}
+
 static char *remedy_of(const struct remedy_source *source, const struct remedy_request *request,
 		       const char *package, bool database)
 {
 	struct strbuf out = {0};
-	if (strcmp(request->path, PROFILE_PATH_KERNEL) == 0) {
+	const char *of_reason = remedy_of_reason(request->reason);
+	if (of_reason && !of_reason[0])
+		return NULL;
+	if (of_reason) {
+		strbuf_add(&out, of_reason);
+	} else if (strcmp(request->path, PROFILE_PATH_KERNEL) == 0) {
 		strbuf_add(&out, "kernel symbols are hidden: record as root, or with "
 				 "kernel.kptr_restrict=0");
 	} else if (starts_with(request->path, PROFILE_PATH_JIT)) {

@@ -28,7 +28,10 @@ struct remedy_request {
 	const char *path;
 	const char *build_id; /* "" = none */
 	bool has_functions;   /* only lines are missing */
-	char *remedy; /* the answer: one sentence, the caller frees it; NULL = out of memory */
+	const char *reason;   /* why, as the symbolizer put it; NULL = unknown */
+	/* the answer: one sentence, the caller frees it; NULL: the reason says it, or out of memory
+	 */
+	char *remedy;
 };
 
 /* What the answers presuppose. */

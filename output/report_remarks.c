@@ -368,7 +368,9 @@ static const char *reason_to_tell(const struct quality_module *module)
 
 static void add_module(struct strbuf *to, const struct quality_module *module)
 {
-	strbuf_add(to, module->has_functions ? "no line information: " : "no symbols: ");
+	strbuf_add(to, !module->has_functions ? "no symbols: "
+		       : !module->has_lines   ? "no line information: "
+					      : "incomplete symbols: ");
 	strbuf_add_printable(to, module->path);
 	strbuf_add(to, " (");
 	report_add_pct(to, module->share_pct);
@@ -413,6 +415,12 @@ static void remark_modules(struct remarks *remarks)
 		strbuf_add(remarks->text, quality->remedy_note);
 		if (quality->remedy_command)
 			strbuf_addf(remarks->text, ":\n%s", quality->remedy_command);
+		give(remarks);
+		strbuf_add(remarks->text, "without packages: 'cprof symbolize ");
+		strbuf_add_printable(remarks->text, remarks->report->options->path
+							    ? remarks->report->options->path
+							    : "FILE");
+		strbuf_add(remarks->text, " --debuginfod' fetches their debug files by build-id");
 		give(remarks);
 	}
 }

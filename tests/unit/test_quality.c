@@ -290,11 +290,12 @@ static void test_quality__modules_without_debug_information(void **state)
 	assert_close(modules[0].share_pct, 12);
 	assert_false(modules[0].has_functions);
 	assert_string_equal(modules[0].reason, "the file on disk is another build");
-	assert_string_equal(modules[0].remedy, "apt install pkgbig.so-dbgsym");
+	assert_non_null(strstr(modules[0].remedy, "--debug-dir")); /* today's package is no help */
 	assert_string_equal(modules[1].path, "/lib/symbols.so");
 	assert_true(modules[1].has_functions);
 	assert_false(modules[1].has_lines);
 	assert_null(modules[1].reason);
+	assert_string_equal(modules[1].remedy, "apt install pkgsymbols.so-dbgsym");
 	/* 0.4 % of the samples: listed, but not looked up */
 	assert_string_equal(modules[2].path, "/lib/small.so");
 	assert_null(modules[2].remedy);

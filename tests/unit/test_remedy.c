@@ -148,6 +148,35 @@ static void test_remedy__files_of_no_package(void **state)
 	release(requests, 6, &note);
 }
 
+static void test_remedy__reasons_that_no_package_does_away_with(void **state)
+{
+	(void)state;
+	static const char *const owned[] = {"/lib/libz.so.1", "libz1", NULL};
+	struct remedy_request requests[] = {
+		{.path = "/lib/libz.so.1", .build_id = "", .reason = "no debug information"},
+		{.path = "/lib/libz.so.1",
+		 .build_id = "",
+		 .reason = "left: 'cprof symbolize' goes on"},
+		{.path = "/lib/libz.so.1",
+		 .build_id = "",
+		 .reason = "split debug information is missing or of another build: /x.dwo"},
+		{.path = "/lib/libz.so.1",
+		 .build_id = "",
+		 .reason = "its split debug information is in /x.dwp, which elfutils 0.188 cannot"},
+		{.path = "/lib/libz.so.1",
+		 .build_id = "",
+		 .reason = "the file on disk is another build (build-id 00)"},
+	};
+	struct fake_system fake = {.owned = owned, .missing = "/gone"};
+	struct remedy_note note = find(&fake, "debian", "bookworm", requests, 5);
+	assert_string_equal(requests[0].remedy, "apt install libz1-dbgsym");
+	assert_null(requests[1].remedy);
+	assert_non_null(strstr(requests[2].remedy, "-gno-split-dwarf"));
+	assert_non_null(strstr(requests[3].remedy, "elfutils 0.191"));
+	assert_non_null(strstr(requests[4].remedy, "--debug-dir"));
+	release(requests, 5, &note);
+}
+
 static void test_remedy__without_a_package_database_the_build_id_helps(void **state)
 {
 	(void)state;
@@ -204,6 +233,7 @@ int main(void)
 		cmocka_unit_test(test_remedy__main_archive_needs_no_note),
 		cmocka_unit_test(test_remedy__archive_of_other_systems),
 		cmocka_unit_test(test_remedy__files_of_no_package),
+		cmocka_unit_test(test_remedy__reasons_that_no_package_does_away_with),
 		cmocka_unit_test(test_remedy__without_a_package_database_the_build_id_helps),
 		cmocka_unit_test(test_remedy__system_source_survives_odd_paths),
 		cmocka_unit_test(test_remedy__system_source_knows_both_names_of_a_merged_usr),
