@@ -82,8 +82,9 @@ static void take(const char *line, struct mapping *mapping)
 	if (sscanf(line, "Rss: %" SCNu64 " kB", &kib) == 1)
 		mapping->rss_bytes = kib < UINT64_MAX / 1024 ? kib * 1024 : 0;
 	else if (strncmp(line, "VmFlags:", 8) == 0)
-		mapping->recorders =
-			strstr(line, " nr") && strstr(line, " dd") && strstr(line, " nh");
+		/* which has said of all of it whether its pages are to be huge */
+		mapping->recorders = strstr(line, " nr") && strstr(line, " dd") &&
+				     (strstr(line, " nh") || strstr(line, " hg"));
 }
 
 static int read_lines(FILE *smaps, const struct addresses *addresses, struct heap_rss *rss)

@@ -43,6 +43,8 @@ static void test_heap_rss__every_mapping_has_its_place(void **state)
 		"Rss:                   8 kB\nVmFlags: rd wr mr mw me ac\n"
 		"7f0001000000-7f0002000000 rw-p 00000000 00:00 0 \n"
 		"Rss:                  12 kB\nVmFlags: rd wr mr mw me nr dd nh\n"
+		"7f0002000000-7f0002200000 rw-p 00000000 00:00 0 \n"
+		"Rss:                   3 kB\nVmFlags: rd wr mr mw me nr dd hg\n"
 		"7f0003000000-7f0004000000 rw-s 00000000 00:1a 5          /dev/shm/x.1.cprof-heap\n"
 		"Rss:                 200 kB\nVmFlags: rd wr sh mr mw me ms nr dd\n"
 		"7f0005000000-7f0006000000 rw-s 00000000 00:1a 6          /dev/shm/other\n"
@@ -52,10 +54,10 @@ static void test_heap_rss__every_mapping_has_its_place(void **state)
 	assert_int_equal(rss.file_bytes, 4 * 1024);
 	assert_int_equal(rss.malloc_bytes, (100 + 64) * 1024);
 	assert_int_equal(rss.other_anonymous_bytes, 8 * 1024);
-	assert_int_equal(rss.recorder_bytes, (12 + 200) * 1024);
+	assert_int_equal(rss.recorder_bytes, (12 + 3 + 200) * 1024);
 	assert_int_equal(rss.shared_bytes, 16 * 1024);
 	assert_int_equal(rss.stack_bytes, 20 * 1024);
-	assert_int_equal(rss.total_bytes, 424 * 1024);
+	assert_int_equal(rss.total_bytes, 427 * 1024);
 	assert_int_equal(rss.live_bytes, 8000);
 }
 
