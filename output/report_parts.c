@@ -137,7 +137,9 @@ void report_add_method(const struct report *report, struct strbuf *to)
 	if (event) {
 		strbuf_add(to, to->n ? ", " : "");
 		strbuf_add_printable(to, event);
-		if (profile_header_get(profile, HEADER_SYSTEM_WIDE))
+		if (strcmp(event, "context-switches") == 0)
+			strbuf_add(to, " (exact durations)");
+		else if (profile_header_get(profile, HEADER_SYSTEM_WIDE))
 			strbuf_add(to, " (timers)"); /* also where there is a cycle counter */
 		else if (strcmp(event, "cpu-clock") == 0)
 			strbuf_add(to, " (no hardware counters here)");

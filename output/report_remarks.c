@@ -438,6 +438,52 @@ static void remark_skipped_tables(struct remarks *remarks)
 	give(remarks);
 }
 
+/* "12 of them were ..., ": what happened to some of the waits. */
+static void remark_count(struct remarks *remarks, const char *key, const char *one,
+			 const char *many, const char *why)
+{
+	const uint64_t n = profile_header_u64(remarks->report->profile, key, 0);
+	if (n == 0)
+		return;
+	add_counted(remarks->text, n, one, many);
+	strbuf_add(remarks->text, why);
+	give(remarks);
+}
+
+/* How durations are known, and what is not in them. */
+static void remark_off_cpu(struct remarks *remarks)
+{
+	const struct profile *profile = remarks->report->profile;
+	const char *durations = profile_header_get(profile, HEADER_OFF_CPU_DURATIONS);
+	const uint64_t wait_ns = profile_header_u64(profile, HEADER_OFF_CPU_WAIT_NS, 0);
+	const uint64_t seen_ns = profile_header_u64(profile, HEADER_OFF_CPU_SEEN_NS, 0);
+	if (!durations)
+		return;
+	if (strcmp(durations, HEADER_OFF_CPU_SAMPLED) == 0) {
+		strbuf_add(remarks->text,
+			   "durations are sampled, as the kernel's records of switches may not be "
+			   "had here: waiting threads were looked at, and the scheduler's "
+			   "statistics tell how long threads waited for a CPU");
+		give(remarks);
+		return;
+	}
+	strbuf_add(remarks->text, "durations are exact, from the kernel's records of switches");
+	if (wait_ns) {
+		strbuf_add(remarks->text, "; ");
+		report_add_pct(remarks->text, 100.0 * (double)seen_ns / (double)wait_ns);
+		strbuf_add(remarks->text, " of the time waited for something has the stack that "
+					  "was taken in that wait");
+	}
+	give(remarks);
+	remark_count(remarks, HEADER_OFF_CPU_BROKEN, "wait is", "waits are",
+		     " missing: the record of the beginning or the end was lost");
+	remark_count(remarks, HEADER_OFF_CPU_DROPPED, "wait was", "waits were",
+		     " dropped by the recorder: out of memory, or of a thread that was gone");
+	remark_count(remarks, HEADER_OFF_CPU_REFUSED, "thread", "threads",
+		     " may not be looked at: their waits have no stacks; record as root, or as the "
+		     "same user with kernel.yama.ptrace_scope=0");
+}
+
 static void remark_recorder(struct remarks *remarks)
 {
 	const struct profile *profile = remarks->report->profile;
@@ -483,5 +529,6 @@ void report_each_remark(const struct report *report, struct strbuf *scratch,
 	remark_kernel_clock(&remarks);
 	remark_coverage(&remarks);
 	remark_skipped_tables(&remarks);
+	remark_off_cpu(&remarks);
 	remark_recorder(&remarks);
 }

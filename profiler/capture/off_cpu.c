@@ -7,6 +7,12 @@
 #include <string.h>
 #include <sys/random.h>
 
+/* Threads whose files are kept open. */
+enum { OPENED_MAX = 256 };
+
+/* So long after a switch a thread is likely to be switched again. */
+#define RESTLESS_NS (CLOCK_NS_PER_S / 20)
+
 int off_cpu_init(struct off_cpu *off, unsigned rate_hz, double cpu_share)
 {
 	const uint64_t now_ns = clock_now_ns();
@@ -28,10 +34,15 @@ int off_cpu_init(struct off_cpu *off, unsigned rate_hz, double cpu_share)
 	return code < 0 ? -ENOMEM : 0;
 }
 
-static void destroy(struct off_cpu_thread *t)
+static void destroy(struct off_cpu *off, struct off_cpu_thread *t)
 {
+	if (t->opened) {
+		thread_look_close(&t->target);
+		off->n_opened--;
+	}
 	off_cpu_shorts_deinit(&t->shorts);
-	sample_sink_forget(&t->look.stack);
+	for (size_t i = 0; i < OFF_CPU_LOOKS; i++)
+		sample_sink_forget(&t->looks[i].stack);
 	free(t);
 }
 
@@ -40,7 +51,7 @@ void off_cpu_deinit(struct off_cpu *off)
 	for (size_t i = 0; i < OFF_CPU_BUCKETS; i++) {
 		for (struct off_cpu_thread *t = off->by_tid[i], *next; t; t = next) {
 			next = t->next;
-			destroy(t);
+			destroy(off, t);
 		}
 		off->by_tid[i] = NULL;
 	}
@@ -113,27 +124,53 @@ static void add(struct off_cpu *off, const struct off_cpu_thread *t, const struc
 		off->counts.untracked++;
 }
 
-static void add_waited(struct off_cpu *off, const struct off_cpu_thread *t, uint64_t until_ns,
-		       bool is_new)
+/* The look at the wait that began at since_ns and has not ended before @until_ns, or NULL. */
+static struct off_cpu_look *look_at_wait(struct off_cpu_thread *t, uint64_t until_ns)
 {
-	const struct off_cpu_look *look = &t->look;
-	const bool seen = look->taken && !t->preempted;
+	for (size_t i = 0; i < t->n_looks; i++) {
+		if (t->looks[i].time_ns >= t->since_ns && t->looks[i].time_ns < until_ns)
+			return &t->looks[i];
+	}
+	return NULL;
+}
+
+/* Forget the looks before @time_ns; the memory of their stacks stays. */
+static void drop_looks(struct off_cpu_thread *t, uint64_t time_ns)
+{
+	size_t n = 0;
+	while (n < t->n_looks && t->looks[n].time_ns < time_ns)
+		n++;
+	for (size_t i = 0; i + n < t->n_looks && n; i++) {
+		const struct off_cpu_look old = t->looks[i];
+		t->looks[i] = t->looks[i + n];
+		t->looks[i + n] = old;
+	}
+	t->n_looks -= n;
+}
+
+/* @look: NULL = there was none; of one who could run none is wanted */
+static void add_waited(struct off_cpu *off, const struct off_cpu_thread *t,
+		       const struct off_cpu_look *look, uint64_t until_ns)
+{
+	const bool is_new = !t->counted;
+	if (t->preempted)
+		look = NULL;
 	const struct sink_sample sample = {
 		.time_ns = until_ns,
 		.count = is_new,
 		.value_ns = (int64_t)(until_ns - t->counted_to_ns),
 		.state = t->preempted ? CP_STATE_RUNNABLE
-			 : seen       ? look->info.state
+			 : look       ? look->info.state
 				      : CP_STATE_WAIT,
-		.waits_for = seen ? look->info.object : NULL,
-		.inferred = seen ? look->inferred : CP_INFERRED_NO,
+		.waits_for = look ? look->info.object : NULL,
+		.inferred = look ? look->inferred : CP_INFERRED_NO,
 	};
-	add(off, t, t->preempted ? &off->no_cpu : seen ? &look->stack : &off->not_seen, &sample);
+	add(off, t, t->preempted ? &off->no_cpu : look ? &look->stack : &off->not_seen, &sample);
 	if (t->preempted)
 		off->counts.cpu_wait_ns += (uint64_t)sample.value_ns;
 	else
 		off->counts.wait_ns += (uint64_t)sample.value_ns;
-	if (seen)
+	if (look)
 		off->counts.seen_ns += (uint64_t)sample.value_ns;
 	off->counts.cpu_waits += is_new && t->preempted;
 	off->counts.waits += is_new && !t->preempted;
@@ -164,54 +201,40 @@ static void add_divided(void *ctx, const struct off_cpu_short *as, uint64_t wait
 	add(off, giving->thread, as ? &as->stack : &off->not_seen, &sample);
 }
 
-/* Divide the waits that no round has met; where there is nothing to go by, that may yet come. */
+/* Divide the waits that no round has met. */
 static void add_missed(struct off_cpu *off, struct off_cpu_thread *t, uint64_t time_ns, bool last)
 {
 	struct giving giving = {off, t, time_ns};
-	if (t->shorts.missed_all_ns && (t->shorts.n || last))
-		off_cpu_shorts_divide(&t->shorts, add_divided, &giving);
+	if (t->shorts.missed_all_ns || t->shorts.n)
+		off_cpu_shorts_divide(&t->shorts, last, add_divided, &giving);
 }
 
 /* A short wait was met. */
-static void add_short(struct off_cpu *off, struct off_cpu_thread *t, uint64_t wait_ns,
-		      uint64_t time_ns)
+static void add_short(struct off_cpu *off, struct off_cpu_thread *t, struct off_cpu_look *look,
+		      uint64_t wait_ns, uint64_t time_ns)
 {
-	struct off_cpu_look *look = &t->look;
 	int code = off_cpu_shorts_meet(&t->shorts, &look->stack, &look->info, wait_ns);
 	if (code == -ENOSPC) {
-		struct giving giving = {off, t, time_ns};
-		off_cpu_shorts_divide(&t->shorts, add_divided, &giving);
+		add_missed(off, t, time_ns, false);
 		code = off_cpu_shorts_meet(&t->shorts, &look->stack, &look->info, wait_ns);
 	}
 	off->counts.untracked += code < 0;
 }
 
-/* The look is of the wait that began at since_ns and has not ended before @until_ns. */
-static bool look_is_of_wait(const struct off_cpu_thread *t, uint64_t until_ns)
-{
-	return t->look.taken && t->look.time_ns >= t->since_ns && t->look.time_ns < until_ns;
-}
-
 /* A wait is over. */
 static void end_wait(struct off_cpu *off, struct off_cpu_thread *t, uint64_t time_ns)
 {
-	const bool seen = look_is_of_wait(t, time_ns);
+	struct off_cpu_look *look = look_at_wait(t, time_ns);
 	const uint64_t wait_ns = time_ns - t->since_ns;
 	const bool is_short = off_cpu_shorts_is_short(wait_ns);
 	/* a long one would have been met, if it could be */
-	if (seen || t->preempted || t->counted || !is_short) {
-		const bool later = t->look.taken && !seen;
-		t->look.taken = seen;
-		add_waited(off, t, time_ns, !t->counted);
-		t->look.taken = later;
-		if (seen && !t->preempted && is_short)
-			add_short(off, t, wait_ns, time_ns);
-	} else {
+	if (look || t->preempted || t->counted || !is_short)
+		add_waited(off, t, look, time_ns);
+	else
 		off_cpu_shorts_miss(&t->shorts, wait_ns);
-	}
-	/* a look may have been at a later wait, whose beginning is still to be told */
-	if (t->look.time_ns < time_ns)
-		t->look.taken = false;
+	if (look && !t->preempted && is_short)
+		add_short(off, t, look, wait_ns, time_ns);
+	drop_looks(t, time_ns);
 	t->off = false;
 }
 
@@ -221,8 +244,7 @@ static void begin_wait(struct off_cpu_thread *t, uint64_t time_ns, bool preempte
 	t->preempted = preempted;
 	t->counted = false;
 	t->since_ns = t->counted_to_ns = time_ns;
-	if (t->look.time_ns < time_ns)
-		t->look.taken = false;
+	drop_looks(t, time_ns);
 }
 
 void off_cpu_add(struct off_cpu *off, pid_t pid, pid_t tid)
@@ -267,9 +289,8 @@ void off_cpu_switched(struct off_cpu *off, const struct thread *thread, uint64_t
 		off->counts.broken++;
 	}
 	t->known = true;
-	t->active = true;
-	if (t->off ? !t->preempted : true)
-		enqueue(off, t);
+	t->switched_ns = time_ns;
+	enqueue(off, t);
 }
 
 void off_cpu_ended(struct off_cpu *off, pid_t tid, uint64_t time_ns)
@@ -281,23 +302,34 @@ void off_cpu_ended(struct off_cpu *off, pid_t tid, uint64_t time_ns)
 	add_missed(off, t, time_ns, true);
 	dequeue(off, t);
 	*at = t->next;
-	destroy(t);
+	destroy(off, t);
 }
 
-static void take_look(struct off_cpu *off, struct off_cpu_thread *t, struct thread *thread)
+/* Return: what the look came to. */
+static enum thread_look_status take_look(struct off_cpu *off, struct off_cpu_thread *t,
+					 struct thread *thread)
 {
-	struct off_cpu_look *look = &t->look;
+	struct off_cpu_look *look = &t->looks[t->n_looks];
 	struct thread_copy copy;
 	struct thread_sched sched;
 	enum cp_inferred inferred = CP_INFERRED_NO;
+	if (!t->opened && off->n_opened < OPENED_MAX) {
+		t->opened = true;
+		off->n_opened++;
+		t->target = thread_look_target_of(t->pid, t->tid);
+		thread_look_open(&t->target);
+	}
 	const struct wait_stack_thread of = {
-		.thread = thread, .places = &t->places, .n_bytes = &t->n_bytes};
+		.thread = thread,
+		.target = t->opened ? &t->target : NULL,
+		.places = &t->places,
+		.n_bytes = &t->n_bytes,
+		.slices = t->slices,
+	};
 	const enum thread_look_status status =
 		wait_stack_take(&off->stacks, &of, &copy, &sched, &inferred);
-	t->refused = status == THREAD_LOOK_REFUSED;
 	if (status != THREAD_LOOK_TAKEN)
-		return;
-	/* its object first: it is of a moment after the look */
+		return status;
 	wait_info_read(&off->sockets, t->pid, t->tid, &copy, &look->info);
 	const struct sink_sample sample = {
 		.time_ns = copy.time_ns,
@@ -309,27 +341,33 @@ static void take_look(struct off_cpu *off, struct off_cpu_thread *t, struct thre
 	};
 	if (sample_sink_keep(off->sink, thread, &sample, &look->stack) < 0) {
 		off->counts.untracked++;
-		return;
+		return status;
 	}
-	look->taken = true;
 	look->inferred = inferred;
 	look->time_ns = copy.time_ns;
+	t->slices = sched.slices;
+	t->n_looks++;
+	return status;
 }
 
 /* Return: true when the next round is to look again. */
 static bool visit(struct off_cpu *off, struct off_cpu_thread *t)
 {
 	struct thread *thread = processes_find_thread(off->processes, t->tid);
+	const uint64_t now_ns = clock_now_ns();
 	const bool active = t->active;
 	t->active = false;
 	if (!thread || thread->exited || thread->process->held)
 		return false;
-	/* it waits as it did when it was looked at; or it has gone on running */
-	if (t->off && t->look.taken && t->look.time_ns >= t->since_ns)
+	/* records are late: it may be in its next wait, or the one after that */
+	const bool restless = t->switched_ns + RESTLESS_NS > now_ns;
+	if (!restless && t->off && look_at_wait(t, UINT64_MAX))
 		return false;
-	if (t->known && (t->off ? t->preempted : !active))
+	if (!restless && t->known && (t->off ? t->preempted : !active))
 		return false;
-	take_look(off, t, thread);
+	if (t->n_looks == OFF_CPU_LOOKS)
+		return true;
+	t->refused = take_look(off, t, thread) == THREAD_LOOK_REFUSED;
 	return !t->refused;
 }
 
@@ -353,19 +391,16 @@ void off_cpu_round(struct off_cpu *off)
 /* What is certain about a wait that goes on. */
 static void flush_wait(struct off_cpu *off, struct off_cpu_thread *t, uint64_t until_ns, bool last)
 {
-	if (!t->known && (last || (t->look.taken && t->look.time_ns <= until_ns))) {
+	if (!t->known && t->n_looks && t->looks[0].time_ns < until_ns) {
 		/* no record, but it was seen waiting: it has never run */
-		if (t->look.taken)
-			begin_wait(t, off->start_ns, false);
-		t->known = t->look.taken;
-		if (t->known && t->look.time_ns < t->since_ns)
-			t->look.taken = false;
+		begin_wait(t, off->start_ns, false);
 	}
 	if (!t->off || until_ns <= t->counted_to_ns)
 		return;
-	if (!last && !t->preempted && !look_is_of_wait(t, until_ns))
+	const struct off_cpu_look *look = look_at_wait(t, until_ns);
+	if (!last && !t->preempted && !look)
 		return;
-	add_waited(off, t, until_ns, !t->counted);
+	add_waited(off, t, look, until_ns);
 	t->counted = true;
 	t->counted_to_ns = until_ns;
 }

@@ -34,12 +34,14 @@
 
 /* What a look has found. */
 struct off_cpu_look {
-	bool taken;
 	uint64_t time_ns;
 	struct kept_stack stack;
 	struct wait_info info;
 	enum cp_inferred inferred;
 };
+
+/* Looks at a thread that wait for the records about their moments. */
+enum { OFF_CPU_LOOKS = 4 };
 
 struct off_cpu_thread {
 	pid_t pid, tid;
@@ -50,8 +52,14 @@ struct off_cpu_thread {
 	bool refused;   /* it may not be looked at */
 	uint64_t since_ns, counted_to_ns;
 	size_t n_bytes; /* of stack to copy */
+	bool opened;    /* target has its files */
+	struct thread_look_target target;
 	struct wait_places places;
-	struct off_cpu_look look;
+	/* by time: of this wait, and of later ones that no record has told of yet */
+	struct off_cpu_look looks[OFF_CPU_LOOKS];
+	size_t n_looks;
+	uint64_t slices;      /* of thread_look_at() at the last one */
+	uint64_t switched_ns; /* the last record */
 	struct off_cpu_shorts shorts;
 	/* among those that the next round asks for */
 	bool queued, active; /* active: a record has come since the last round */
@@ -80,6 +88,7 @@ struct off_cpu {
 	struct off_cpu_thread *by_tid[OFF_CPU_BUCKETS];
 	struct off_cpu_thread *queue, **queue_end;
 	size_t n_queued;
+	size_t n_opened; /* threads whose files are kept open */
 	struct thread_rounds rounds;
 	struct wait_stack stacks;
 	struct socket_names sockets;
@@ -126,7 +135,10 @@ static inline uint64_t off_cpu_due_ns(const struct off_cpu *off)
 /**
  * Look at those whose stack is wanted, or at as many as may be looked at.
  *
- * Context: some 50 us for each of them; threads that go on waiting are looked at once.
+ * Threads that were switched a moment ago are among them, as they may wait for something else by
+ * now; those that go on waiting are looked at once.
+ *
+ * Context: some 5 us for each of them, and 50 us for a stack.
  */
 void off_cpu_round(struct off_cpu *off);
 

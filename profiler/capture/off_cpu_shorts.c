@@ -13,9 +13,6 @@ static void forget(struct off_cpu_shorts *shorts)
 	for (size_t i = 0; i < shorts->n; i++)
 		sample_sink_forget(&shorts->items[i].stack);
 	shorts->n = 0;
-	memset(shorts->missed_ns, 0, sizeof(shorts->missed_ns));
-	memset(shorts->missed, 0, sizeof(shorts->missed));
-	shorts->missed_all_ns = 0;
 }
 
 void off_cpu_shorts_deinit(struct off_cpu_shorts *shorts)
@@ -94,13 +91,11 @@ static uint64_t met_in(const struct off_cpu_shorts *shorts, unsigned class)
 /* The class that says what the missed ones of @class were. Return: SHORTS_CLASSES: none does. */
 static unsigned class_for(const struct off_cpu_shorts *shorts, unsigned class)
 {
-	for (unsigned i = class; i < SHORTS_CLASSES; i++) {
-		if (met_in(shorts, i))
-			return i;
-	}
-	for (unsigned i = class; i-- > 0;) {
-		if (met_in(shorts, i))
-			return i;
+	static const int near[] = {0, 1, -1, 2, -2};
+	for (size_t i = 0; i < sizeof(near) / sizeof(near[0]); i++) {
+		const int other = (int)class + near[i];
+		if (other >= 0 && other < SHORTS_CLASSES && met_in(shorts, (unsigned)other))
+			return (unsigned)other;
 	}
 	return SHORTS_CLASSES;
 }
@@ -114,17 +109,19 @@ static uint64_t take_part(uint64_t *sum, uint64_t part, uint64_t rest)
 	return taken;
 }
 
-void off_cpu_shorts_divide(struct off_cpu_shorts *shorts,
+void off_cpu_shorts_divide(struct off_cpu_shorts *shorts, bool last,
 			   void (*give)(void *ctx, const struct off_cpu_short *as, uint64_t waits,
 					uint64_t ns),
 			   void *ctx)
 {
 	for (unsigned class = 0; class < SHORTS_CLASSES; class ++) {
 		uint64_t missed = shorts->missed[class], missed_ns = shorts->missed_ns[class];
-		if (missed == 0)
-			continue;
-		const unsigned as = class_for(shorts, class);
+		const unsigned as = missed ? class_for(shorts, class) : SHORTS_CLASSES;
 		uint64_t rest = as < SHORTS_CLASSES ? met_in(shorts, as) : 0;
+		if (missed == 0 || (rest == 0 && !last))
+			continue;
+		shorts->missed_all_ns -= missed_ns;
+		shorts->missed_ns[class] = shorts->missed[class] = 0;
 		for (size_t i = 0; i < shorts->n && rest; i++) {
 			const struct off_cpu_short *item = &shorts->items[i];
 			const uint64_t part = item->waits[as];

@@ -5,7 +5,8 @@
  * How likely a wait is to be met by a look depends on its length alone, whatever it is for. So the
  * waits of one length that were not met are divided among the stacks of that length which were, in
  * the proportion in which they were. Lengths are classes, two to an octave; one in which none was
- * met goes by the next longer one that has some, else the next shorter one.
+ * met goes by its neighbours within an octave. Where none of these was met, that may yet come: it
+ * is waited for until the end.
  *
  * Depends on: sample_sink.h, wait_info.h. Threads: one at a time.
  */
@@ -57,11 +58,13 @@ int off_cpu_shorts_meet(struct off_cpu_shorts *shorts, struct kept_stack *stack,
 			const struct wait_info *info, uint64_t wait_ns);
 
 /**
- * Divide those that were missed, and forget all. What is given adds up to what was missed.
+ * Divide those that were missed, and forget those that were met. In the end what was given adds up
+ * to what was missed.
  *
+ * @last: keep none for later
  * @give: @as is what they are taken for, NULL when none was met
  */
-void off_cpu_shorts_divide(struct off_cpu_shorts *shorts,
+void off_cpu_shorts_divide(struct off_cpu_shorts *shorts, bool last,
 			   void (*give)(void *ctx, const struct off_cpu_short *as, uint64_t waits,
 					uint64_t ns),
 			   void *ctx);

@@ -106,11 +106,11 @@ static void looked(struct fixture *f, uint32_t tid, uint64_t ms, const char *pla
 	while (t && t->tid != (pid_t)tid)
 		t = t->next;
 	assert_non_null(t);
-	assert_int_equal(sample_sink_keep_named(&f->sink, place, CP_STOP_END, &t->look.stack), 0);
-	t->look.taken = true;
-	t->look.time_ns = START_NS + ms * MS;
-	t->look.info.state = CP_STATE_LOCK;
-	snprintf(t->look.info.object, sizeof(t->look.info.object), "0x%s", place);
+	struct off_cpu_look *look = &t->looks[t->n_looks++];
+	assert_int_equal(sample_sink_keep_named(&f->sink, place, CP_STOP_END, &look->stack), 0);
+	look->time_ns = START_NS + ms * MS;
+	look->info.state = CP_STATE_LOCK;
+	snprintf(look->info.object, sizeof(look->info.object), "0x%s", place);
 }
 
 struct found {
@@ -231,6 +231,26 @@ static void test_off_cpu__what_is_not_sure_yet_is_not_counted_yet(void **state)
 	expect(f, PROFILE_PATH_NOT_SEEN, CP_STATE_WAIT, CP_INFERRED_NO, 1, 900);
 }
 
+static void test_off_cpu__looks_wait_for_the_records_about_their_moments(void **state)
+{
+	struct fixture *f = *state;
+	out(f, PID, 100);
+	looked(f, PID, 101, "first");
+	looked(f, PID, 121, "second");
+	looked(f, PID, 135, "running"); /* wrong: the records know of no wait then */
+	looked(f, PID, 141, "third");
+	in(f, PID, 110);
+	out(f, PID, 120);
+	in(f, PID, 130);
+	out(f, PID, 140);
+	in(f, PID, 150);
+	end(f, 1000);
+	expect(f, "first", CP_STATE_LOCK, CP_INFERRED_NO, 1, 10);
+	expect(f, "second", CP_STATE_LOCK, CP_INFERRED_NO, 1, 10);
+	expect(f, "third", CP_STATE_LOCK, CP_INFERRED_NO, 1, 10);
+	assert_int_equal(all_ns(f), 30 * MS);
+}
+
 static void test_off_cpu__who_waited_before_the_beginning_has_waited_since(void **state)
 {
 	struct fixture *f = *state;
@@ -284,22 +304,30 @@ static void test_off_cpu__short_waits_are_divided_by_what_was_met_of_them(void *
 	assert_int_equal(f->off.counts.estimated_ns, 180 * MS);
 }
 
-static void test_off_cpu__a_length_that_none_was_met_of_goes_by_the_next_one(void **state)
+static void test_off_cpu__a_length_that_none_was_met_of_goes_by_one_within_an_octave(void **state)
 {
 	struct fixture *f = *state;
 	static const struct {
 		uint64_t from, to;
 		const char *met;
-	} waits[] = {{0, 1, NULL}, {10, 14, "four"}, {20, 36, "sixteen"}, {40, 48, NULL}};
+	} waits[] = {{0, 1, NULL}, {10, 14, "four"}, {20, 36, "sixteen"}, {40, 50, NULL}};
 	for (size_t i = 0; i < 4; i++) {
 		out(f, PID, waits[i].from);
 		if (waits[i].met)
 			looked(f, PID, waits[i].from, waits[i].met);
 		in(f, PID, waits[i].to);
 	}
-	off_cpu_flush(&f->off, START_NS + 50 * MS, false);
-	expect(f, "four", CP_STATE_LOCK, CP_INFERRED_WAIT, 1, 1);
-	expect(f, "sixteen", CP_STATE_LOCK, CP_INFERRED_WAIT, 1, 8);
+	off_cpu_flush(&f->off, START_NS + 60 * MS, false);
+	expect(f, "sixteen", CP_STATE_LOCK, CP_INFERRED_WAIT, 1, 10);
+	expect(f, "four", CP_STATE_LOCK, CP_INFERRED_WAIT, 0, 0);
+	assert_int_equal(all_ns(f), 30 * MS);
+	/* of 1 ms, one is met in the end */
+	out(f, PID, 70);
+	looked(f, PID, 70, "one");
+	in(f, PID, 71);
+	off_cpu_flush(&f->off, START_NS + 80 * MS, false);
+	expect(f, "one", CP_STATE_LOCK, CP_INFERRED_WAIT, 1, 1);
+	assert_int_equal(all_ns(f), 32 * MS);
 }
 
 static void test_off_cpu__short_waits_that_none_was_met_of_are_kept_without_stack(void **state)
@@ -368,10 +396,11 @@ int main(void)
 		TEST(a_new_thread_waits_for_its_first_cpu),
 		TEST(what_goes_on_is_counted_once_and_in_parts),
 		TEST(what_is_not_sure_yet_is_not_counted_yet),
+		TEST(looks_wait_for_the_records_about_their_moments),
 		TEST(who_waited_before_the_beginning_has_waited_since),
 		TEST(who_never_runs_is_told_by_looks_alone),
 		TEST(short_waits_are_divided_by_what_was_met_of_them),
-		TEST(a_length_that_none_was_met_of_goes_by_the_next_one),
+		TEST(a_length_that_none_was_met_of_goes_by_one_within_an_octave),
 		TEST(short_waits_that_none_was_met_of_are_kept_without_stack),
 		TEST(a_long_wait_is_not_shared_out_among_short_ones),
 		TEST(a_lost_record_costs_one_wait_and_is_counted),
