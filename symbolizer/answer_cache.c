@@ -150,6 +150,12 @@ int answer_cache_load(const struct answer_cache_key *key, struct answer_file *ou
 	return 0;
 }
 
+static bool has_suffix(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), n_suffix = strlen(suffix);
+	return n > n_suffix && strcmp(name + n - n_suffix, suffix) == 0;
+}
+
 /* Where a descriptor's file is, as far as the kernel can say. */
 static bool path_of_fd(int fd, char buf[PATH_MAX])
 {
@@ -159,7 +165,7 @@ static bool path_of_fd(int fd, char buf[PATH_MAX])
 	if (n <= 0)
 		return false;
 	buf[n] = '\0';
-	return buf[0] == '/';
+	return buf[0] == '/' && !has_suffix(buf, " (deleted)");
 }
 
 static int write_entry(int fd, const struct answer_cache_key *key, const int *fds, size_t n_fds,
@@ -230,12 +236,6 @@ struct entries {
 	size_t n, cap;
 	uint64_t bytes;
 };
-
-static bool has_suffix(const char *name, const char *suffix)
-{
-	size_t n = strlen(name), n_suffix = strlen(suffix);
-	return n > n_suffix && strcmp(name + n - n_suffix, suffix) == 0;
-}
 
 /* Note an entry; remove what a writer that was killed left behind. */
 static void look_at(struct entries *entries, int dir, const char *name)

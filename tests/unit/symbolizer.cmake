@@ -99,3 +99,6 @@ cprof_unit_test(answer_file USES base symbolizer)
 cprof_unit_test(answer_cache USES base symbolizer)
 symbolizer_unit_test(die_visit base symbolizer)
 symbolizer_unit_test(line_table base symbolizer)
+symbolizer_unit_test(lookup base profile symbolizer)
+# Its threads under ThreadSanitizer too (cmake --preset tsan; ctest -L tsan).
+set_tests_properties(unit.lookup PROPERTIES LABELS "unit;tsan")
