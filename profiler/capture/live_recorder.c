@@ -248,9 +248,9 @@ static int round_of_samples(struct live_recorder *live, uint32_t dump_bytes, uin
 	if (code < 0)
 		return code;
 	take_running(live, dump_bytes, elapsed_ns);
-	live->interval_ns =
-		overhead_settle(&live->overhead, clock_now_ns(),
-				clock_read_ns(CLOCK_PROCESS_CPUTIME_ID), live->n_candidates);
+	live->interval_ns = overhead_settle(&live->overhead, clock_now_ns(),
+					    clock_read_ns(CLOCK_PROCESS_CPUTIME_ID),
+					    live->setup.sink->counts.cpu_ns);
 	/* 3/4 to 5/4 of it */
 	live->next_ns = now_ns + live->interval_ns * 3 / 4 +
 			next_random(live) % (live->interval_ns / 2 + 1);

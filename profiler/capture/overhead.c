@@ -90,20 +90,19 @@ static double settle(double debt_ns, double used_ns, double share, double elapse
 }
 
 uint64_t overhead_settle(struct overhead *overhead, uint64_t now_ns, uint64_t cpu_ns,
-			 size_t n_running)
+			 uint64_t ran_ns)
 {
 	const struct overhead_limits *limits = &overhead->limits;
 	const double elapsed_ns = (double)(now_ns - overhead->settled_ns);
 	const double share = limits->max_share;
-	const double threads = n_running > 1 ? (double)n_running : 1;
-	const double at_once = threads < limits->n_cpus ? threads : limits->n_cpus;
 	overhead->cpu_debt_ns = settle(overhead->cpu_debt_ns, (double)(cpu_ns - overhead->cpu_ns),
 				       share * limits->n_cpus, elapsed_ns);
 	overhead->pause_debt_ns = settle(overhead->pause_debt_ns,
 					 (double)(overhead->pauses.total_ns - overhead->paused_ns),
-					 share * at_once, elapsed_ns);
+					 share, (double)(ran_ns - overhead->ran_ns));
 	overhead->settled_ns = now_ns;
 	overhead->cpu_ns = cpu_ns;
+	overhead->ran_ns = ran_ns;
 	overhead->paused_ns = overhead->pauses.total_ns;
 	if (share >= 1)
 		return limits->interval_ns;

@@ -42,9 +42,8 @@ struct overhead {
 	struct pauses pauses;
 	/* debts in ns of time that would have paid for them; below 0: paid ahead */
 	double cpu_debt_ns, pause_debt_ns;
-	uint64_t settled_ns; /* when the debts were last counted */
-	uint64_t cpu_ns;     /* used when they were */
-	uint64_t paused_ns;
+	/* when the debts were last counted: the time, and what had been used */
+	uint64_t settled_ns, cpu_ns, ran_ns, paused_ns;
 	/* of the latest stops: how many, and how many too long */
 	unsigned recent, recent_beyond;
 	double pause_factor; /* by which rounds are further apart because of those; at least 1 */
@@ -60,12 +59,12 @@ void overhead_add_pause(struct overhead *overhead, uint64_t pause_ns);
 /**
  * A round is over.
  *
- * @cpu_ns:    CPU time of the recorder so far
- * @n_running: threads of the target that ran at the time; at least 1 is assumed
+ * @cpu_ns: CPU time of the recorder so far
+ * @ran_ns: of the target's threads so far, as samples have accounted for it
  * Return: how long after the beginning of this round the next one is to begin.
  */
 uint64_t overhead_settle(struct overhead *overhead, uint64_t now_ns, uint64_t cpu_ns,
-			 size_t n_running);
+			 uint64_t ran_ns);
 
 /** True, once, when pauses were so long that stacks should be copied less far. */
 bool overhead_wants_smaller(struct overhead *overhead);

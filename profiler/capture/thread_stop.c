@@ -239,20 +239,6 @@ static enum thread_stop_status take(struct thread_stopper *stopper, pid_t pid, p
 	}
 }
 
-enum thread_stop_status thread_stop_take(struct thread_stopper *stopper, pid_t pid, pid_t tid,
-					 size_t n_bytes, struct thread_copy *copy)
-{
-	if (n_bytes > THREAD_STOP_MAX_BYTES)
-		n_bytes = THREAD_STOP_MAX_BYTES;
-	const bool is_new_late = !find_late(stopper, tid);
-	watchdog_note(stopper->watchdog, 0, tid);
-	const enum thread_stop_status status = take(stopper, pid, tid, n_bytes, copy);
-	watchdog_note(stopper->watchdog, 0, 0);
-	/* one that is late already is not counted anew */
-	stopper->counts.by_status[status] += status != THREAD_STOP_LATE || is_new_late;
-	return status;
-}
-
 bool thread_stopper_has_late(const struct thread_stopper *stopper)
 {
 	for (size_t i = 0; i < sizeof(stopper->late) / sizeof(stopper->late[0]); i++) {
@@ -282,4 +268,19 @@ void thread_stopper_poll(struct thread_stopper *stopper)
 		if (seen == SEEN_END)
 			follow_exec(stopper, ended.pid, ended.tid);
 	}
+}
+
+enum thread_stop_status thread_stop_take(struct thread_stopper *stopper, pid_t pid, pid_t tid,
+					 size_t n_bytes, struct thread_copy *copy)
+{
+	if (n_bytes > THREAD_STOP_MAX_BYTES)
+		n_bytes = THREAD_STOP_MAX_BYTES;
+	thread_stopper_poll(stopper);
+	const bool is_new_late = !find_late(stopper, tid);
+	watchdog_note(stopper->watchdog, 0, tid);
+	const enum thread_stop_status status = take(stopper, pid, tid, n_bytes, copy);
+	watchdog_note(stopper->watchdog, 0, 0);
+	/* one that is late already is not counted anew */
+	stopper->counts.by_status[status] += status != THREAD_STOP_LATE || is_new_late;
+	return status;
 }

@@ -1,0 +1,494 @@
+/* Stops of child processes that do what the test knows. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "capture/clock.h"
+#include "capture/procfs.h"
+#include "capture/thread_stop.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/sem.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PATTERN_BYTES = 1024, DUMP_BYTES = 8192 };
+
+/* Of the child and the test. */
+struct shared {
+	_Atomic uint64_t rounds;  /* of its work */
+	_Atomic uint64_t returns; /* of the call that it waits in */
+	_Atomic int error;        /* errno of the last one */
+	_Atomic bool ready, end;
+	_Atomic uint64_t signals, out_of_order;
+};
+
+static struct shared *shared;
+static struct watchdog no_watchdog;
+static struct thread_stopper stopper;
+static struct thread_copy copy;
+static uint64_t n_pauses, longest_ns;
+
+static void on_pause(void *ctx, uint64_t pause_ns)
+{
+	(void)ctx;
+	n_pauses++;
+	longest_ns = pause_ns > longest_ns ? pause_ns : longest_ns;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	sigset_t child;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	stopper = (struct thread_stopper){.watchdog = &no_watchdog, .on_pause = on_pause};
+	n_pauses = longest_ns = 0;
+	return shared == MAP_FAILED ? -1 : thread_stopper_init(&stopper);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	thread_stopper_deinit(&stopper);
+	return munmap(shared, sizeof(*shared));
+}
+
+static pid_t start(void (*run)(void))
+{
+	const pid_t pid = fork();
+	if (pid == 0) {
+		run();
+		_exit(0);
+	}
+	assert_true(pid > 0);
+	stopper.own_child = pid;
+	return pid;
+}
+
+static enum thread_stop_status take(pid_t pid)
+{
+	return thread_stop_take(&stopper, pid, pid, DUMP_BYTES, &copy);
+}
+
+/* On a machine with much else to do, a thread may be given no CPU in time. */
+static enum thread_stop_status take_at_last(pid_t pid)
+{
+	enum thread_stop_status status;
+	do
+		status = take(pid);
+	while (status == THREAD_STOP_LATE);
+	return status;
+}
+
+/* Its end, while stops go on: to waitpid() a late stop would look like one. */
+static int wait_for_end(pid_t pid)
+{
+	siginfo_t info = {0};
+	int status;
+	while (info.si_code != CLD_EXITED && info.si_code != CLD_KILLED) {
+		info.si_code = 0;
+		take(pid);
+		waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static char state_of(pid_t pid)
+{
+	char state;
+	procfs_tracer(pid, &state);
+	return state;
+}
+
+static void wait_for_state(pid_t pid, char state)
+{
+	while (state_of(pid) != state)
+		sched_yield();
+}
+
+static void wait_for_change(const _Atomic uint64_t *of)
+{
+	const uint64_t before = *of;
+	while (*of == before)
+		sched_yield();
+}
+
+static void assert_free(pid_t pid)
+{
+	char state;
+	assert_int_equal(procfs_tracer(pid, &state), 0);
+	assert_int_not_equal(state, 't');
+}
+
+static void kill_and_reap(pid_t pid)
+{
+	int status;
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* A call keeps the pattern out of the red zone, which no copy has. */
+static __attribute__((noinline)) void touch(volatile uint8_t *pattern)
+{
+	pattern[0] = 3;
+	shared->rounds++;
+}
+
+static void work(void)
+{
+	volatile uint8_t pattern[PATTERN_BYTES];
+	for (size_t i = 0; i < PATTERN_BYTES; i++)
+		pattern[i] = (uint8_t)(i * 7 + 3);
+	for (shared->ready = true;;)
+		touch(pattern);
+}
+
+static bool has_pattern(const struct unwind_stack *stack)
+{
+	for (size_t at = 0; at + PATTERN_BYTES <= stack->n_bytes; at++) {
+		size_t i = 0;
+		while (i < PATTERN_BYTES && stack->bytes[at + i] == (uint8_t)(i * 7 + 3))
+			i++;
+		if (i == PATTERN_BYTES)
+			return true;
+	}
+	return false;
+}
+
+static void test_thread_stop__takes_registers_and_stack_and_lets_go(void **state)
+{
+	(void)state;
+	const pid_t pid = start(work);
+	while (!shared->ready)
+		sched_yield();
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(take_at_last(pid), THREAD_STOP_TAKEN);
+		assert_free(pid);
+		assert_true(has_pattern(&copy.stack));
+		/* a copy of this process: its code lies where ours does */
+		const uint64_t pc = unwind_regs_pc(&copy.regs);
+		assert_true(pc - (uint64_t)(uintptr_t)work < 1000 ||
+			    pc - (uint64_t)(uintptr_t)touch < 100);
+		assert_int_equal(copy.stack.sp, unwind_regs_sp(&copy.regs));
+		assert_false(copy.in_syscall);
+		assert_true(copy.pause_ns > 0 && copy.pause_ns < CLOCK_NS_PER_S);
+		wait_for_change(&shared->rounds);
+	}
+	assert_in_range(n_pauses, 100, UINT64_MAX);
+	assert_int_equal(stopper.counts.by_status[THREAD_STOP_TAKEN], 100);
+	kill_and_reap(pid);
+}
+
+static void count_return(long result)
+{
+	shared->error = result < 0 ? errno : 0;
+	shared->returns++;
+}
+
+static void wait_in_epoll(void)
+{
+	struct epoll_event event;
+	count_return(epoll_wait(epoll_create1(0), &event, 1, 600000));
+}
+
+static void wait_in_epoll_pwait(void)
+{
+	struct epoll_event event;
+	sigset_t all;
+	sigfillset(&all);
+	count_return(epoll_pwait(epoll_create1(0), &event, 1, 600000, &all));
+}
+
+static void wait_in_sigtimedwait(void)
+{
+	const struct timespec timeout = {.tv_sec = 600};
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	count_return(sigtimedwait(&set, NULL, &timeout));
+}
+
+static void wait_in_semtimedop(void)
+{
+	const struct timespec timeout = {.tv_sec = 600};
+	struct sembuf operation = {.sem_op = -1};
+	const int id = semget(IPC_PRIVATE, 1, 0600);
+	shared->rounds = (uint64_t)id; /* for the test, which removes it */
+	count_return(semtimedop(id, &operation, 1, &timeout));
+}
+
+static void wait_in_recv(void)
+{
+	const struct timeval timeout = {.tv_sec = 600};
+	int pair[2];
+	char byte;
+	socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+	setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	count_return(recv(pair[0], &byte, 1, 0));
+}
+
+/* Calls that return EINTR after any stop: a program that is let go is in them still. */
+static void test_thread_stop__calls_that_would_return_eintr_are_entered_again(void **state)
+{
+	(void)state;
+	static const struct {
+		void (*wait)(void);
+		long nr;
+	} calls[] = {
+		{wait_in_epoll, SYS_epoll_wait},
+		{wait_in_epoll_pwait, SYS_epoll_pwait},
+		{wait_in_sigtimedwait, SYS_rt_sigtimedwait},
+		{wait_in_semtimedop, SYS_semtimedop},
+		{wait_in_recv, SYS_recvfrom},
+	};
+	uint64_t rewound = 0;
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		const pid_t pid = start(calls[i].wait);
+		char path[64], text[128];
+		long nr = -1;
+		snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+		while (nr != calls[i].nr) {
+			if (procfs_read(path, text, sizeof(text)) > 0)
+				sscanf(text, "%ld", &nr);
+		}
+		for (int k = 0; k < 20; k++) {
+			assert_int_equal(take_at_last(pid), THREAD_STOP_TAKEN);
+			assert_true(copy.in_syscall);
+			assert_int_equal(copy.syscall_nr, calls[i].nr);
+			rewound++;
+			wait_for_state(pid, 'S');
+		}
+		assert_int_equal(shared->returns, 0);
+		assert_int_equal(stopper.counts.rewound, rewound);
+		if (calls[i].nr == SYS_semtimedop)
+			semctl((int)shared->rounds, 0, IPC_RMID);
+		else
+			kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		shared->returns = 0;
+	}
+	assert_int_equal(stopper.counts.eintr_left, 0);
+}
+
+static void ignore_it(int signal)
+{
+	(void)signal;
+}
+
+static void wait_and_catch(void)
+{
+	struct epoll_event event;
+	signal(SIGUSR1, ignore_it);
+	for (;;)
+		count_return(epoll_wait(epoll_create1(0), &event, 1, 600000));
+}
+
+/* A signal with a handler makes epoll_wait return EINTR, in whatever moment it comes. */
+static void test_thread_stop__an_eintr_of_the_programs_own_is_left_alone(void **state)
+{
+	(void)state;
+	const pid_t pid = start(wait_and_catch);
+	for (uint64_t i = 0; i < 200; i++) {
+		wait_for_state(pid, 'S');
+		assert_int_equal(shared->returns, i);
+		kill(pid, SIGUSR1);
+		take(pid);
+		while (shared->returns == i)
+			take(pid);
+		assert_int_equal(shared->error, EINTR);
+	}
+	kill_and_reap(pid);
+}
+
+static void count_value(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	shared->out_of_order += (uint64_t)info->si_value.sival_int != shared->signals;
+	shared->signals++;
+}
+
+static void work_and_count_signals(void)
+{
+	const struct sigaction action = {.sa_sigaction = count_value, .sa_flags = SA_SIGINFO};
+	sigaction(SIGRTMIN, &action, NULL);
+	for (shared->ready = true; !shared->end;)
+		shared->rounds++;
+}
+
+static void test_thread_stop__queued_signals_arrive_each_once_and_in_order(void **state)
+{
+	(void)state;
+	enum { SIGNALS = 20000 };
+	const pid_t pid = start(work_and_count_signals);
+	int status;
+	while (!shared->ready)
+		sched_yield();
+	const pid_t sender = fork();
+	if (sender == 0) {
+		for (int i = 0; i < SIGNALS; i++) {
+			while (sigqueue(pid, SIGRTMIN, (union sigval){.sival_int = i}) < 0)
+				sched_yield();
+		}
+		_exit(0);
+	}
+	while (shared->signals < SIGNALS)
+		take(pid);
+	shared->end = true;
+	assert_int_equal(waitpid(sender, &status, 0), sender);
+	assert_int_equal(wait_for_end(pid), 0);
+	assert_int_equal(shared->signals, SIGNALS);
+	assert_int_equal(shared->out_of_order, 0);
+	assert_true(stopper.counts.by_status[THREAD_STOP_TAKEN] > 100);
+}
+
+static void test_thread_stop__job_control_is_not_undone(void **state)
+{
+	(void)state;
+	const pid_t pid = start(work);
+	int status;
+	for (int i = 0; i < 20; i++) {
+		wait_for_change(&shared->rounds);
+		kill(pid, SIGSTOP);
+		take(pid);
+		wait_for_state(pid, 'T');
+		const uint64_t before = shared->rounds;
+		take(pid); /* while it is stopped: it stays so */
+		wait_for_state(pid, 'T');
+		assert_free(pid);
+		assert_int_equal(shared->rounds, before);
+		kill(pid, SIGCONT);
+		take(pid);
+	}
+	assert_true(stopper.counts.by_status[THREAD_STOP_HELD] >= 10);
+	while (waitpid(pid, &status, WNOHANG | WUNTRACED | WCONTINUED) > 0)
+		assert_false(WIFEXITED(status) || WIFSIGNALED(status));
+	wait_for_change(&shared->rounds);
+	kill_and_reap(pid);
+}
+
+static void wait_for_vfork_child(void)
+{
+	const pid_t child = vfork();
+	if (child == 0) {
+		/* shares our memory: nothing but system calls */
+		const struct timespec time = {.tv_nsec = 200000000};
+		nanosleep(&time, NULL);
+		_exit(7);
+	}
+	int status;
+	const bool is_right = waitpid(child, &status, 0) == child && WEXITSTATUS(status) == 7;
+	_exit(is_right ? 0 : 1);
+}
+
+static void test_thread_stop__a_thread_that_does_not_stop_is_not_waited_for(void **state)
+{
+	(void)state;
+	const pid_t pid = start(wait_for_vfork_child);
+	int status;
+	wait_for_state(pid, 'D');
+	const uint64_t before_ns = clock_now_ns();
+	assert_int_equal(take(pid), THREAD_STOP_LATE);
+	assert_true(clock_now_ns() - before_ns < 2 * THREAD_STOP_PATIENCE_NS + CLOCK_NS_PER_S / 10);
+	assert_true(thread_stopper_has_late(&stopper));
+	assert_int_equal(take(pid), THREAD_STOP_LATE); /* not asked a second time */
+	assert_int_equal(stopper.counts.by_status[THREAD_STOP_LATE], 1);
+	while (thread_stopper_has_late(&stopper))
+		thread_stopper_poll(&stopper);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(n_pauses, 1);
+}
+
+static void end_at_once(void)
+{
+	_exit(3);
+}
+
+static void test_thread_stop__the_end_of_a_child_stays_its_parents_to_see(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		const pid_t pid = start(end_at_once);
+		const int status = wait_for_end(pid);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+		assert_int_equal(take(pid), THREAD_STOP_GONE);
+	}
+}
+
+static void execute_again_and_again(void)
+{
+	execl("/bin/sh", "sh", "-c", "[ $1 = 300 ] && exit 5; exec sh -c \"$0\" \"$0\" $(($1 + 1))",
+	      "[ $1 = 300 ] && exit 5; exec sh -c \"$0\" \"$0\" $(($1 + 1))", "0", NULL);
+}
+
+static void test_thread_stop__exec_goes_its_way(void **state)
+{
+	(void)state;
+	const pid_t pid = start(execute_again_and_again);
+	const int status = wait_for_end(pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 5);
+}
+
+static void test_thread_stop__of_another_tracer_is_refused(void **state)
+{
+	(void)state;
+	const pid_t pid = start(work);
+	assert_int_equal(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
+	assert_int_equal(take(pid), THREAD_STOP_REFUSED);
+	kill_and_reap(pid);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			test_thread_stop__takes_registers_and_stack_and_lets_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_thread_stop__calls_that_would_return_eintr_are_entered_again, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_thread_stop__an_eintr_of_the_programs_own_is_left_alone, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_thread_stop__queued_signals_arrive_each_once_and_in_order, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(test_thread_stop__job_control_is_not_undone, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_thread_stop__a_thread_that_does_not_stop_is_not_waited_for, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_thread_stop__the_end_of_a_child_stays_its_parents_to_see, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(test_thread_stop__exec_goes_its_way, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_thread_stop__of_another_tracer_is_refused,
+						setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
