@@ -117,8 +117,11 @@ def lines_of(answers):
 
 
 def of_others(base):
-    """binutils' addr2line; of clang's files, LLVM's, as the other misses inlined calls there."""
-    tool = "addr2line" if base.compiler == "gcc" else "llvm-addr2line"
+    """
+    binutils' addr2line; LLVM's where that one (2.40) misses inlined calls, in clang's files, or
+    names "sweep.cpp:1514" in a file of 70 lines, in DWARF 5 of gcc -O0.
+    """
+    tool = "addr2line" if base.compiler == "gcc" and base.level != "O0" else "llvm-addr2line"
     return places.addr2line(base.whole, base.addresses, tool)
 
 
@@ -132,11 +135,21 @@ def test_the_plain_build_is_answered_as_addr2line_does(bases_made, compiler, ver
     assert same / len(ours) >= 0.99, differ[:5]
 
 
+def can_be(base, place):
+    """What the tools here cannot make."""
+    compiler, version, level = base
+    return not (
+        # "-gsplit-dwarf is not supported with LTO, disabling" (gcc 12)
+        (place == "split" and compiler == "gcc" and level == "LTO")
+        # "Unknown debugging section .debug_addr", "Too few files" (dwz 0.15)
+        or (place == "dwz" and compiler == "clang" and version == 5)
+    )
+
+
 def cases():
     for base in BASES:
         for place in PLACES:
-            # "-gsplit-dwarf is not supported with LTO, disabling" (gcc 12)
-            if not (place == "split" and base[0] == "gcc" and base[2] == "LTO"):
+            if can_be(base, place):
                 marks = () if base in SHORT else pytest.mark.full
                 yield pytest.param(base, place, marks=marks, id="-".join(map(str, (*base, place))))
 
