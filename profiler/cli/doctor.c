@@ -1,6 +1,8 @@
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "capture/pause_trial.h"
 #include "capture/perf_probe.h"
+#include "capture/ptrace_probe.h"
 #include "cli.h"
 #include "target_state.h"
 
@@ -80,6 +82,27 @@ static void show_engine(const struct perf_probe *probe)
 	snprintf(machine, sizeof(machine), "no, because %s", probe->system_reason);
 	finding("the whole machine (-a)", probe->system_wide ? "yes" : machine,
 		probe->system_wide ? NULL : probe->system_remedy);
+}
+
+/* Where it may be done at all: how long a stop is here. Return: true when it works. */
+static bool show_ptrace(void)
+{
+	struct pauses pauses;
+	const int code = pause_trial_run(&pauses);
+	char found[160], p50[CP_TEXT_MAX], p99[CP_TEXT_MAX];
+	if (code < 0) {
+		snprintf(found, sizeof(found), "does not work here: %s", strerror(-code));
+		finding("ptrace", found,
+			"in a container: start it with --cap-add SYS_PTRACE (docker, podman), or "
+			"run cprof on the host");
+		return false;
+	}
+	snprintf(found, sizeof(found),
+		 "works; a sample stops a thread for %s at p50, %s at p99 (tried on a child)",
+		 cp_format_duration(pauses_percentile_ns(&pauses, 50), p50),
+		 cp_format_duration(pauses_percentile_ns(&pauses, 99), p99));
+	finding("ptrace", found, NULL);
+	return true;
 }
 
 static void show_sample_rate(void)
@@ -169,6 +192,32 @@ static void show_descriptors(const struct target_state *target)
 		need > limit.rlim_max ? "raise the limit before recording: ulimit -n 65536" : NULL);
 }
 
+/* Which engine it will be. Return: true when there is one. */
+static bool show_choice(const struct target_state *target, const struct perf_probe *perf)
+{
+	struct ptrace_probe ptrace;
+	char text[600];
+	ptrace_probe_run(target->pid, &ptrace);
+	if (!ptrace.usable) {
+		snprintf(text, sizeof(text), "no: %s", ptrace.reason);
+		finding("may be stopped", text, ptrace.remedy);
+	} else {
+		finding("may be stopped", "yes, for --engine=ptrace", NULL);
+	}
+	if (target->not_x86_64) {
+		finding("can be recorded", "no", NULL);
+		return false;
+	}
+	finding("can be recorded",
+		perf->usable ? "yes, by perf: nothing is stopped"
+		: ptrace.usable
+			? "yes, by ptrace: perf is refused, so running threads are stopped, "
+			  "one at a time"
+			: "no",
+		NULL);
+	return perf->usable || ptrace.usable;
+}
+
 /* Return: true when it can be recorded, as far as one can tell from here. */
 static bool show_target(const struct target_state *target, const struct perf_probe *probe)
 {
@@ -211,8 +260,7 @@ static bool show_target(const struct target_state *target, const struct perf_pro
 		return false;
 	}
 	show_descriptors(target);
-	finding("can be recorded", probe->usable && !target->not_x86_64 ? "yes" : "no", NULL);
-	return !target->not_x86_64;
+	return show_choice(target, probe);
 }
 
 static int doctor_run(const struct cli_command *self, int argc, char **argv)
@@ -233,13 +281,16 @@ static int doctor_run(const struct cli_command *self, int argc, char **argv)
 	perf_probe_run(probed ? pid : 0, &probe);
 	show_system();
 	show_engine(&probe);
+	const bool by_ptrace = show_ptrace();
 	show_settings(&probe);
 	show_symbols();
 	bool target_fits = !pid || show_target(&target, &probe);
-	bool works = probe.usable && target_fits;
-	printf("\n%s\n", works          ? "Recording works here."
-			 : probe.usable ? "Recording works here, but not for this process."
-					: "Recording does not work here: see above.");
+	bool usable = probe.usable || by_ptrace;
+	bool works = usable && target_fits;
+	printf("\n%s\n", works && !probe.usable ? "Recording works here, by ptrace."
+			 : works                ? "Recording works here."
+			 : usable               ? "Recording works here, but not for this process."
+						: "Recording does not work here: see above.");
 	return works ? CLI_OK : CLI_FAILED;
 }
 
@@ -258,7 +309,9 @@ const struct cli_command doctor_command = {
 		"Tries what recording needs, on this machine and with your permissions, and prints "
 		"what works, what does not, and the setting, capability or container flag that "
 		"would "
-		"change it. Exits with 0 when recording is possible, else with 1.",
+		"change it. With -p it also says by which engine that process will be recorded, "
+		"and "
+		"who stands in the way. Exits with 0 when recording is possible, else with 1.",
 	.options = doctor_options,
 	.examples = doctor_examples,
 	.run = doctor_run,
