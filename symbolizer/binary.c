@@ -277,6 +277,13 @@ bool binary_has_dwarf(const struct binary *binary)
 	return binary->has_dwarf;
 }
 
+bool binary_find_symbol(const struct binary *binary, const char *name, uint64_t *svma)
+{
+	const struct binary_files *files = &binary->files;
+	return (files->file.elf && elf_symbols_by_name(files->file.elf, name, svma)) ||
+	       (files->debug.elf && elf_symbols_by_name(files->debug.elf, name, svma));
+}
+
 bool binary_overlaps_code(const struct binary *binary, uint64_t start, uint64_t end)
 {
 	return code_ranges_overlap(&binary->code, start, end);

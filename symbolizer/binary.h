@@ -69,6 +69,9 @@ size_t binary_open_files(const struct binary *binary, int *fds, size_t max);
 bool binary_has_functions(const struct binary *binary); /* any symbol table or DWARF */
 bool binary_has_dwarf(const struct binary *binary);
 
+/** The address of a symbol by its name, as the file has it. Return: false when there is none. */
+bool binary_find_symbol(const struct binary *binary, const char *name, uint64_t *svma);
+
 /** True when code of the binary lies in [@start, @end). */
 bool binary_overlaps_code(const struct binary *binary, uint64_t start, uint64_t end);
 

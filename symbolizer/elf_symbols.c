@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <gelf.h>
 #include <limits.h>
+#include <string.h>
 
 /* Functions before labels, then by binding. */
 static uint32_t rank_of(const GElf_Sym *symbol)
@@ -66,4 +67,24 @@ int elf_symbols_add(struct symbol_table *table, Elf *elf, const struct code_rang
 			return -ENOMEM;
 	}
 	return 0;
+}
+
+bool elf_symbols_by_name(Elf *elf, const char *name, uint64_t *value)
+{
+	Elf_Scn *section = NULL;
+	while ((section = elf_nextscn(elf, section)) != NULL) {
+		GElf_Shdr header;
+		if (!gelf_getshdr(section, &header) || header.sh_type != SHT_SYMTAB)
+			continue;
+		Elf_Data *data = elf_getdata(section, NULL);
+		GElf_Sym symbol;
+		for (int i = 0; data && gelf_getsym(data, i, &symbol); i++) {
+			const char *found = elf_strptr(elf, header.sh_link, symbol.st_name);
+			if (!found || symbol.st_shndx == SHN_UNDEF || strcmp(found, name) != 0)
+				continue;
+			*value = symbol.st_value;
+			return true;
+		}
+	}
+	return false;
 }

@@ -25,4 +25,7 @@
 int elf_symbols_add(struct symbol_table *table, Elf *elf, const struct code_ranges *code,
 		    bool *found);
 
+/** The value of a defined symbol. Linear in the table. Return: false when there is none. */
+bool elf_symbols_by_name(Elf *elf, const char *name, uint64_t *value);
+
 #endif

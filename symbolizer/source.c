@@ -6,6 +6,7 @@
 #include "elf/debug_file.h"
 #include "jit_code.h"
 #include "kallsyms.h"
+#include "kernel_debug.h"
 #include "text_file.h"
 
 #include <elf.h>
@@ -26,6 +27,7 @@ struct source {
 	enum source_kind kind;
 	struct binary *binary;
 	struct kallsyms kallsyms;
+	struct kernel_debug kernel;
 	struct jit_code *jit;
 	struct symbol_frame frame; /* of the two kinds that have no chains */
 };
@@ -37,6 +39,7 @@ void source_close(struct source *source)
 	binary_close(source->binary);
 	if (source->kind == SOURCE_KERNEL)
 		kallsyms_deinit(&source->kallsyms);
+	kernel_debug_close(&source->kernel);
 	jit_code_close(source->jit);
 	free(source);
 }
@@ -54,16 +57,21 @@ static int check_place(const struct source_request *request, struct binary *bina
 		       "compare)");
 }
 
+static struct binary_options binary_options_of(const struct source_request *request,
+					       const struct symbolizer_options *options)
+{
+	const bool worth_it = request->share_pct >= SYMBOLIZER_FETCH_PCT;
+	return (struct binary_options){.debug_dirs = options->debug_dirs,
+				       .n_debug_dirs = options->n_debug_dirs,
+				       .root_pid = options->root_pid,
+				       .kept_files = options->kept_files,
+				       .debuginfod = worth_it ? options->debuginfod : NULL};
+}
+
 static int open_binary(struct source *source, const struct source_request *request,
 		       const struct symbolizer_options *options, struct cp_err *err)
 {
-	const bool worth_it = request->share_pct >= SYMBOLIZER_FETCH_PCT;
-	const struct binary_options binary_options = {.debug_dirs = options->debug_dirs,
-						      .n_debug_dirs = options->n_debug_dirs,
-						      .root_pid = options->root_pid,
-						      .kept_files = options->kept_files,
-						      .debuginfod = worth_it ? options->debuginfod
-									     : NULL};
+	const struct binary_options binary_options = binary_options_of(request, options);
 	int rc = binary_open(request->path, request->build_id, &binary_options, &source->binary,
 			     err);
 	return rc < 0 ? rc : check_place(request, source->binary, err);
@@ -111,11 +119,12 @@ static bool recorded_before_boot(int64_t start_ns)
 }
 
 static int open_kernel(struct source *source, const struct source_request *request,
-		       struct cp_err *err)
+		       const struct symbolizer_options *options, struct cp_err *err)
 {
 	struct utsname host;
-	if (request->kernel_release && uname(&host) == 0 &&
-	    strcmp(host.release, request->kernel_release) != 0)
+	if (uname(&host) < 0)
+		return cp_fail(err, -errno, "uname: %s", strerror(errno));
+	if (request->kernel_release && strcmp(host.release, request->kernel_release) != 0)
 		return cp_fail(err, -ESTALE, "recorded under kernel %s, this one is %s",
 			       request->kernel_release, host.release);
 	if (!kernel_build_matches(request->build_id))
@@ -123,8 +132,14 @@ static int open_kernel(struct source *source, const struct source_request *reque
 	if (recorded_before_boot(request->start_ns))
 		return cp_fail(err, -ESTALE,
 			       "recorded before this machine booted: kernel addresses differ");
+	int rc = kallsyms_read(&source->kallsyms, "/proc/kallsyms", err);
+	if (rc < 0)
+		return rc;
 	source->kind = SOURCE_KERNEL;
-	return kallsyms_read(&source->kallsyms, "/proc/kallsyms", err);
+	const struct binary_options binary_options = binary_options_of(request, options);
+	rc = kernel_debug_open(&source->kernel, host.release, request->build_id, &source->kallsyms,
+			       &binary_options);
+	return rc < 0 ? cp_fail_nomem(err) : 0;
 }
 
 static int open_jit(struct source *source, const struct source_request *request,
@@ -153,7 +168,7 @@ int source_open(const struct source_request *request, const struct symbolizer_op
 	source->kind = SOURCE_BINARY;
 	int rc;
 	if (strcmp(request->path, PROFILE_PATH_KERNEL) == 0)
-		rc = open_kernel(source, request, err);
+		rc = open_kernel(source, request, options, err);
 	else if (strcmp(request->path, PROFILE_PATH_VDSO) == 0)
 		rc = open_vdso(source, request, err);
 	else if (strncmp(request->path, PROFILE_PATH_JIT, strlen(PROFILE_PATH_JIT)) == 0)
@@ -176,7 +191,8 @@ bool source_has_functions(const struct source *source)
 
 bool source_has_inlines(const struct source *source)
 {
-	return source->kind == SOURCE_BINARY && binary_has_dwarf(source->binary);
+	return (source->kind == SOURCE_BINARY && binary_has_dwarf(source->binary)) ||
+	       source->kernel.binary;
 }
 
 const char *source_shortcoming(const struct source *source)
@@ -186,7 +202,8 @@ const char *source_shortcoming(const struct source *source)
 
 bool source_changed(const struct source *source)
 {
-	return source->kind == SOURCE_BINARY && binary_changed(source->binary);
+	return (source->kind == SOURCE_BINARY && binary_changed(source->binary)) ||
+	       (source->kernel.binary && binary_changed(source->kernel.binary));
 }
 
 size_t source_files(const struct source *source, int *fds, size_t max)
@@ -203,6 +220,10 @@ int source_find(struct source *source, uint64_t svma, const struct symbol_frame 
 		*n = jit_code_find(source->jit, svma, &source->frame);
 		return 0;
 	}
+	int rc = kernel_debug_find(&source->kernel, svma, frames, n);
+	if (rc < 0 || *n > 0)
+		return rc;
+	*frames = &source->frame;
 	const struct symbol *symbol = symbol_table_find(&source->kallsyms.table, svma);
 	*n = symbol ? 1 : 0;
 	if (symbol)
