@@ -52,6 +52,11 @@ int debuginfod_query_create(const struct debuginfod_query_options *options,
 	struct debuginfod_query *query = calloc(1, sizeof(*query));
 	if (!query)
 		return -ENOMEM;
+	/* The library's only way to be told; now, as fetches are made by threads among others. */
+	if (setenv("DEBUGINFOD_URLS", options->urls, 1) < 0) {
+		free(query);
+		return -ENOMEM;
+	}
 	query->options = *options;
 	pthread_mutex_init(&query->lock, NULL);
 	*out = query;
@@ -135,9 +140,6 @@ static int begin(struct debuginfod_query *query)
 	if (!find_functions(&query->library))
 		return refuse(query, -ENOSYS, LIBRARY " is not installed",
 			      " (apt install libdebuginfod1)");
-	/* its only way to be told which servers */
-	if (setenv("DEBUGINFOD_URLS", query->options.urls, 1) < 0)
-		return refuse(query, -ENOMEM, strerror(ENOMEM), "");
 	query->client = query->library.begin();
 	if (!query->client)
 		return refuse(query, -ENOMEM, "cannot start a client", "");

@@ -31,7 +31,11 @@ struct debuginfod_query_options {
 	void *progress_ctx;
 };
 
-/** Return: 0 or -ENOMEM. @options is copied, but for what it points to. */
+/**
+ * @options: copied, but for what it points to
+ * Return: 0 or -ENOMEM.
+ * Context: sets DEBUGINFOD_URLS: call it before there are other threads.
+ */
 int debuginfod_query_create(const struct debuginfod_query_options *options,
 			    struct debuginfod_query **out);
 void debuginfod_query_destroy(struct debuginfod_query *query);
