@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include "attributes.h"
+
 enum {
 	/* blocks to a bucket on average, when the index has grown to fit */
 	LOAD = 4,
@@ -190,7 +192,7 @@ static void grow_index(struct block_table *table)
 	}
 }
 
-static enum block_status fill_cache(struct block_table *table, struct block_cache *cache)
+static SHIM_ASIDE enum block_status fill_cache(struct block_table *table, struct block_cache *cache)
 {
 	if (!spin_take(&table->pool.lock))
 		return BLOCK_LOCKED;
@@ -204,7 +206,7 @@ static enum block_status fill_cache(struct block_table *table, struct block_cach
 
 /* The older half; those freed last are in the CPU's cache. Where the lock is held, they are lost:
  * entries that nobody uses. */
-static void empty_cache(struct block_table *table, struct block_cache *cache)
+static SHIM_ASIDE void empty_cache(struct block_table *table, struct block_cache *cache)
 {
 	struct block_pool *pool = &table->pool;
 	if (spin_take(&pool->lock)) {
@@ -266,7 +268,7 @@ static inline uint64_t *find_slot(const struct block_table *table, struct block_
 }
 
 /* The last line of a bucket has nothing in it any more. */
-static void drop_line(struct block_table *table, struct block_line *before)
+static SHIM_ASIDE void drop_line(struct block_table *table, struct block_line *before)
 {
 	const uint32_t empty = before->next;
 	before->next = 0;
@@ -322,8 +324,8 @@ static inline void fill_entry(struct heap_block *entry, const struct block *bloc
 }
 
 /* A slot in another line after the last one. */
-static enum block_status add_line(struct block_table *table, struct block_line *last,
-				  uint64_t **slot)
+static SHIM_ASIDE enum block_status add_line(struct block_table *table, struct block_line *last,
+					     uint64_t **slot)
 {
 	if (!spin_take(&table->pool.lock))
 		return BLOCK_LOCKED;

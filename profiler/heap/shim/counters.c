@@ -1,5 +1,7 @@
 #include "counters.h"
 
+#include "attributes.h"
+
 bool counters_init(struct counters *counters, struct heap_header *header, void *replicas,
 		   void *lines, bool populated)
 {
@@ -72,7 +74,8 @@ static bool grow_lines(struct counters *counters, uint32_t replica, uint64_t byt
 	return grown;
 }
 
-struct heap_counter *counters_grow(struct counters *counters, uint32_t replica, uint32_t site)
+SHIM_ASIDE struct heap_counter *counters_grow(struct counters *counters, uint32_t replica,
+					      uint32_t site)
 {
 	const uint64_t at = (uint64_t)site << counters->line_shift;
 	if (!grow_lines(counters, replica, at + counters->header->counter_bytes))
@@ -90,7 +93,7 @@ static inline void add(uint64_t *counter, uint64_t value, bool shared)
 				 __ATOMIC_RELAXED);
 }
 
-static void add_double(double *sum, double value)
+static SHIM_ASIDE void add_double(double *sum, double value)
 {
 	union {
 		double d;
@@ -124,7 +127,7 @@ static inline void keep_peak(const struct counters *counters, struct heap_counte
 		__atomic_store_n(&counter->epoch, now, __ATOMIC_RELEASE);
 }
 
-static void look_at_peak(struct heap_header *header, uint64_t live, uint64_t now_ns)
+static SHIM_ASIDE void look_at_peak(struct heap_header *header, uint64_t live, uint64_t now_ns)
 {
 	uint64_t peak = __atomic_load_n(&header->peak_bytes, __ATOMIC_RELAXED);
 	do {

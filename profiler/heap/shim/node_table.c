@@ -1,5 +1,6 @@
 #include "node_table.h"
 
+#include "attributes.h"
 #include "linear_hash.h"
 
 enum {
@@ -131,7 +132,7 @@ uint32_t node_table_intern(struct node_table *table, const struct node_key *key)
 	return at;
 }
 
-uint32_t node_table_add_site(struct node_table *table, uint32_t node)
+SHIM_ASIDE uint32_t node_table_add_site(struct node_table *table, uint32_t node)
 {
 	struct heap_header *header = table->header;
 	struct heap_site *sites = (struct heap_site *)(void *)table->sites.base;

@@ -1,5 +1,6 @@
 #include "record.h"
 
+#include "attributes.h"
 #include "clock.h"
 #include "code.h"
 #include "threads.h"
@@ -35,7 +36,7 @@ static void count_free(const struct thread_slot *slot, const struct block *block
 	}
 }
 
-static void lose(enum block_status status)
+static SHIM_ASIDE void lose(enum block_status status)
 {
 	switch (status) {
 	case BLOCK_FULL:
@@ -51,6 +52,12 @@ static void lose(enum block_status status)
 	__atomic_store_n(&shim.header->frozen, 1, __ATOMIC_RELAXED);
 }
 
+static SHIM_ASIDE void count_missed(const struct thread_slot *slot, const struct block *replaced)
+{
+	shim_count_loss(HEAP_LOSS_MISSED_FREE);
+	count_free(slot, replaced, false);
+}
+
 static inline bool insert(struct thread_slot *slot, const struct block *block)
 {
 	struct block replaced;
@@ -62,20 +69,19 @@ static inline bool insert(struct thread_slot *slot, const struct block *block)
 		lose(status);
 		return false;
 	}
-	shim_count_loss(HEAP_LOSS_MISSED_FREE);
-	count_free(slot, &replaced, false);
+	count_missed(slot, &replaced);
 	return true;
 }
 
 /* Code was unloaded, and other code may be in its place. */
-static void forget_rules(uint32_t epoch)
+static SHIM_ASIDE void forget_rules(uint32_t epoch)
 {
 	rule_cache_clear(&shim.private->rules);
 	__atomic_store_n(&shim.rules_epoch, epoch, __ATOMIC_RELEASE);
 }
 
 /* The block is kept, at no site. @why: enum node_failure */
-static uint32_t lose_stack(uint32_t why)
+static SHIM_ASIDE uint32_t lose_stack(uint32_t why)
 {
 	shim_count_loss(why == NODE_LOCKED     ? HEAP_LOSS_STACK_LOCK
 			: why == NODE_NO_SPACE ? HEAP_LOSS_STACK_NO_SPACE
@@ -127,7 +133,7 @@ static inline void add_block(struct thread_slot *slot, uint64_t address, uint64_
 }
 
 /* In sampled mode: there is a point in the block, or this thread's first is not drawn yet. */
-static bool is_sampled(uint64_t size)
+static SHIM_ASIDE bool is_sampled(uint64_t size)
 {
 	const uint64_t every = shim.sample_bytes;
 	if (!shim_tls.random) {
@@ -141,7 +147,7 @@ static bool is_sampled(uint64_t size)
 	return true;
 }
 
-void record_alloc(const void *block, uint64_t size, const struct cfi_regs *caller)
+SHIM_EVENT void record_alloc(const void *block, uint64_t size, const struct cfi_regs *caller)
 {
 	struct thread_slot *slot = threads_enter();
 	if (SHIM_UNLIKELY(!slot)) {
@@ -153,7 +159,7 @@ void record_alloc(const void *block, uint64_t size, const struct cfi_regs *calle
 	threads_leave(slot);
 }
 
-void record_free_of(const void *block)
+SHIM_EVENT void record_free_of(const void *block)
 {
 	const uint64_t address = (uint64_t)(uintptr_t)block;
 	/* what the real free looks at first, beside what is looked at here */

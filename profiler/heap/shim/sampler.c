@@ -1,5 +1,7 @@
 #include "sampler.h"
 
+#include "attributes.h"
+
 uint64_t sampler_seed(uint64_t seed, uint64_t thread)
 {
 	/* splitmix64's finalizer: near seeds give unrelated states */
@@ -76,7 +78,7 @@ int64_t sampler_distance(uint64_t *random, uint64_t sample_bytes)
 	return distance < 0x1p62 ? (int64_t)distance : INT64_C(1) << 62;
 }
 
-void sampler_weigh(uint64_t size, uint64_t sample_bytes, struct count *out)
+SHIM_ASIDE void sampler_weigh(uint64_t size, uint64_t sample_bytes, struct count *out)
 {
 	/* an empty block takes part as one byte, or its chance would be 0 */
 	const double drawn = size ? (double)size : 1;
@@ -108,13 +110,13 @@ static void lower_count(uint8_t *count)
 		;
 }
 
-void sample_filter_add(struct sample_filter *filter, uint64_t address)
+SHIM_ASIDE void sample_filter_add(struct sample_filter *filter, uint64_t address)
 {
 	raise_count(&filter->rough[sample_filter_rough_slot(address)]);
 	raise_count(&filter->counts[sample_filter_slot(address)]);
 }
 
-void sample_filter_remove(struct sample_filter *filter, uint64_t address)
+SHIM_ASIDE void sample_filter_remove(struct sample_filter *filter, uint64_t address)
 {
 	lower_count(&filter->rough[sample_filter_rough_slot(address)]);
 	lower_count(&filter->counts[sample_filter_slot(address)]);

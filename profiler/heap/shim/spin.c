@@ -4,6 +4,7 @@
 #include <time.h>
 #include <x86intrin.h>
 
+#include "attributes.h"
 #include "sys.h"
 
 enum {
@@ -37,7 +38,7 @@ static void say_stuck(struct spin *lock)
 				    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-bool spin_wait(struct spin *lock, uint32_t found)
+SHIM_ASIDE bool spin_wait(struct spin *lock, uint32_t found)
 {
 	if (found & SPIN_STUCK)
 		say_stuck(lock);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "attributes.h"
 #include "spin.h"
 #include "sys.h"
 
@@ -37,7 +38,7 @@ static uint32_t own_tid(void)
 	return knows_tid_offset ? tid_in_tcb() : sys_gettid();
 }
 
-void threads_give_back(struct thread_slot *slot)
+SHIM_ASIDE void threads_give_back(struct thread_slot *slot)
 {
 	__atomic_store_n(&shim.private->slots_used[slot - shim.private->slots], 0,
 			 __ATOMIC_RELEASE);
@@ -118,7 +119,7 @@ static struct thread_slot *borrow_slot(void)
 	return NULL;
 }
 
-struct thread_slot *threads_attach(void)
+SHIM_ASIDE struct thread_slot *threads_attach(void)
 {
 	/* without the key, nothing would give the slot back */
 	struct thread_slot *slot = shim_tls.exited || !has_key ? NULL : claim_slot(0, OWN);
