@@ -169,6 +169,10 @@ int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
 	if (!code && !(symbols->cancel && *symbols->cancel))
 		code = profile_header_set(profile, HEADER_SYMBOLIZED, "yes");
 	terminal_progress_end();
+	if (!code && !symbols->quiet && stats.not_reached && !(symbols->cancel && *symbols->cancel))
+		cli_note("--symbol-budget: the time was over before %zu of %zu addresses; 'cprof "
+			 "symbolize' looks them up",
+			 stats.not_reached, stats.locations);
 	if (code)
 		cli_fail("%s", err.message[0] ? err.message : strerror(-code));
 	return code;

@@ -103,3 +103,4 @@ symbolizer_unit_test(line_table base symbolizer)
 symbolizer_unit_test(lookup base profile symbolizer)
 # Its threads under ThreadSanitizer too (cmake --preset tsan; ctest -L tsan).
 set_tests_properties(unit.lookup PROPERTIES LABELS "unit;tsan")
+cprof_unit_test(hot_locations USES base profile symbolizer)

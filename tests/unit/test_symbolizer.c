@@ -389,6 +389,32 @@ static void test_symbolizer__cancelled_run_leaves_the_rest_bare(void **state)
 	profile_destroy(profile);
 }
 
+static void test_symbolizer__what_is_not_reached_in_time_is_told(void **state)
+{
+	(void)state;
+	char path[FIXTURE_PATH_MAX];
+	uint64_t last = fixture_address(fixture_path("chain_gcc5", path), "at_last");
+	const struct symbolizer_options options = {.deadline_ns = 1};
+	struct profile *profile = new_profile();
+	module_id module = add_module(profile, path, "", 0, 0x10000);
+	location_id location = add_location(profile, module, last);
+	add_location(profile, module, last + 1);
+	struct symbolizer_stats stats = run(profile, &options);
+	assert_int_equal(stats.locations, 2);
+	assert_int_equal(stats.symbolized, 0);
+	assert_int_equal(stats.not_reached, 2);
+	assert_string_equal(reason(profile, path),
+			    "the time for symbols was over before 2 of 2 addresses: 'cprof "
+			    "symbolize' looks them up");
+	/* with time enough the rest follows, and nothing is wanting any more */
+	stats = run(profile, NULL);
+	assert_int_equal(stats.symbolized, 2);
+	assert_int_equal(stats.not_reached, 0);
+	assert_string_equal(function_at(profile, location), "last");
+	assert_string_equal(reason(profile, path), "");
+	profile_destroy(profile);
+}
+
 static void test_symbolizer__empty_profile_is_no_work(void **state)
 {
 	(void)state;
@@ -415,6 +441,7 @@ int main(void)
 		cmocka_unit_test(test_symbolizer__jit_code_by_the_map_of_its_process),
 		cmocka_unit_test(test_symbolizer__kernel_functions_of_this_boot_only),
 		cmocka_unit_test(test_symbolizer__cancelled_run_leaves_the_rest_bare),
+		cmocka_unit_test(test_symbolizer__what_is_not_reached_in_time_is_told),
 		cmocka_unit_test(test_symbolizer__empty_profile_is_no_work),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
