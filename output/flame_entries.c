@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 int flame_entries_init(struct flame_entries *entries, size_t max_chars)
 {
@@ -73,7 +74,10 @@ int flame_entries_add(struct flame_entries *entries, const struct flame_tree *tr
 		const struct frame *frame = frames_get(tree->frames, node->frame);
 		file = frames_text(tree->frames, frame->file);
 		module = frames_text(tree->frames, frame->module);
-		family = flame_palette_family(frame);
+		/* what stands for something else than code has the name of its module */
+		family = frame->symbolized && module[0] == '[' && strcmp(name, module) == 0
+				 ? FLAME_PLAIN
+				 : flame_palette_family(frame);
 	}
 	struct flame_entry entry = {.class = flame_palette_class(family, name)};
 	int rc = add_string(entries, name, &entry.name, cost);

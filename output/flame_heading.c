@@ -249,7 +249,7 @@ char *flame_heading_quality(const struct flame_tree *tree, const struct flame_ce
 			 cp_format_count(cells->merged_frames, text),
 			 cells->merged_frames == 1 ? "" : "s", cells->merged_px,
 			 amount_pct(cells->merged_samples, total),
-			 tree->measure.time                   ? tree->measure.time
+			 tree->measure.time                 ? tree->measure.time
 			 : measure_is_bytes(&tree->measure) ? "bytes"
 							    : "samples");
 	return line_close(&line);
@@ -257,7 +257,7 @@ char *flame_heading_quality(const struct flame_tree *tree, const struct flame_ce
 
 char *flame_heading_marks(const struct flame_tree *tree)
 {
-	bool joined = false, deep = false, truncated = false, other = false;
+	bool joined = false, other = false, stops[CP_STOP_COUNT] = {false};
 	bool inferred[CP_INFERRED_COUNT] = {false};
 	struct line line;
 	for (size_t i = 0; i < tree->n; i++) {
@@ -267,13 +267,13 @@ char *flame_heading_marks(const struct flame_tree *tree)
 			inferred[node->inferred] = true;
 		if (node->kind != FLAME_KIND_STOP)
 			continue;
-		deep = deep || node->stop == CP_STOP_DEPTH;
-		truncated = truncated || node->stop == CP_STOP_TRUNCATED;
-		other = other || (node->stop != CP_STOP_DEPTH && node->stop != CP_STOP_TRUNCATED);
+		stops[node->stop] = true;
+		other = other || (node->stop != CP_STOP_DEPTH && node->stop != CP_STOP_UNSEEN &&
+				  node->stop != CP_STOP_TRUNCATED);
 	}
 	if (!line_open(&line))
 		return NULL;
-	if (truncated)
+	if (stops[CP_STOP_TRUNCATED])
 		line_add(&line, "[truncated]: outer functions missing");
 	if (joined)
 		line_add(&line, "[joined]: outer functions from beyond the copied stack");
@@ -281,7 +281,9 @@ char *flame_heading_marks(const struct flame_tree *tree)
 		line_add(&line, "[inferred]: callers searched for, not seen");
 	if (inferred[CP_INFERRED_WAIT])
 		line_add(&line, "[estimated]: short waits, with another stack of the thread");
-	if (deep)
+	if (stops[CP_STOP_UNSEEN])
+		line_add(&line, "[unseen]: no stack was taken");
+	if (stops[CP_STOP_DEPTH])
 		line_add(&line, "[depth]: middle left out, at [frames omitted]");
 	if (other)
 		line_add(&line, "other [marks]: why outer functions are missing");

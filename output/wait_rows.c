@@ -161,7 +161,8 @@ static int sum_locks(const struct profile *profile, struct wait *waits, size_t n
 	to->lock_stacks = calloc(n + 1, sizeof(*to->lock_stacks));
 	if (!to->rows || !to->lock_stacks)
 		return -ENOMEM;
-	qsort(waits, n, sizeof(*waits), by_lock_and_thread);
+	if (n)
+		qsort(waits, n, sizeof(*waits), by_lock_and_thread);
 	for (size_t first = 0, end; first < n; first = end) {
 		for (end = first + 1; end < n && !compare_locks(&waits[first], &waits[end]);)
 			end++;
