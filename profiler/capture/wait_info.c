@@ -124,6 +124,20 @@ static char state_letter(pid_t pid, pid_t tid)
 	return name_end && name_end[1] == ' ' ? name_end[2] : 0;
 }
 
+/*
+ * A call that a stop has interrupted goes on as restart_syscall(2), with its arguments still in the
+ * registers. Three do that, by their restart_block (include/linux/restart_block.h), and where the
+ * thread sleeps says which.
+ */
+static const struct call *find_restarted(const char *kernel_function)
+{
+	if (strstr(kernel_function, "futex"))
+		return find_call(SYS_futex);
+	if (strstr(kernel_function, "poll"))
+		return find_call(SYS_poll);
+	return kernel_function[0] ? find_call(SYS_nanosleep) : NULL;
+}
+
 static void read_fd(struct socket_names *sockets, pid_t pid, pid_t tid, int fd,
 		    char out[WAIT_OBJECT_MAX])
 {
@@ -166,11 +180,16 @@ void wait_info_read(struct socket_names *sockets, pid_t pid, pid_t tid,
 	}
 	if (!call) {
 		read_kernel_function(pid, tid, out->object);
+		if (copy->in_syscall && copy->syscall_nr == SYS_restart_syscall)
+			call = find_restarted(out->object);
+	}
+	if (!call) {
 		if (!copy->in_syscall)
 			read_outside_call(letter, out);
 		return;
 	}
 	out->state = call->state;
+	out->object[0] = 0;
 	switch (call->object) {
 	case OBJECT_FD:
 		if (copy->syscall_args[0] <= INT_MAX)

@@ -19,10 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct thread_look look;
@@ -224,6 +226,40 @@ static void test_wait_info__children_and_stops(void **state)
 	waitpid(child, NULL, 0);
 }
 
+/* Taken up again after a stop, they have another number, and are what they were. */
+static void test_wait_info__calls_that_a_stop_has_interrupted(void **state)
+{
+	(void)state;
+	static const struct timespec hour = {3600, 0};
+	char address[32];
+	snprintf(address, sizeof(address), "0x%lx", (unsigned long)(uintptr_t)&futex_word);
+	for (int kind = 0; kind < 3; kind++) {
+		static const enum cp_state states[] = {CP_STATE_SLEEP, CP_STATE_POLL,
+						       CP_STATE_LOCK};
+		static const long calls[] = {SYS_clock_nanosleep, SYS_poll, SYS_futex};
+		child = fork();
+		if (child == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			if (kind == 0)
+				nanosleep(&hour, NULL);
+			else if (kind == 1)
+				poll(NULL, 0, 3600000);
+			else
+				syscall(SYS_futex, &futex_word, 0 /* FUTEX_WAIT */, 0, &hour);
+			_exit(0);
+		}
+		look_at(child, child, calls[kind]);
+		kill(child, SIGSTOP);
+		waitpid(child, NULL, WUNTRACED);
+		kill(child, SIGCONT);
+		look_at(child, child, SYS_restart_syscall);
+		assert_int_equal(info.state, states[kind]);
+		assert_string_equal(info.object, kind == 2 ? address : "");
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
+}
+
 static void test_wait_info__lines_of_socket_tables(void **state)
 {
 	(void)state;
@@ -288,13 +324,10 @@ static void test_wait_info__what_a_stop_would_not_disturb(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_lock_by_its_address),
-		TEST(a_pipe_by_its_name),
-		TEST(a_connection_by_its_peer),
-		TEST(sleep_and_poll),
-		TEST(children_and_stops),
-		TEST(lines_of_socket_tables),
-		TEST(what_a_stop_would_not_disturb),
+		TEST(a_lock_by_its_address),    TEST(a_pipe_by_its_name),
+		TEST(a_connection_by_its_peer), TEST(sleep_and_poll),
+		TEST(children_and_stops),       TEST(calls_that_a_stop_has_interrupted),
+		TEST(lines_of_socket_tables),   TEST(what_a_stop_would_not_disturb),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
