@@ -327,9 +327,34 @@ static int name_function(struct binary *binary, uint64_t entry, struct symbol_fr
 	return use_symbol(binary, symbol, SYMBOL_SUFFIX_HIDDEN, frame);
 }
 
+/* Where whole programs are optimised, linkage names say which part or copy it is: "f.part.0". */
+static int name_whole(struct binary *binary, struct symbol_frame *frame)
+{
+	const struct symbol stated = {.name = frame->system_name};
+	const char *whole = strchr(stated.name, '.')
+				    ? symbol_names_function(&binary->names, &stated)
+				    : stated.name;
+	if (!whole)
+		return -ENOMEM;
+	if (whole == stated.name)
+		return 0;
+	const char *name = symbol_names_demangled(&binary->names, whole);
+	if (!name)
+		return -ENOMEM;
+	frame->system_name = whole;
+	if (name != whole || !frame->name[0])
+		frame->name = name;
+	return 0;
+}
+
 /* Fill in the names that the DWARF lacks: it may miss its other half (dwz). */
 static int complete_names(struct binary *binary, struct dwarf_chain *chain)
 {
+	for (size_t i = 0; i < chain->n; i++) {
+		int rc = name_whole(binary, &chain->frames[i]);
+		if (rc < 0)
+			return rc;
+	}
 	if (!chain->has_linkage) {
 		int rc = name_function(binary, chain->entry, &chain->frames[chain->n - 1]);
 		if (rc < 0)

@@ -68,6 +68,17 @@ const char *symbol_names_function(struct symbol_names *names, const struct symbo
 		       : interner_get(&names->strings, id);
 }
 
+const char *symbol_names_demangled(struct symbol_names *names, const char *name)
+{
+	CP_CLEANUP(cp_free) char *demangled = demangle(name);
+	string_id id;
+	if (!demangled)
+		return name;
+	return interner_add(&names->strings, demangled, &id) < 0
+		       ? NULL
+		       : interner_get(&names->strings, id);
+}
+
 static const char *make_name(struct symbol_names *names, const char *symbol,
 			     enum symbol_suffix suffix)
 {

@@ -40,6 +40,9 @@ size_t symbol_names_whole(const char *name, size_t n);
  */
 const char *symbol_names_function(struct symbol_names *names, const struct symbol *symbol);
 
+/** A name demangled, or as it is: borrowed from @names or @name itself. NULL: out of memory. */
+const char *symbol_names_demangled(struct symbol_names *names, const char *name);
+
 /**
  * A symbol's name: demangled, "name@@VERSION" without its version, "_Z1fv@plt" as "f()@plt".
  *

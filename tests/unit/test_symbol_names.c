@@ -70,6 +70,8 @@ static void test_symbol_names__the_function_in_the_words_of_the_file(void **stat
 		const struct symbol symbol = {.name = pairs[i][0]};
 		assert_string_equal(symbol_names_function(&names, &symbol), pairs[i][1]);
 	}
+	assert_string_equal(symbol_names_demangled(&names, "_Z1fi"), "f(int)");
+	assert_string_equal(symbol_names_demangled(&names, "main"), "main");
 	symbol_names_deinit(&names);
 }
 
