@@ -172,6 +172,8 @@ static int load(struct binary *binary, struct debug_file_search *search, struct 
 
 static void add_failure(struct cp_err *err, const struct cp_err *failure)
 {
+	if (!err)
+		return;
 	const struct cp_err first = *err;
 	cp_fail(err, 0, "%.500s; %.500s", first.message, failure->message);
 }

@@ -48,7 +48,7 @@ static int try_places(struct kernel_debug *debug, const char *dir, const char *r
 	return rc;
 }
 
-/* The file's own search by build-id is the last step: it may ask a server. */
+/* Not from servers: it is the largest of all, and would take the time of all the others. */
 static int find_file(struct kernel_debug *debug, const char *release, const char *build_id,
 		     const struct binary_options *options)
 {
