@@ -169,7 +169,8 @@ int line_program_begin(struct line_program *program, struct line_table *table,
 	if (program->version >= 4)
 		dwarf_cursor_skip(&header, 1); /* operations per instruction: VLIW machines */
 	dwarf_cursor_skip(&header, 1);         /* default_is_stmt */
-	program->line_base = (int8_t)dwarf_cursor_fixed(&header, 1);
+	const int base = (int)dwarf_cursor_fixed(&header, 1);
+	program->line_base = base < 128 ? base : base - 256; /* a signed byte */
 	program->line_range = (unsigned int)dwarf_cursor_fixed(&header, 1);
 	program->opcode_base = (unsigned int)dwarf_cursor_fixed(&header, 1);
 	program->operands = header.at;

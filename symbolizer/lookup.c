@@ -259,6 +259,7 @@ static void save(struct lookup *lookup)
 	int fds[ANSWER_FILE_MAX_INPUTS];
 	struct answer_cache_key key = key_of(lookup);
 	size_t n_fds = source_files(lookup->source, fds, ANSWER_FILE_MAX_INPUTS), n = 0;
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what is meant */
 	const struct answer_table **tables = calloc(lookup->n_helped + 2, sizeof(*tables));
 	if (tables && n_fds > 0) {
 		tables[n++] = &lookup->fresh;
