@@ -62,7 +62,7 @@ static int find_file(struct kernel_debug *debug, const char *release, const char
 	if (!debug->binary && !rc)
 		rc = try_places(debug, "", release, build_id, &here);
 	if (!debug->binary && !rc)
-		rc = try_file(debug, "vmlinux", build_id, options);
+		rc = try_file(debug, "vmlinux", build_id, &here);
 	return rc;
 }
 

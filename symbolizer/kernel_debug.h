@@ -20,7 +20,7 @@ struct kernel_debug {
 
 /**
  * Look for the file: below the debug directories as distributions install it, in /boot and beside
- * the kernel's modules, by build-id.
+ * the kernel's modules, by build-id; not on servers.
  *
  * @release:  as uname -r has it
  * @build_id: lower-case hex; "" = unknown: no file can be told from another build's
