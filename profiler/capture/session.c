@@ -224,6 +224,7 @@ static int open_wall(struct session *s, struct cp_err *err)
 	const double cpus = (double)sysconf(_SC_NPROCESSORS_ONLN);
 	s->wall = (struct wall){.sink = &s->sink,
 				.processes = s->processes,
+				.stopper = s->by_ptrace ? &s->live.stopper : NULL,
 				.off_cpu_only = s->options->mode == RECORDER_MODE_OFFCPU};
 	s->dispatch.wall = &s->wall;
 	return wall_init(&s->wall, s->options->rate_hz, cpus * max_overhead(s->options),

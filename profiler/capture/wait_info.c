@@ -211,9 +211,10 @@ bool wait_is_restarted(long syscall_nr)
 	 * kernel's -ERESTART_RESTARTBLOCK, which takes up what is left of the time. Not read(2):
 	 * restarted on a pipe, but a driver may do as it likes.
 	 */
-	static const long restarted[] = {SYS_futex, SYS_nanosleep, SYS_clock_nanosleep, SYS_poll,
-					 SYS_ppoll, SYS_select,    SYS_pselect6,        SYS_msgrcv,
-					 SYS_pause, SYS_wait4,     SYS_waitid};
+	static const long restarted[] = {SYS_futex,    SYS_nanosleep, SYS_clock_nanosleep,
+					 SYS_poll,     SYS_ppoll,     SYS_select,
+					 SYS_pselect6, SYS_msgrcv,    SYS_pause,
+					 SYS_wait4,    SYS_waitid,    SYS_restart_syscall};
 	for (size_t i = 0; i < sizeof(restarted) / sizeof(restarted[0]); i++)
 		if (restarted[i] == syscall_nr)
 			return true;

@@ -27,6 +27,7 @@ struct wait_place {
 struct wait_places {
 	struct wait_place items[WAIT_PLACES]; /* the oldest makes room */
 	unsigned next;
+	uint64_t stopped_sp, stopped_pc; /* where the thread was stopped last to be asked */
 };
 
 /** The place of a copy without frame pointer. Return: NULL when it is not known. */

@@ -1,6 +1,7 @@
 #include "wait_stack.h"
 
 #include "processes.h"
+#include "wait_info.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -68,6 +69,35 @@ static bool search(struct wait_stack *s, struct unwinder *unwinder,
 	return true;
 }
 
+/*
+ * Ask the thread itself. Not where that would end its wait, and not again where it did not help.
+ *
+ * Return: true: @copy has its frame pointer.
+ */
+static bool stop_and_ask(struct wait_stack *s, const struct wait_stack_thread *of,
+			 struct thread_copy *copy)
+{
+	struct wait_places *places = of->places;
+	const uint64_t sp = unwind_regs_sp(&copy->regs), pc = unwind_regs_pc(&copy->regs);
+	struct thread_copy stopped;
+	if (!s->stopper || !copy->in_syscall || !wait_is_restarted(copy->syscall_nr) ||
+	    (places->stopped_sp == sp && places->stopped_pc == pc))
+		return false;
+	places->stopped_sp = sp;
+	places->stopped_pc = pc;
+	const size_t n_bytes =
+		*of->n_bytes < THREAD_STOP_MAX_BYTES ? *of->n_bytes : THREAD_STOP_MAX_BYTES;
+	if (thread_stop_take(s->stopper, of->thread->process->pid, of->thread->tid, n_bytes,
+			     &stopped) != THREAD_STOP_TAKEN ||
+	    unwind_regs_sp(&stopped.regs) != sp || unwind_regs_pc(&stopped.regs) != pc)
+		return false;
+	s->counts.fp_stopped++;
+	wait_places_add(places, &stopped.regs, &stopped.stack, CP_INFERRED_NO);
+	copy->regs_known |= unwind_regs_fp_bit();
+	unwind_regs_set_fp(&copy->regs, unwind_regs_fp(&stopped.regs));
+	return true;
+}
+
 /* Return: true when the walk through the copy would get further with more bytes of the stack. */
 static bool wants_more(struct wait_stack *s, struct unwinder *unwinder,
 		       const struct wait_stack_thread *of, struct thread_copy *copy,
@@ -86,8 +116,10 @@ static bool wants_more(struct wait_stack *s, struct unwinder *unwinder,
 		walk(s, unwinder, copy, &result);
 	if (search(s, unwinder, of, &result, copy, inferred))
 		return false;
-	s->counts.fp_unknown += !more;
-	return more;
+	if (more)
+		return true;
+	s->counts.fp_unknown += !stop_and_ask(s, of, copy);
+	return false;
 }
 
 static void grow(size_t *n_bytes)

@@ -4,15 +4,19 @@
  *
  * In this order: the thread itself was sampled with all registers at the same place
  * (wait_places.h); it is searched for on the stack (fp_search.h), and the sample is marked as
- * inferred; else the stack is truncated. Nothing of this stops the thread.
+ * inferred; where an engine that stops threads is at work, the thread is stopped once for each
+ * place it waits at, if its system call goes on by itself afterwards (wait_is_restarted()); else
+ * the stack is truncated.
  *
- * Depends on: unwind, sample_sink.h, thread_look.h, wait_places.h. Threads: one at a time.
+ * Depends on: unwind, sample_sink.h, thread_look.h, thread_stop.h, wait_places.h. Threads: one at a
+ * time; with a stopper, its thread.
  */
 #ifndef CPROF_CAPTURE_WAIT_STACK_H
 #define CPROF_CAPTURE_WAIT_STACK_H
 
 #include "sample_sink.h"
 #include "thread_look.h"
+#include "thread_stop.h"
 #include "unwind/fp_search.h"
 #include "wait_places.h"
 
@@ -22,11 +26,13 @@
 struct wait_stack_counts {
 	uint64_t fp_remembered; /* stacks whose rbp was that of a full sample */
 	uint64_t fp_searched;   /* for which it was searched, and found */
-	uint64_t fp_unknown;    /* it was not: truncated */
+	uint64_t fp_stopped;    /* for which the thread was stopped */
+	uint64_t fp_unknown;    /* none of these: truncated */
 };
 
 struct wait_stack {
-	struct sample_sink *sink; /* borrowed: whose unwinders are used */
+	struct sample_sink *sink;       /* borrowed: whose unwinders are used */
+	struct thread_stopper *stopper; /* borrowed; NULL = nothing is stopped */
 	/* filled here */
 	struct thread_look look;
 	struct fp_search search;
@@ -34,7 +40,7 @@ struct wait_stack {
 	struct wait_stack_counts counts;
 };
 
-/** @stack: sink set by the caller. Return: 0 or -ENOMEM. */
+/** @stack: sink and stopper set by the caller. Return: 0 or -ENOMEM. */
 int wait_stack_init(struct wait_stack *stack);
 
 /** All-zero is accepted. */

@@ -36,6 +36,7 @@ int wall_init(struct wall *wall, unsigned rate_hz, double cpu_share, uint64_t no
 	wall->open_max = limit_files();
 	wall->cpu_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
 	wall->stacks.sink = wall->sink;
+	wall->stacks.stopper = wall->stopper;
 	return wait_stack_init(&wall->stacks);
 }
 

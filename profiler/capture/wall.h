@@ -37,9 +37,10 @@ struct wall_counts {
 };
 
 struct wall {
-	struct sample_sink *sink;    /* borrowed; its samples of running threads are kept */
-	struct processes *processes; /* borrowed */
-	bool off_cpu_only;           /* threads that run are no samples */
+	struct sample_sink *sink;       /* borrowed; its samples of running threads are kept */
+	struct processes *processes;    /* borrowed */
+	struct thread_stopper *stopper; /* see wait_stack.h; borrowed, or NULL */
+	bool off_cpu_only;              /* threads that run are no samples */
 	/* filled here */
 	struct thread_rounds rounds;
 	struct wait_stack stacks;

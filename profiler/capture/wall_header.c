@@ -31,6 +31,7 @@ int wall_header_set(struct profile *profile, const struct wall *wall, uint64_t d
 		{HEADER_WALL_REFUSED, looks[THREAD_LOOK_REFUSED]},
 		{HEADER_WALL_FP_REMEMBERED, stacks->fp_remembered},
 		{HEADER_WALL_FP_SEARCHED, stacks->fp_searched},
+		{HEADER_WALL_FP_STOPPED, stacks->fp_stopped},
 		{HEADER_WALL_FP_UNKNOWN, stacks->fp_unknown},
 		{HEADER_WALL_UNSEEN_NS, wall->counts.unseen_ns},
 		{HEADER_WALL_DROPPED, wall->counts.dropped},

@@ -109,7 +109,8 @@
  * as was afforded (the rest were passed over at random); stacks that were read, where the others
  * had not changed; looks thrown away because the thread had gone on, and those that were refused.
  * Stacks whose frame pointer was needed: known from a full sample, searched for (these are marked),
- * not found (truncated). Time of threads that no sample stands for, and samples that found no room.
+ * asked of the thread by a stop, not found (truncated). Time of threads that no sample stands for,
+ * and samples that found no room.
  */
 #define HEADER_WALL_LOOKS "wall_looks"
 #define HEADER_WALL_RATE_HZ "wall_rate_hz"
@@ -118,6 +119,7 @@
 #define HEADER_WALL_REFUSED "wall_refused"
 #define HEADER_WALL_FP_REMEMBERED "wall_fp_remembered"
 #define HEADER_WALL_FP_SEARCHED "wall_fp_searched"
+#define HEADER_WALL_FP_STOPPED "wall_fp_stopped"
 #define HEADER_WALL_FP_UNKNOWN "wall_fp_unknown"
 #define HEADER_WALL_UNSEEN_NS "wall_unseen_ns"
 #define HEADER_WALL_DROPPED "wall_dropped"
