@@ -89,27 +89,47 @@ static double settle(double debt_ns, double used_ns, double share, double elapse
 	return most(debt_ns + used_ns / share - elapsed_ns, -AHEAD_MAX_NS);
 }
 
+/* One in 64 counts, and an outlier for no more than several. */
+static double follow(double usual_ns, double used_ns)
+{
+	return usual_ns + (least(used_ns, 8 * usual_ns + 20000) - usual_ns) / 64;
+}
+
+/* The distance at which what a round usually costs is inside. */
+static double distance_ns(const struct overhead *overhead)
+{
+	const struct overhead_limits *limits = &overhead->limits;
+	const double for_cpu_ns = overhead->cpu_each_ns / (limits->max_share * limits->n_cpus);
+	const double ran_share = most(overhead->ran_share, 0.01);
+	const double for_pause_ns = overhead->pause_each_ns / (limits->max_share * ran_share);
+	return most((double)limits->interval_ns, most(for_cpu_ns, for_pause_ns));
+}
+
 uint64_t overhead_settle(struct overhead *overhead, uint64_t now_ns, uint64_t cpu_ns,
 			 uint64_t ran_ns)
 {
-	const struct overhead_limits *limits = &overhead->limits;
 	const double elapsed_ns = (double)(now_ns - overhead->settled_ns);
-	const double share = limits->max_share;
-	overhead->cpu_debt_ns = settle(overhead->cpu_debt_ns, (double)(cpu_ns - overhead->cpu_ns),
-				       share * limits->n_cpus, elapsed_ns);
-	overhead->pause_debt_ns = settle(overhead->pause_debt_ns,
-					 (double)(overhead->pauses.total_ns - overhead->paused_ns),
-					 share, (double)(ran_ns - overhead->ran_ns));
+	const double cpu_used_ns = (double)(cpu_ns - overhead->cpu_ns);
+	const double paused_ns = (double)(overhead->pauses.total_ns - overhead->paused_ns);
+	const double ran_now_ns = (double)(ran_ns - overhead->ran_ns);
+	const double share = overhead->limits.max_share;
+	overhead->cpu_debt_ns = settle(overhead->cpu_debt_ns, cpu_used_ns,
+				       share * overhead->limits.n_cpus, elapsed_ns);
+	overhead->pause_debt_ns = settle(overhead->pause_debt_ns, paused_ns, share, ran_now_ns);
+	overhead->cpu_each_ns = follow(overhead->cpu_each_ns, cpu_used_ns);
+	overhead->pause_each_ns = follow(overhead->pause_each_ns, paused_ns);
+	if (elapsed_ns > 0)
+		overhead->ran_share += (ran_now_ns / elapsed_ns - overhead->ran_share) / 64;
 	overhead->settled_ns = now_ns;
 	overhead->cpu_ns = cpu_ns;
 	overhead->ran_ns = ran_ns;
 	overhead->paused_ns = overhead->pauses.total_ns;
 	if (share >= 1)
-		return limits->interval_ns;
+		return overhead->limits.interval_ns;
 	const double debt_s =
 		most(most(overhead->cpu_debt_ns, overhead->pause_debt_ns), 0) / CLOCK_NS_PER_S;
 	const double factor = least(1 + factor_of_second * debt_s, factor_max);
-	return (uint64_t)((double)limits->interval_ns * factor * overhead->pause_factor);
+	return (uint64_t)(distance_ns(overhead) * factor * overhead->pause_factor);
 }
 
 bool overhead_wants_smaller(struct overhead *overhead)

@@ -4,8 +4,8 @@
  *
  * Two costs are measured, not estimated: the CPU time of the recorder, and the time that threads of
  * the target stood still for samples. Each may be max_share: the first of the CPUs that may be
- * used, the second of the time in which threads ran. What a round of samples has cost beyond its
- * share of the time since the last one is a debt, and the more of it, the further apart rounds
+ * used, the second of the time in which threads ran. Rounds are as far apart as what one usually
+ * costs asks for. What they have cost beyond that is a debt: the more of it, the further apart they
  * are, until it is paid back. So the average stays inside, while a costly beginning (reading the
  * unwind tables) slows sampling down and does not silence it.
  *
@@ -44,6 +44,8 @@ struct overhead {
 	double cpu_debt_ns, pause_debt_ns;
 	/* when the debts were last counted: the time, and what had been used */
 	uint64_t settled_ns, cpu_ns, ran_ns, paused_ns;
+	/* what a round usually costs, and how much of the time threads run (2: two all the time) */
+	double cpu_each_ns, pause_each_ns, ran_share;
 	/* of the latest stops: how many, and how many too long */
 	unsigned recent, recent_beyond;
 	double pause_factor; /* by which rounds are further apart because of those; at least 1 */
