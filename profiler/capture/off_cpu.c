@@ -10,6 +10,9 @@
 /* Threads whose files are kept open. */
 enum { OPENED_MAX = 256 };
 
+/* The last looks take no longer than that. */
+#define FINISH_NS (CLOCK_NS_PER_S / 10)
+
 /* So long after a switch a thread is likely to be switched again. */
 #define RESTLESS_NS (CLOCK_NS_PER_S / 20)
 
@@ -371,19 +374,44 @@ static bool visit(struct off_cpu *off, struct off_cpu_thread *t)
 	return !t->refused;
 }
 
+static void visit_first(struct off_cpu *off)
+{
+	struct off_cpu_thread *t = off->queue;
+	dequeue(off, t);
+	if (visit(off, t)) {
+		const bool active = t->active;
+		enqueue(off, t);
+		t->active = active;
+	}
+}
+
+/* Of a thread that no record has told of: it has done the same all the time. */
+static bool is_waiting(pid_t tid)
+{
+	char state = 0;
+	procfs_tracer(tid, &state);
+	return state != 0 && state != 'R' && state != 'Z' && state != 'X';
+}
+
+void off_cpu_finish(struct off_cpu *off)
+{
+	const uint64_t until_ns = clock_now_ns() + FINISH_NS;
+	for (size_t n = off->n_queued; n > 0 && clock_now_ns() < until_ns; n--)
+		visit_first(off);
+	for (size_t i = 0; i < OFF_CPU_BUCKETS; i++) {
+		for (struct off_cpu_thread *t = off->by_tid[i]; t; t = t->next) {
+			if (!t->known && t->n_looks == 0 && is_waiting(t->tid))
+				begin_wait(t, off->start_ns, false);
+		}
+	}
+}
+
 void off_cpu_round(struct off_cpu *off)
 {
 	const uint64_t cpu_ns = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
 	const size_t k = thread_rounds_begin(&off->rounds, off->n_queued, clock_now_ns());
-	for (size_t i = 0; i < k; i++) {
-		struct off_cpu_thread *t = off->queue;
-		dequeue(off, t);
-		if (visit(off, t)) {
-			const bool active = t->active;
-			enqueue(off, t);
-			t->active = active;
-		}
-	}
+	for (size_t i = 0; i < k; i++)
+		visit_first(off);
 	thread_rounds_end(&off->rounds, k, clock_read_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns,
 			  clock_now_ns());
 }

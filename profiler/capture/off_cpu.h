@@ -143,6 +143,12 @@ static inline uint64_t off_cpu_due_ns(const struct off_cpu *off)
 void off_cpu_round(struct off_cpu *off);
 
 /**
+ * Look at all that could not be paid for before: those that wait until the end, for a tenth of a
+ * second at most.
+ */
+void off_cpu_finish(struct off_cpu *off);
+
+/**
  * Put into the profile what is certain: that part of the waits which lies before @until_ns.
  *
  * @until_ns: of the last record that was applied, at most

@@ -377,6 +377,8 @@ static int end(struct recorder *r, int code, struct recorder_result *result, str
 {
 	struct session *s = &r->s;
 	struct perf_count final;
+	if (s->tells_switches && !targets_all_ended(&s->targets))
+		off_cpu_finish(&s->off_cpu);
 	perf_events_disable(&s->events);
 	uint64_t now_ns = clock_now_ns();
 	drain(r, UINT64_MAX);

@@ -20,14 +20,14 @@ def offcpu(recordings, *args, options=()):
 
 @pytest.fixture(scope="session")
 def waits(recordings):
-    return offcpu(recordings, "--seconds", 4)
+    return offcpu(recordings, "--seconds", 3)
 
 
 @pytest.fixture(scope="session")
 def busy(recordings):
     """More threads than CPUs, and some that never run."""
     return offcpu(
-        recordings, "--seconds", 3, "--burners", 2 * os.cpu_count(), "--still", STILL
+        recordings, "--seconds", 2, "--burners", 2 * os.cpu_count(), "--still", STILL
     )
 
 
@@ -73,7 +73,7 @@ def check_durations(profile):
         assert measured + everywhere - here >= 0.98 * truth, f"{kind}: {measured} for {truth}"
         slack = 0.02 * truth + here / 2
         assert abs(measured - truth) <= slack, f"{kind}: {measured} ({here}) for {truth}"
-        assert count >= 30, kind
+        assert count >= 10, kind
 
 
 def row_of_lock(profile):
@@ -196,10 +196,23 @@ def test_threads_that_never_run_have_their_stacks_too(busy):
         assert "run_still" in stack["frames"]
 
 
+def test_threads_that_waited_before_it_attached_are_all_there(tmp_path):
+    """Also those whose stacks there was no time for."""
+    path = tmp_path / "x.pb.gz"
+    with harness.Sample("waits", "--still", 50, "--seconds", 60) as target:
+        cprof("record", "--mode", "offcpu", "-p", target.pid, "-d", 1, "-o", path)
+    profile = harness.Profile(path)
+    life = profile.report()["recording"]["duration_ns"]
+    still = [row for row in profile.hotspots("--by", "thread") if row["thread"] == "still"]
+    assert len(still) == 50
+    for row in still:
+        assert_close(row["self_samples"], life, 0.01, row["tid"])
+
+
 def test_it_takes_no_privileges(nobody):
     sample = nobody.add(harness.SAMPLES / "waits")
     path = nobody.directory / "x.pb.gz"
-    done = nobody.run("record", "--mode", "offcpu", "-o", path, "--", sample, "--seconds", 3)
+    done = nobody.run("record", "--mode", "offcpu", "-o", path, "--", sample, "--seconds", 2)
     assert done.returncode == 0, done.stderr
     profile = harness.Profile(path, harness.find_truth(done.stdout), done)
     check_durations(profile)
@@ -211,7 +224,7 @@ def test_it_takes_no_privileges(nobody):
 
 
 def test_without_perf_durations_are_sampled_and_the_report_says_so(recordings):
-    profile = offcpu(recordings, "--seconds", 5, options=("--engine", "ptrace"))
+    profile = offcpu(recordings, "--seconds", 3, options=("--engine", "ptrace"))
     recording = profile.report()["recording"]
     assert recording["engine"] == "ptrace"
     assert recording["off_cpu_durations"] == "sampled"

@@ -219,6 +219,39 @@ static void test_perf_record__others_cut_anywhere_are_refused(void **state)
 	}
 }
 
+static void test_perf_record__switches_say_which_way_and_why(void **state)
+{
+	(void)state;
+	static const struct {
+		uint16_t misc;
+		bool out, preempted;
+	} cases[] = {
+		{0, false, false},
+		{PERF_RECORD_MISC_SWITCH_OUT, true, false},
+		{PERF_RECORD_MISC_SWITCH_OUT | PERF_RECORD_MISC_SWITCH_OUT_PREEMPT, true, true},
+		/* the flag has another meaning on its own */
+		{PERF_RECORD_MISC_SWITCH_OUT_PREEMPT, false, false},
+	};
+	const struct record_origin origin = {.pid = 7, .tid = 8, .time_ns = 99, .id = 5};
+	const struct perf_layout layout = {.n_regs = RECORD_REGS};
+	for (size_t i = 0; i < 4; i++) {
+		struct record_bytes bytes;
+		struct perf_record record;
+		record_begin(&bytes, PERF_RECORD_SWITCH, cases[i].misc);
+		assert_true(perf_record_parse(record_end_with(&bytes, origin), &layout, &record));
+		assert_int_equal(record.sw.out, cases[i].out);
+		assert_int_equal(record.sw.preempted, cases[i].preempted);
+		assert_int_equal(record.tid, 8);
+		assert_int_equal(record.time_ns, 99);
+		/* of all tasks: the other one's numbers are in front */
+		record_begin(&bytes, PERF_RECORD_SWITCH_CPU_WIDE, cases[i].misc);
+		record_u32s(&bytes, 70, 80);
+		assert_true(perf_record_parse(record_end_with(&bytes, origin), &layout, &record));
+		assert_int_equal(record.sw.out, cases[i].out);
+		assert_int_equal(record.tid, 8);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +267,7 @@ int main(void)
 		cmocka_unit_test(test_perf_record__comm_tells_exec),
 		cmocka_unit_test(test_perf_record__fork_and_lost),
 		cmocka_unit_test(test_perf_record__others_cut_anywhere_are_refused),
+		cmocka_unit_test(test_perf_record__switches_say_which_way_and_why),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
