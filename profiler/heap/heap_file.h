@@ -229,7 +229,7 @@ struct heap_block {
 	uint32_t site;
 	uint32_t tid;
 	uint32_t born; /* 10 ms since start_monotonic_ns */
-	uint32_t next; /* the writer's */
+	uint32_t next; /* the writer's: not used */
 };
 
 static inline uint64_t heap_block_size(uint64_t size_seq)

@@ -8,8 +8,9 @@ enum {
 	/* blocks to a bucket on average, when the index has grown to fit */
 	LOAD = 4,
 	FIRST_BUCKETS = 64,
-	/* buckets added at once: those that are split lie in a row */
-	MAX_SPLITS = 2 * BLOCK_CACHE_BATCH / LOAD,
+	/* for so many buckets a second line: in the middle of a doubling one of 11 has one */
+	MORE_LINES = 4,
+	MAX_SPLITS = 2 * BLOCK_CACHE_BATCH / LOAD, /* at once: they lie in a row */
 	/* lines of a bucket, rarely more than 2: a ring is what the target made by a stray write */
 	MAX_CHAIN = 4096,
 };
@@ -22,7 +23,7 @@ static uint32_t max_buckets_of(uint32_t max_blocks)
 uint64_t block_table_private_bytes(uint32_t max_blocks)
 {
 	const uint64_t buckets = max_buckets_of(max_blocks);
-	return (buckets + buckets / 2) * sizeof(struct block_line) +
+	return (buckets + buckets / MORE_LINES) * sizeof(struct block_line) +
 	       (uint64_t)max_blocks * sizeof(uint32_t);
 }
 
@@ -35,7 +36,7 @@ void block_table_init(struct block_table *table, struct heap_header *header, voi
 		.lines = memory,
 		.shape = linear_hash_shape(FIRST_BUCKETS),
 		.max_buckets = max_buckets_of(header->max_blocks),
-		.max_more = max_buckets_of(header->max_blocks) / 2,
+		.max_more = max_buckets_of(header->max_blocks) / MORE_LINES,
 	};
 	table->pool.free =
 		(uint32_t *)(void *)(table->lines + table->max_buckets + table->max_more);
