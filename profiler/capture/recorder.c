@@ -314,7 +314,10 @@ static void target_ended(struct recorder *r, struct target *target)
 static void wait_for_something(struct recorder *r)
 {
 	struct epoll_event events[64];
-	int n = epoll_pwait(r->s.epoll_fd, events, 64, wait_ms(r), r->wait_signals);
+	/* a thread that is late may stand still at any moment: no stop of ours is let in then */
+	const bool has_late = r->s.by_ptrace && thread_stopper_has_late(&r->s.live.stopper);
+	int n = epoll_pwait(r->s.epoll_fd, events, 64, wait_ms(r),
+			    has_late ? NULL : r->wait_signals);
 	for (int i = 0; i < n; i++) {
 		int what = events[i].data.fd;
 		if (what == SESSION_WAIT_STOP)
