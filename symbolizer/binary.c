@@ -269,6 +269,11 @@ size_t binary_open_files(const struct binary *binary, int *fds, size_t max)
 	return n;
 }
 
+uint32_t binary_group(const struct binary *binary, uint64_t svma)
+{
+	return binary->has_dwarf ? dwarf_units_number(&binary->dwarf.units, svma) : 0;
+}
+
 bool binary_has_functions(const struct binary *binary)
 {
 	return binary->has_symbol_table || binary->has_dwarf;

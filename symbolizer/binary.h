@@ -76,9 +76,15 @@ bool binary_find_symbol(const struct binary *binary, const char *name, uint64_t 
 bool binary_overlaps_code(const struct binary *binary, uint64_t start, uint64_t end);
 
 /**
+ * Which addresses are looked up fastest one after the other: those with the same number, as they
+ * share a compilation unit, whose code may lie in several places.
+ */
+uint32_t binary_group(const struct binary *binary, uint64_t svma);
+
+/**
  * The chain of calls at one address, which is looked up as it is.
  *
- * Addresses in ascending order are fastest: neighbours share a unit.
+ * Addresses of one group in ascending order are fastest.
  *
  * @frames: innermost inlined call first, the function itself last; borrowed until the next call
  *          (the strings until binary_close())

@@ -12,7 +12,7 @@
 enum { MAX_CANDIDATES = 8 };
 
 /* What is kept of units, in bytes; one alone may be larger. */
-enum { MAX_LOADED_BYTES = 48 * 1024 * 1024 };
+enum { MAX_LOADED_BYTES = 8 * 1024 * 1024 };
 
 /* Enough for one unit of split DWARF, whose lists are in another file. */
 enum { MIN_RANGES_AT_ONCE = 64 * 1024 };
@@ -368,6 +368,12 @@ int dwarf_units_find(struct dwarf_units *units, uint64_t svma, struct dwarf_unit
 		}
 	}
 	return 0;
+}
+
+uint32_t dwarf_units_number(const struct dwarf_units *units, uint64_t svma)
+{
+	uint32_t id;
+	return range_table_find(&units->ranges, svma, &id, 1) > 0 ? id : UINT32_MAX;
 }
 
 static int read_lines(struct dwarf_units *units, struct dwarf_unit *unit)

@@ -89,6 +89,9 @@ void dwarf_units_deinit(struct dwarf_units *units);
 int dwarf_units_find(struct dwarf_units *units, uint64_t svma, struct dwarf_unit **unit,
 		     struct dwarf_function **function);
 
+/** The number of the unit that an address is looked for in first; UINT32_MAX = in none. */
+uint32_t dwarf_units_number(const struct dwarf_units *units, uint64_t svma);
+
 /**
  * A unit's line of an address; its line table is read on the first call.
  *

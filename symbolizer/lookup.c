@@ -14,6 +14,12 @@
 /* Addresses that a thread takes at a time: neighbours share a unit. */
 enum { CHUNK = 1024 };
 
+/* Sorted, so that what belongs together is looked up together. */
+struct miss {
+	uint32_t group; /* source_group() */
+	uint64_t svma;
+};
+
 struct lookup {
 	const struct source_request *request;
 	const struct symbolizer_options *options;
@@ -25,7 +31,7 @@ struct lookup {
 	bool has_functions, has_inlines, is_new;
 	char *shortcoming; /* NULL = none */
 
-	uint64_t *misses; /* the batch's addresses without an answer */
+	struct miss *misses; /* the batch's addresses without an answer */
 	size_t n_misses, cap_misses;
 	_Atomic size_t next; /* miss that nobody has taken */
 
@@ -142,13 +148,29 @@ static int collect_misses(struct lookup *lookup, const uint64_t *svmas, size_t n
 	for (size_t i = 0; i < n; i++) {
 		if (lookup_find(lookup, svmas[i], &known))
 			continue;
-		uint64_t *miss =
+		struct miss *miss =
 			CP_ARRAY_PUSH(lookup->misses, lookup->n_misses, lookup->cap_misses);
 		if (!miss)
 			return -ENOMEM;
-		*miss = svmas[i];
+		*miss = (struct miss){.svma = svmas[i]};
 	}
 	return 0;
+}
+
+static int compare_misses(const void *left, const void *right)
+{
+	const struct miss *a = left, *b = right;
+	if (a->group != b->group)
+		return a->group < b->group ? -1 : 1;
+	return a->svma < b->svma ? -1 : a->svma > b->svma;
+}
+
+static void group_misses(struct lookup *lookup)
+{
+	for (size_t i = 0; i < lookup->n_misses; i++)
+		lookup->misses[i].group = source_group(lookup->source, lookup->misses[i].svma);
+	if (lookup->n_misses > 0)
+		qsort(lookup->misses, lookup->n_misses, sizeof(*lookup->misses), compare_misses);
 }
 
 int lookup_begin(struct lookup *lookup, const uint64_t *svmas, size_t n, struct cp_err *err)
@@ -162,9 +184,12 @@ int lookup_begin(struct lookup *lookup, const uint64_t *svmas, size_t n, struct 
 		return cp_fail_nomem(err);
 	if (lookup->n_misses > 0 || !lookup->has_cached)
 		rc = open_own(lookup, err);
-	if (rc == 0)
-		atomic_store(&lookup->next, 0);
-	return rc;
+	if (rc < 0)
+		return rc;
+	if (lookup->source)
+		group_misses(lookup);
+	atomic_store(&lookup->next, 0);
+	return 0;
 }
 
 size_t lookup_left(const struct lookup *lookup)
@@ -203,7 +228,7 @@ static int work(struct lookup *lookup, struct source *source, struct answer_tabl
 		for (; at < end; at++) {
 			if (lookup_must_stop(lookup->options))
 				return 0;
-			int rc = look_up(source, lookup->misses[at], into);
+			int rc = look_up(source, lookup->misses[at].svma, into);
 			if (rc < 0)
 				return rc;
 		}

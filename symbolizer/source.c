@@ -206,6 +206,11 @@ bool source_changed(const struct source *source)
 	       (source->kernel.binary && binary_changed(source->kernel.binary));
 }
 
+uint32_t source_group(const struct source *source, uint64_t svma)
+{
+	return source->kind == SOURCE_BINARY ? binary_group(source->binary, svma) : 0;
+}
+
 size_t source_files(const struct source *source, int *fds, size_t max)
 {
 	return source->kind == SOURCE_BINARY ? binary_open_files(source->binary, fds, max) : 0;

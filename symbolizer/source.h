@@ -52,6 +52,9 @@ bool source_changed(const struct source *source);
  */
 size_t source_files(const struct source *source, int *fds, size_t max);
 
+/** As binary_group(). */
+uint32_t source_group(const struct source *source, uint64_t svma);
+
 /** As binary_find(). */
 int source_find(struct source *source, uint64_t svma, const struct symbol_frame **frames,
 		size_t *n);
