@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+/* Threads end between two looks: some milliseconds of each. */
+#define NOTABLE_UNSEEN_NS UINT64_C(100000000)
+
 struct costs {
 	const struct report *report;
 	const struct profile *profile;
@@ -99,10 +102,46 @@ static void cost_counted(struct costs *costs, const char *key, const char *one, 
 	give(costs);
 }
 
+/* How often waiting threads were looked at, and what was not seen of them. */
+static void cost_of_looks(struct costs *costs)
+{
+	const double asked_hz = (double)number(costs, HEADER_RATE_HZ);
+	const double hz = (double)number(costs, HEADER_WALL_RATE_MHZ) / 1000;
+	char text[CP_TEXT_MAX];
+	if (!profile_header_get(costs->profile, HEADER_WALL_LOOKS))
+		return;
+	if (hz < asked_hz * 0.9) {
+		strbuf_addf(costs->text,
+			    "each thread was looked at %.*f times a second, %.0f asked for: more "
+			    "would take more of the CPUs than it may (--max-overhead); its time "
+			    "counts in full",
+			    hz < 10 ? 1 : 0, hz, asked_hz);
+		give(costs);
+	}
+	cost_counted(costs, HEADER_WALL_FP_UNKNOWN,
+		     "stack of a waiting thread ends where a register is needed that nothing told",
+		     "stacks of waiting threads end where a register is needed that nothing told");
+	cost_counted(costs, HEADER_WALL_REFUSED,
+		     "look at a waiting thread was refused: record as root, or as the same user",
+		     "looks at waiting threads were refused: record as root, or as the same user");
+	cost_counted(costs, HEADER_WALL_DROPPED,
+		     "sample of a waiting thread was dropped for want of memory",
+		     "samples of waiting threads were dropped for want of memory");
+	const uint64_t unseen_ns = number(costs, HEADER_WALL_UNSEEN_NS);
+	if (unseen_ns > NOTABLE_UNSEEN_NS) {
+		strbuf_addf(costs->text,
+			    "%s of the threads' time is in no sample: between the last look at "
+			    "them and their end",
+			    cp_format_duration(unseen_ns, text));
+		give(costs);
+	}
+}
+
 void report_each_cost(const struct report *report, struct strbuf *scratch,
 		      void (*remark)(void *ctx, const char *text), void *ctx)
 {
 	struct costs costs = {report, report->profile, scratch, remark, ctx};
+	cost_of_looks(&costs);
 	if (!profile_header_get(report->profile, HEADER_PAUSES))
 		return;
 	cost_of_pauses(&costs);

@@ -1,6 +1,6 @@
 #include "thread_rounds.h"
 
-enum { CREDIT_MAX_NS = 20000000, FIRST_COST_NS = 20000 };
+enum { CREDIT_MAX_NS = 20000000, FIRST_COST_NS = 20000, GRANT_NS = 200000 };
 
 void thread_rounds_init(struct thread_rounds *rounds, uint64_t interval_ns, double cpu_share,
 			uint64_t seed, uint64_t now_ns)
@@ -35,6 +35,14 @@ void thread_rounds_charge(struct thread_rounds *rounds, uint64_t other_cpu_ns)
 	rounds->charged_ns += (double)other_cpu_ns;
 }
 
+void thread_rounds_grant(struct thread_rounds *rounds)
+{
+	if (rounds->grants_ns + GRANT_NS > (double)THREAD_ROUNDS_GRANT_NS)
+		return;
+	rounds->grants_ns += GRANT_NS;
+	rounds->granted_ns += GRANT_NS;
+}
+
 size_t thread_rounds_begin(struct thread_rounds *rounds, size_t n, uint64_t now_ns)
 {
 	const double given_ns = (double)(now_ns - rounds->credited_ns) * rounds->cpu_share;
@@ -45,7 +53,7 @@ size_t thread_rounds_begin(struct thread_rounds *rounds, size_t n, uint64_t now_
 	rounds->credited_ns = now_ns;
 	if (rounds->credit_ns > CREDIT_MAX_NS)
 		rounds->credit_ns = CREDIT_MAX_NS;
-	const double affordable = rounds->credit_ns / rounds->look_cost_ns;
+	const double affordable = (rounds->credit_ns + rounds->granted_ns) / rounds->look_cost_ns;
 	size_t k = affordable >= (double)n ? n : affordable < 1 ? 0 : (size_t)affordable;
 	rounds->n_rounds++;
 	rounds->n_passed_over += n - k;
@@ -66,7 +74,10 @@ void thread_rounds_end(struct thread_rounds *rounds, size_t n_looks, uint64_t cp
 		       uint64_t now_ns)
 {
 	rounds->n_looks += n_looks;
-	rounds->credit_ns -= (double)cpu_ns;
+	const double granted_ns =
+		rounds->granted_ns < (double)cpu_ns ? rounds->granted_ns : (double)cpu_ns;
+	rounds->granted_ns -= granted_ns;
+	rounds->credit_ns -= (double)cpu_ns - granted_ns;
 	if (n_looks > 0) {
 		const double cost_ns = (double)cpu_ns / (double)n_looks;
 		const double weight = n_looks < 64 ? (double)n_looks / 64 : 1;

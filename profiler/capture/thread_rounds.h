@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define THREAD_ROUNDS_GRANT_NS UINT64_C(300000000)
+
 struct thread_rounds {
 	uint64_t interval_ns; /* wanted, on average */
 	double cpu_share;     /* of one CPU, for the looks */
@@ -25,6 +27,8 @@ struct thread_rounds {
 	double look_cost_ns;  /* of one thread: average of the last ones */
 	uint64_t credited_ns; /* when credit was last given */
 	double charged_ns;    /* other use, not paid for yet */
+	double granted_ns;    /* beyond the share: left */
+	double grants_ns;     /* in all */
 	/* counted */
 	uint64_t n_rounds, n_looks;
 	uint64_t n_passed_over; /* threads that a round should have looked at, and could not */
@@ -38,6 +42,13 @@ void thread_rounds_init(struct thread_rounds *rounds, uint64_t interval_ns, doub
  * it is left for looks in any case. Before thread_rounds_begin().
  */
 void thread_rounds_charge(struct thread_rounds *rounds, uint64_t other_cpu_ns);
+
+/**
+ * There is a new thread: one more look may be made, beyond the share. In all THREAD_ROUNDS_GRANT_NS
+ * are given so: without it the threads that are there at the beginning would be looked at for the
+ * first time at the end, or never.
+ */
+void thread_rounds_grant(struct thread_rounds *rounds);
 
 /**
  * Begin a round that is due.

@@ -191,23 +191,41 @@ static void begin(struct wall *wall, struct thread *thread, uint64_t now_ns)
 	if (thread->wall || thread_look_sched(pid, thread->tid, &sched) < 0)
 		return;
 	thread->wall = wall_thread_create(pid, thread->tid, now_ns, &sched);
+	if (thread->wall)
+		thread_rounds_grant(&wall->rounds);
 	if (!thread->wall || wall->n_open >= wall->open_max)
 		return;
 	thread_look_open(&thread->wall->target);
 	wall->n_open++;
 }
 
-/* What happened after the last look at a thread that has ended. */
+/*
+ * The time of a thread that has ended, as far as no sample stands for it: between the last look and
+ * the end. One that waited then is taken to have gone on with it; this is marked.
+ */
 static void end(struct wall *wall, struct thread *thread, uint64_t now_ns)
 {
 	struct wall_thread *w = thread->wall;
 	if (!w || w->ended)
 		return;
+	const int64_t left_ns =
+		(int64_t)(now_ns - w->since_ns) - w->waited_ns - w->delayed_ns - w->ran_ns;
+	if (left_ns > 0 && w->slices && w->waiting.n) {
+		const struct sink_sample sample = {
+			.time_ns = now_ns,
+			.count = 1,
+			.value_ns = left_ns,
+			.state = w->state,
+			.waits_for = profile_text(wall->sink->profile, w->waits_for),
+			.inferred = CP_INFERRED_WAIT};
+		repeat(wall, thread, &w->waiting, &sample, &w->waited_ns);
+	} else if (left_ns > 0) {
+		wall->counts.unseen_ns += (uint64_t)left_ns;
+	}
 	w->ended = true;
 	if (w->target.syscall_fd >= 0)
 		wall->n_open--;
 	thread_look_close(&w->target);
-	wall->counts.unseen_ns += now_ns - w->seen_ns;
 }
 
 static bool push(struct wall *wall, struct thread *thread)
@@ -274,6 +292,7 @@ int wall_add_running(struct wall *wall, struct thread *thread, const struct sink
 	if (code < 0)
 		return code;
 	w->running_ns = sample->time_ns;
+	w->ran_ns += sample->value_ns;
 	if (sample->in_kernel && sample->regs_kind == SINK_REGS_64)
 		wait_places_add(&w->places, &sample->regs, &sample->stack, CP_INFERRED_NO);
 	return wall->off_cpu_only ? 0

@@ -5,8 +5,8 @@
 
 #include <inttypes.h>
 
-/* Looks per second at each of the threads there were in a round. */
-static double achieved_hz(const struct wall *wall, uint64_t duration_ns)
+/* Looks per second at each of the threads there were in a round, in thousandths. */
+static double achieved_mhz(const struct wall *wall, uint64_t duration_ns)
 {
 	const struct thread_rounds *rounds = &wall->rounds;
 	const uint64_t wanted = rounds->n_looks + rounds->n_passed_over;
@@ -14,7 +14,7 @@ static double achieved_hz(const struct wall *wall, uint64_t duration_ns)
 		return 0;
 	const double rounds_hz =
 		(double)rounds->n_rounds * (double)CLOCK_NS_PER_S / (double)duration_ns;
-	return rounds_hz * (double)rounds->n_looks / (double)wanted;
+	return 1000 * rounds_hz * (double)rounds->n_looks / (double)wanted;
 }
 
 int wall_header_set(struct profile *profile, const struct wall *wall, uint64_t duration_ns)
@@ -36,8 +36,8 @@ int wall_header_set(struct profile *profile, const struct wall *wall, uint64_t d
 		{HEADER_WALL_UNSEEN_NS, wall->counts.unseen_ns},
 		{HEADER_WALL_DROPPED, wall->counts.dropped},
 	};
-	int code = profile_header_setf(profile, HEADER_WALL_RATE_HZ, "%.1f",
-				       achieved_hz(wall, duration_ns));
+	int code = profile_header_setf(profile, HEADER_WALL_RATE_MHZ, "%.0f",
+				       achieved_mhz(wall, duration_ns));
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && code == 0; i++)
 		code = profile_header_setf(profile, numbers[i].key, "%" PRIu64, numbers[i].value);
 	return code;

@@ -61,9 +61,9 @@ static const struct cli_option record_options[] = {
 			"moment, one at a time, with ptrace(2), where perf is refused (default: "
 			"auto)"},
 	[OPT_MAX_OVERHEAD] = {"max-overhead", 0, "PCT", NULL,
-			      "with ptrace: sample less often where cprof would take more than PCT "
-			      "% of the CPUs, or stop threads for more than PCT % of the time they "
-			      "run (default: 1)"},
+			      "with ptrace, and for looks at threads that wait: sample less often "
+			      "where cprof would take more than PCT % of the CPUs, or stop threads "
+			      "for more than PCT % of the time they run (default: 1)"},
 	[OPT_MAX_PAUSE] = {"max-pause", 0, "TIME", NULL,
 			   "with ptrace: how long a stop may be; where more than 1 % are longer, "
 			   "less is copied and less often (default: 200us)"},

@@ -113,7 +113,7 @@
  * and samples that found no room.
  */
 #define HEADER_WALL_LOOKS "wall_looks"
-#define HEADER_WALL_RATE_HZ "wall_rate_hz"
+#define HEADER_WALL_RATE_MHZ "wall_rate_mhz" /* thousandths of a hertz */
 #define HEADER_WALL_TAKEN "wall_taken"
 #define HEADER_WALL_DISCARDED "wall_discarded"
 #define HEADER_WALL_REFUSED "wall_refused"

@@ -91,6 +91,22 @@ static void test_thread_rounds__leave_room_for_other_work(void **state)
 		    least_ns < 0.0027 * (double)duration_ns);
 }
 
+/* New threads are looked at once, whatever the share. */
+static void test_thread_rounds__a_first_look_is_granted(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < THREADS; i++)
+		thread_rounds_grant(&rounds);
+	/* 20 us each are expected at first */
+	assert_int_equal(thread_rounds_begin(&rounds, THREADS, 0), THREADS);
+	thread_rounds_end(&rounds, THREADS, THREADS * 200000, THREADS * 200000);
+	assert_int_equal(thread_rounds_begin(&rounds, THREADS, THREADS * 200000), 0);
+	/* that has an end: a program that makes threads all the time is looked at for its share */
+	for (size_t i = 0; i < 100000; i++)
+		thread_rounds_grant(&rounds);
+	assert_true(rounds.granted_ns <= (double)THREAD_ROUNDS_GRANT_NS);
+}
+
 /* A look that takes far longer (unwind tables are compiled) is paid back. */
 static void test_thread_rounds__what_was_too_much_is_paid_back(void **state)
 {
@@ -127,6 +143,7 @@ int main(void)
 				       setup),
 		cmocka_unit_test_setup(test_thread_rounds__a_random_subset_beyond_that, setup),
 		cmocka_unit_test_setup(test_thread_rounds__leave_room_for_other_work, setup),
+		cmocka_unit_test_setup(test_thread_rounds__a_first_look_is_granted, setup),
 		cmocka_unit_test_setup(test_thread_rounds__what_was_too_much_is_paid_back, setup),
 		cmocka_unit_test_setup(test_thread_rounds__are_in_step_with_nothing, setup),
 	};
