@@ -1,5 +1,5 @@
 /* The remarks under the quality line: what is missing, why, and what to do about it. */
-#include "report_parts.h"
+#include "report_remarks.h"
 
 #include "base/text.h"
 #include "profile/header_keys.h"
@@ -14,19 +14,6 @@ static const double notable_cut_pct = 1;
 /* From this share on, where the kernel's samples fall matters. */
 static const double notable_kernel_pct = 5;
 enum { SUMMARY_MODULES = 3 };
-
-struct remarks {
-	const struct report *report;
-	struct strbuf *text; /* of the one being made */
-	void (*give)(void *ctx, const char *text);
-	void *ctx;
-};
-
-static void give(struct remarks *remarks)
-{
-	remarks->give(remarks->ctx, strbuf_text(remarks->text));
-	strbuf_clear(remarks->text);
-}
 
 static void add_seconds(struct strbuf *to, uint64_t ns)
 {
@@ -47,12 +34,12 @@ static void remark_file(struct remarks *remarks)
 		strbuf_add(remarks->text, "the file ends inside an append: its last ");
 		add_counted(remarks->text, report->options->torn_bytes, "byte was", "bytes were");
 		strbuf_add(remarks->text, " dropped, what was recorded since the append before");
-		give(remarks);
+		remarks_give(remarks);
 	}
 	if (state && strcmp(state, "recording") == 0) {
 		strbuf_add(remarks->text, "the recording is still running or was killed: what it "
 					  "wrote until then is complete");
-		give(remarks);
+		remarks_give(remarks);
 	}
 }
 
@@ -68,7 +55,7 @@ static void remark_invisible(struct remarks *remarks)
 	strbuf_add(text, " of ");
 	add_seconds(text, quality->target_cpu_ns);
 	strbuf_add(text, " CPU were not sampled; run as root or set kernel.perf_event_paranoid=1");
-	give(remarks);
+	remarks_give(remarks);
 }
 
 static void remark_coverage(struct remarks *remarks)
@@ -85,7 +72,7 @@ static void remark_coverage(struct remarks *remarks)
 		   profile_header_get(remarks->report->profile, HEADER_SYSTEM_WIDE)
 			   ? " used on the machine, interrupts of idle CPUs included (/proc/stat)"
 			   : " used by the target");
-	give(remarks);
+	remarks_give(remarks);
 }
 
 /* "12,345 samples were lost (11.0 %)", as far as they were the target's. */
@@ -113,26 +100,28 @@ static void add_lost(struct strbuf *to, const struct quality *quality)
 
 static void remark_losses(struct remarks *remarks)
 {
+	const struct profile *profile = remarks->report->profile;
 	const struct quality *quality = remarks->report->quality;
 	struct strbuf *text = remarks->text;
-	if (quality->lost) {
+	const bool limited = profile_header_get(profile, HEADER_BUFFERS_LIMITED) != NULL;
+	if (quality->lost && !report_remark_lost_switches(remarks)) {
 		add_lost(text, quality);
 		strbuf_add(text, ": the kernel's buffers were full; lower the rate (-F)");
-		if (profile_header_get(remarks->report->profile, HEADER_BUFFERS_LIMITED))
+		if (limited)
 			strbuf_add(text, ", or raise kernel.perf_event_mlock_kb");
-		give(remarks);
+		remarks_give(remarks);
 	}
 	if (quality->throttled) {
 		strbuf_add(text, "the kernel paused sampling ");
 		add_counted(text, quality->throttled, "time", "times");
 		strbuf_add(text, ": lower the rate (-F), or raise "
 				 "kernel.perf_cpu_time_max_percent");
-		give(remarks);
+		remarks_give(remarks);
 	}
 	if (quality->untracked) {
 		add_counted(text, quality->untracked, "sample", "samples");
 		strbuf_add(text, " dropped by the recorder: out of memory, or a damaged record");
-		give(remarks);
+		remarks_give(remarks);
 	}
 }
 
@@ -211,31 +200,7 @@ static void remark_joins(struct remarks *remarks)
 		strbuf_add(remarks->text, ")");
 		between = ", ";
 	}
-	give(remarks);
-}
-
-static void remark_inferred(struct remarks *remarks)
-{
-	static const char *const sources[CP_INFERRED_COUNT] = {
-		[CP_INFERRED_FRAMES] = "callers were searched for on the stack, as a register of a "
-				       "waiting thread was not known",
-		[CP_INFERRED_WAIT] = "of waits too short to be looked at, and of waiting for a "
-				     "CPU, it is another one of the thread",
-	};
-	const struct quality *quality = remarks->report->quality;
-	const char *between = " of the time has an inferred stack: ";
-	if (quality->inferred_pct <= 0)
-		return;
-	report_add_pct(remarks->text, quality->inferred_pct);
-	for (int i = CP_INFERRED_NO + 1; i < CP_INFERRED_COUNT; i++) {
-		if (quality->inferred[i] <= 0)
-			continue;
-		strbuf_addf(remarks->text, "%s%s (", between, sources[i]);
-		report_add_pct(remarks->text, amount_pct(quality->inferred[i], quality->samples));
-		strbuf_add(remarks->text, ")");
-		between = "; ";
-	}
-	give(remarks);
+	remarks_give(remarks);
 }
 
 /* How much of the stack there was to walk. */
@@ -317,13 +282,13 @@ static void remark_stops(struct remarks *remarks)
 			add_why_truncated(remarks);
 		else
 			strbuf_add(remarks->text, cp_stop_advice(stop));
-		give(remarks);
+		remarks_give(remarks);
 	}
 	if (quality->fp_frames_pct >= notable_fp_pct) {
 		report_add_pct(remarks->text, quality->fp_frames_pct);
 		strbuf_add(remarks->text, " of the frames were found by frame pointer or by the "
 					  "code around, as it has no unwind information");
-		give(remarks);
+		remarks_give(remarks);
 	}
 }
 
@@ -340,7 +305,7 @@ static void remark_totals(struct remarks *remarks)
 	if (quality->joined_pct > 0)
 		strbuf_add(remarks->text, "; which of them could be joined is no random choice, so "
 					  "some functions lack more than others");
-	give(remarks);
+	remarks_give(remarks);
 }
 
 static void remark_kernel_clock(struct remarks *remarks)
@@ -352,7 +317,7 @@ static void remark_kernel_clock(struct remarks *remarks)
 		return;
 	strbuf_add(remarks->text, "cpu-clock is a timer interrupt: kernel code that runs with "
 				  "interrupts off shows up where they are enabled again");
-	give(remarks);
+	remarks_give(remarks);
 }
 
 /* Without its first clause where the remedy says that: "build it with -g". NULL: nothing else. */
@@ -399,7 +364,7 @@ static void remark_modules(struct remarks *remarks)
 			break;
 		add_module(remarks->text, module);
 		needs_note = needs_note || (module->remedy && strstr(module->remedy, "-dbgsym"));
-		give(remarks);
+		remarks_give(remarks);
 	}
 	for (size_t i = shown; i < quality->n_modules; i++)
 		rest_pct += quality->modules[i].share_pct;
@@ -409,19 +374,19 @@ static void remark_modules(struct remarks *remarks)
 		strbuf_add(remarks->text, " without debug information (");
 		report_add_pct(remarks->text, rest_pct);
 		strbuf_add(remarks->text, ")");
-		give(remarks);
+		remarks_give(remarks);
 	}
 	if (needs_note && quality->remedy_note) {
 		strbuf_add(remarks->text, quality->remedy_note);
 		if (quality->remedy_command)
 			strbuf_addf(remarks->text, ":\n%s", quality->remedy_command);
-		give(remarks);
+		remarks_give(remarks);
 		strbuf_add(remarks->text, "without packages: 'cprof symbolize ");
 		strbuf_add_printable(remarks->text, remarks->report->options->path
 							    ? remarks->report->options->path
 							    : "FILE");
 		strbuf_add(remarks->text, " --debuginfod' fetches their debug files by build-id");
-		give(remarks);
+		remarks_give(remarks);
 	}
 }
 
@@ -435,53 +400,7 @@ static void remark_skipped_tables(struct remarks *remarks)
 		    "%llu binar%s not unwound by tables, which take 512 MB already: their stacks "
 		    "end as no_cfi; record fewer processes at a time",
 		    (unsigned long long)n, n == 1 ? "y was" : "ies were");
-	give(remarks);
-}
-
-/* "12 of them were ..., ": what happened to some of the waits. */
-static void remark_count(struct remarks *remarks, const char *key, const char *one,
-			 const char *many, const char *why)
-{
-	const uint64_t n = profile_header_u64(remarks->report->profile, key, 0);
-	if (n == 0)
-		return;
-	add_counted(remarks->text, n, one, many);
-	strbuf_add(remarks->text, why);
-	give(remarks);
-}
-
-/* How durations are known, and what is not in them. */
-static void remark_off_cpu(struct remarks *remarks)
-{
-	const struct profile *profile = remarks->report->profile;
-	const char *durations = profile_header_get(profile, HEADER_OFF_CPU_DURATIONS);
-	const uint64_t wait_ns = profile_header_u64(profile, HEADER_OFF_CPU_WAIT_NS, 0);
-	const uint64_t seen_ns = profile_header_u64(profile, HEADER_OFF_CPU_SEEN_NS, 0);
-	if (!durations)
-		return;
-	if (strcmp(durations, HEADER_OFF_CPU_SAMPLED) == 0) {
-		strbuf_add(remarks->text,
-			   "durations are sampled, as the kernel's records of switches may not be "
-			   "had here: waiting threads were looked at, and the scheduler's "
-			   "statistics tell how long threads waited for a CPU");
-		give(remarks);
-		return;
-	}
-	strbuf_add(remarks->text, "durations are exact, from the kernel's records of switches");
-	if (wait_ns) {
-		strbuf_add(remarks->text, "; ");
-		report_add_pct(remarks->text, 100.0 * (double)seen_ns / (double)wait_ns);
-		strbuf_add(remarks->text, " of the time waited for something has the stack that "
-					  "was taken in that wait");
-	}
-	give(remarks);
-	remark_count(remarks, HEADER_OFF_CPU_BROKEN, "wait is", "waits are",
-		     " missing: the record of the beginning or the end was lost");
-	remark_count(remarks, HEADER_OFF_CPU_DROPPED, "wait was", "waits were",
-		     " dropped by the recorder: out of memory, or of a thread that was gone");
-	remark_count(remarks, HEADER_OFF_CPU_REFUSED, "thread", "threads",
-		     " may not be looked at: their waits have no stacks; record as root, or as the "
-		     "same user with kernel.yama.ptrace_scope=0");
+	remarks_give(remarks);
 }
 
 static void remark_recorder(struct remarks *remarks)
@@ -507,7 +426,7 @@ static void remark_recorder(struct remarks *remarks)
 	if (rss_bytes && tables_bytes)
 		strbuf_addf(remarks->text, ", %s of it unwind tables",
 			    cp_format_bytes(tables_bytes, text));
-	give(remarks);
+	remarks_give(remarks);
 }
 
 void report_each_remark(const struct report *report, struct strbuf *scratch,
@@ -520,7 +439,7 @@ void report_each_remark(const struct report *report, struct strbuf *scratch,
 	remark_losses(&remarks);
 	remark_stops(&remarks);
 	remark_joins(&remarks);
-	remark_inferred(&remarks);
+	report_remark_inferred(&remarks);
 	remark_totals(&remarks);
 	remark_modules(&remarks);
 	for (size_t i = 0; i < report->quality->n_runtime_hints; i++)
@@ -529,6 +448,6 @@ void report_each_remark(const struct report *report, struct strbuf *scratch,
 	remark_kernel_clock(&remarks);
 	remark_coverage(&remarks);
 	remark_skipped_tables(&remarks);
-	remark_off_cpu(&remarks);
+	report_remark_off_cpu(&remarks);
 	remark_recorder(&remarks);
 }

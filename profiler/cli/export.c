@@ -135,7 +135,12 @@ const struct cli_command export_command = {
 		"in _[i], JIT compiled ones in _[j]; what has no name is [module] or [unknown]. "
 		"Marks after comm: [truncated] and other reasons (see 'cprof report'): the outer "
 		"functions are missing; [joined]: they are from beyond the copied stack; [depth]: "
-		"the middle is left out, where [frames omitted] stands.",
+		"the middle is left out, where [frames omitted] stands; [unseen]: of time spent "
+		"waiting, no stack was taken; [inferred], [estimated]: the callers, or the stack, "
+		"were concluded and not seen."
+		"\n\n"
+		"COUNT is a number of samples, or bytes of a heap file; of profiles recorded with "
+		"--mode wall or offcpu, nanoseconds.",
 	.options = export_options,
 	.examples = export_examples,
 	.run = export_run,

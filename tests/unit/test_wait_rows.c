@@ -114,6 +114,35 @@ static void test_wait_rows__time_counts_and_not_the_number_of_waits(void **state
 	profile_destroy(profile);
 }
 
+static void
+test_wait_rows__the_report_says_how_durations_are_known_and_what_is_missing(void **state)
+{
+	(void)state;
+	struct profile *profile = example("off_cpu");
+	profile_header_set(profile, HEADER_EVENT, "context-switches");
+	profile_header_set(profile, HEADER_OFF_CPU_DURATIONS, HEADER_OFF_CPU_EXACT);
+	profile_header_set(profile, HEADER_OFF_CPU_WAIT_NS, "9000000000");
+	profile_header_set(profile, HEADER_OFF_CPU_SEEN_NS, "4500000000");
+	profile_header_set(profile, HEADER_OFF_CPU_BROKEN, "2");
+	profile_header_set(profile, HEADER_LOST, "12");
+	profile_header_set(profile, HEADER_BUFFERS_LIMITED, "mlock");
+	char *text = written(profile, REPORT_TEXT, REPORT_BY_FUNCTION, 0);
+	expect_part(text, "context-switches (exact durations)");
+	expect_part(text,
+		    "durations are exact, from the kernel's records of switches; 50.0 % of the "
+		    "time waited for something has the stack that was taken in that wait");
+	expect_part(text, "2 waits are missing: the record of the beginning or the end was lost");
+	expect_part(text, "12 records of switches were lost, and with them the waits around: the "
+			  "kernel's buffers were full; raise kernel.perf_event_mlock_kb\n");
+	free(text);
+	profile_header_set(profile, HEADER_OFF_CPU_DURATIONS, HEADER_OFF_CPU_SAMPLED);
+	text = written(profile, REPORT_TEXT, REPORT_BY_FUNCTION, 0);
+	expect_part(text,
+		    "durations are sampled, as the kernel's records of switches may not be had");
+	free(text);
+	profile_destroy(profile);
+}
+
 static void test_wait_rows__states_add_up_to_all_of_the_time(void **state)
 {
 	(void)state;
@@ -229,6 +258,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wait_rows__time_counts_and_not_the_number_of_waits),
+		cmocka_unit_test(
+			test_wait_rows__the_report_says_how_durations_are_known_and_what_is_missing),
 		cmocka_unit_test(test_wait_rows__states_add_up_to_all_of_the_time),
 		cmocka_unit_test(test_wait_rows__locks_come_with_their_waiters),
 		cmocka_unit_test(
