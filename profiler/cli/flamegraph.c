@@ -124,7 +124,9 @@ const struct cli_command flamegraph_command = {
 		"\n\n"
 		"Marks above a process: [truncated] and other reasons (see 'cprof report'): the "
 		"outer functions of these stacks are missing; [joined]: they are from a moment "
-		"later or before; [depth]: the middle is left out, where [frames omitted] stands.",
+		"later or before; [depth]: the middle is left out, where [frames omitted] stands. "
+		"Of profiles of waiting (--mode wall, offcpu) too: [unseen]: no stack was taken; "
+		"[inferred], [estimated]: the callers, or the stack, were concluded and not seen.",
 	.options = flamegraph_options_table,
 	.examples = flamegraph_examples,
 	.run = flamegraph_run,

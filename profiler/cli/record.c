@@ -324,6 +324,8 @@ static const struct cli_example record_examples[] = {
 	{"cprof record -- ./my-program --its-option", "a command from its start to its end"},
 	{"cprof record -a -d 10", "ten seconds of the whole machine"},
 	{"cprof record -a -- make -j8", "the whole machine while a command runs"},
+	{"cprof record --mode offcpu -p 1234 -d 10",
+	 "how long its threads do not run, where, and what they wait for"},
 	{"cprof record -o ci.pb.gz --min-quality 90 -- make check",
 	 "fails with status 3 when the profile is too poor to be trusted"},
 	{"ssh host cprof record -p 1234 -d 5 -o - > host.pb.gz", "record there, look at it here"},
@@ -343,6 +345,14 @@ const struct cli_command record_command = {
 		"\n\n"
 		"A profile that is there already is kept as FILE.old. While recording, the file is "
 		"valid after each second, also when the recorder is killed."
+		"\n\n"
+		"With --mode offcpu durations are exact, from the kernel's records of switches; "
+		"stacks "
+		"are taken from outside, of threads that wait, and what was too short for that is "
+		"estimated and marked. Where perf is refused, durations are sampled; the report "
+		"says "
+		"which. 'cprof report --by lock' and '--by state' are made for such profiles and "
+		"for those of --mode wall."
 		"\n\n"
 		"With -a all processes are recorded, cprof itself and the threads of the kernel "
 		"too; idle CPUs are not. It takes root, CAP_PERFMON or "
