@@ -346,5 +346,5 @@ const char *lookup_shortcoming(const struct lookup *lookup)
 
 bool lookup_changed(const struct lookup *lookup)
 {
-	return lookup->changed;
+	return lookup->changed || (lookup->source && source_changed(lookup->source));
 }

@@ -65,7 +65,9 @@ bool lookup_has_functions(const struct lookup *lookup);
 bool lookup_has_inlines(const struct lookup *lookup);
 const char *lookup_shortcoming(const struct lookup *lookup);
 
-/** A file was changed while it was read: what was found may be wrong. After lookup_end(). */
+/**
+ * A file was changed while it was read: what was found may be wrong. Owner only, when work is done.
+ */
 bool lookup_changed(const struct lookup *lookup);
 
 #endif

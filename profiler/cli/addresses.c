@@ -151,7 +151,12 @@ static int batch_look_up(struct batch *batch)
 	if (!batch->told && lookup_shortcoming(batch->lookup)[0])
 		cli_note("%s: %s", batch->request->path, lookup_shortcoming(batch->lookup));
 	batch->told = true;
-	return lookup_work_together(batch->lookup) < 0 ? cli_fail("out of memory") : CLI_OK;
+	if (lookup_work_together(batch->lookup) < 0)
+		return cli_fail("out of memory");
+	return lookup_changed(batch->lookup)
+		       ? cli_fail("%s: a file of it was changed while it was read",
+				  batch->request->path)
+		       : CLI_OK;
 }
 
 /* Answer all that was asked since the last time. Return: the exit status. */
@@ -221,7 +226,9 @@ static int answer_stream(struct batch *batch, int fd)
 {
 	CP_CLEANUP(cp_free) char *bytes = malloc(INPUT_BYTES + 1);
 	size_t n = 0;
-	int status = bytes ? CLI_OK : cli_fail("out of memory");
+	int status = CLI_OK;
+	if (!bytes)
+		return cli_fail("out of memory");
 	for (bool more = true; more && status == CLI_OK;) {
 		ssize_t got = read(fd, bytes + n, INPUT_BYTES - n);
 		if (got < 0 && errno == EINTR)

@@ -146,3 +146,23 @@ int main(int argc, char **argv)
     harness.cprof("record", "-q", "-o", profile, "--", tmp_path / "spinner")
     assert not (tmp_path / "spinner").exists()
     expect_lines(harness.Profile(profile))
+
+
+def test_a_file_truncated_while_its_addresses_are_asked_about(tmp_path):
+    """No signal, and no answers out of what is left of it."""
+    program = build(tmp_path, False)
+    asked = [f"{address:#x}\n".encode() for address in places.addresses(program)]
+    with subprocess.Popen(
+        [harness.CPROF, "symbolize", "--no-cache", "-fiap", "-e", program],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=harness.cprof_environment(),
+    ) as process:  # fmt: skip
+        process.stdin.write(asked[0])
+        process.stdin.flush()
+        assert process.stdout.readline()
+        os.truncate(program, 0)
+        out, err = process.communicate(b"".join(asked[1:]), timeout=60)
+    harness.assert_sound(err.decode(), "symbolize -e")
+    assert process.returncode == 1, err
+    assert b"changed while it was read" in err
+    assert out == b""
