@@ -1,0 +1,104 @@
+"""`cprof symbolize`: its own options, and what it says about wrong ones."""
+
+import shutil
+import subprocess
+
+import harness
+
+SOURCES = str(harness.REPOSITORY / "samples")
+
+
+def start_of(program, name):
+    text = subprocess.run(
+        ["nm", harness.SAMPLES / program], capture_output=True, text=True, check=True
+    ).stdout
+    return next(line.split()[0] for line in text.splitlines() if line.split()[-1] == name)
+
+
+def test_source_prefix_of_an_address():
+    address = start_of("cpu_split", "burn_a")
+    args = ("symbolize", "-e", harness.SAMPLES / "cpu_split", address)
+    assert f" at {SOURCES}/cpu_split.c:" in harness.cprof(*args).stdout
+    moved = harness.cprof(*args, "--source-prefix", f"{SOURCES}=/elsewhere/src").stdout
+    assert " at /elsewhere/src/cpu_split.c:" in moved
+    # a part of a name is no directory
+    kept = harness.cprof(*args, "--source-prefix", f"{SOURCES[:-1]}=/elsewhere").stdout
+    assert f" at {SOURCES}/cpu_split.c:" in kept
+
+
+def test_source_prefix_of_a_profile(recordings, tmp_path):
+    """A profile that has its names is given other paths; all that reads it sees them."""
+    path = tmp_path / "moved.pb.gz"
+    shutil.copy2(recordings("cpu_split").path, path)
+    harness.cprof("symbolize", path, "--source-prefix", f"{SOURCES}=/elsewhere/src")
+    profile = harness.Profile(path)
+    rows = {row["function"]: row for row in profile.hotspots()}
+    assert rows["burn_a"]["file"] == "/elsewhere/src/cpu_split.c"
+    assert rows["burn_a"]["self_samples"] == next(
+        row["self_samples"]
+        for row in recordings("cpu_split").hotspots()
+        if row["function"] == "burn_a"
+    )
+    assert "(/elsewhere/src/cpu_split.c:" in harness.cprof(
+        "export", path, "--format", "folded", "--lines"
+    ).stdout
+
+
+def test_source_prefix_while_recording(tmp_path):
+    path = tmp_path / "recorded.pb.gz"
+    harness.cprof(
+        "record", "-q", "-o", path, "--source-prefix", f"{SOURCES}=/elsewhere", "--",
+        harness.SAMPLES / "cpu_split", "--cpu-seconds", 0.5,
+    )
+    rows = {row["function"]: row for row in harness.Profile(path).hotspots()}
+    assert rows["burn_a"]["file"] == "/elsewhere/cpu_split.c"
+
+
+def test_no_parameters(recordings, tmp_path):
+    path = tmp_path / "bare.pb.gz"
+    original = recordings("cpp_templates")
+    shutil.copy2(original.path, path)
+    harness.cprof("symbolize", path, "--no-parameters")
+    with_parameters = {row["function"] for row in original.hotspots() if "(" in row["function"]}
+    names = {row["function"] for row in harness.Profile(path).hotspots()}
+    truth = [function["name"] for function in original.truth["functions"]]
+    parameters = [name for name in truth if name.endswith(")") and name in with_parameters]
+    assert parameters, truth
+    for name in parameters:
+        assert name not in names
+        assert any(name.startswith(bare + "(") for bare in names), (name, names)
+    assert sum(row["self_samples"] for row in harness.Profile(path).hotspots()) == sum(
+        row["self_samples"] for row in original.hotspots()
+    )
+
+
+def test_wrong_questions_are_refused():
+    program = harness.SAMPLES / "cpu_split"
+    done = harness.cprof("symbolize", "-e", program, "main", status=1)
+    assert "main is no address" in done.stderr
+    done = harness.cprof("symbolize", "-e", "/nonexistent/program", "0x10", status=1)
+    assert "/nonexistent/program: No such file or directory" in done.stderr
+    done = harness.cprof("symbolize", "-e", harness.REPOSITORY / "README.md", "0x10", status=1)
+    assert "not an ELF program or library" in done.stderr
+    done = harness.cprof("symbolize", "-f", "profile.pb.gz", status=2)
+    assert "go with -e FILE" in done.stderr
+    done = harness.cprof("symbolize", "-e", program, "--source-prefix", "/no-equals", status=2)
+    assert "OLD=NEW" in done.stderr
+
+
+def test_lines_that_are_no_addresses_are_answered_and_told(tmp_path):
+    """Questions and answers stay in step, as addr2line keeps them."""
+    questions = tmp_path / "questions"
+    address = start_of("cpu_split", "burn_a")
+    questions.write_text(f"{address}\nnonsense\n0x{address}\n\n")
+    with open(questions) as stdin:
+        done = harness.cprof(
+            "symbolize", "-fa", "-s", "-e", harness.SAMPLES / "cpu_split", stdin=stdin
+        )
+    lines = done.stdout.splitlines()
+    assert [lines[i] for i in (0, 3, 6, 9)] == [
+        f"0x{address}", "0x0000000000000000", f"0x{address}", "0x0000000000000000"
+    ]
+    assert lines[1] == lines[7] == "burn_a"
+    assert lines[4:6] == ["??", "??:0"]
+    assert "no addresses: 2" in done.stderr
