@@ -73,9 +73,10 @@ static enum seen wait_for_stop(const struct thread_stopper *stopper, pid_t tid, 
 		const enum seen seen = look(stopper, tid, out);
 		if (seen != SEEN_NOTHING || now_ns - since_ns > THREAD_STOP_PATIENCE_NS)
 			return seen;
-		*looked_ns = now_ns;
+		/* before that it may have been interrupted already, and on its way into the stop */
 		if (now_ns - since_ns <= SPIN_NS)
 			continue;
+		*looked_ns = now_ns;
 		sigtimedwait(&child, NULL, &doze);
 		if (now_ns - since_ns > DOZE_MAX_NS)
 			doze.tv_nsec = (long)DOZE_MAX_NS;

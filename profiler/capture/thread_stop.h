@@ -65,7 +65,12 @@ struct thread_stop_late {
 struct thread_stopper {
 	struct watchdog *watchdog; /* borrowed; its board may be NULL */
 	pid_t own_child;           /* its end is somebody else's to wait for; 0 = none */
-	/* Called with how long a thread stood still at most. May be NULL. */
+	/*
+	 * Called with how long a thread stood still at most: from when it was asked to stop, or was
+	 * last seen not to have, until it was let go. The scheduler then takes a wake-up's time (a
+	 * few us; 10 to 20 in virtual machines) to run it again, which is not seen here. May be
+	 * NULL.
+	 */
 	void (*on_pause)(void *ctx, uint64_t pause_ns);
 	void *pause_ctx;
 	/* filled here */

@@ -68,7 +68,7 @@ static void show_progress(const struct recording_request *request,
 static void show_note(void *ctx, const char *text)
 {
 	(void)ctx;
-	cli_note("%s;\nso running threads are stopped for some microseconds each, one at a time "
+	cli_note("%s;\nso running threads are stopped for a moment each, one at a time "
 		 "(--engine=ptrace)",
 		 text);
 }
