@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/regular_file.h"
 #include "elf/mini_debug.h"
+#include "live_file.h"
 
 #include <elfutils/libdwelf.h>
 #include <errno.h>
@@ -99,17 +100,23 @@ static int open_path(struct binary_files *files, const char *path, const char *r
 	return rc;
 }
 
-int binary_files_open(struct binary_files *files, const char *path, const char *root,
-		      const struct kept_files *kept, const struct elf_build_id *wanted,
-		      struct elf_build_id *found, struct cp_err *err)
+int binary_files_open(struct binary_files *files, const struct binary_place *place,
+		      const struct elf_build_id *wanted, struct elf_build_id *found,
+		      struct cp_err *err)
 {
+	const char *path = place->path;
 	/* Without a build-id nothing but the descriptor tells the file from its successor. */
-	if (wanted->n == 0 &&
-	    try_fd(files, kept_files_open(kept, path, wanted), wanted, found, NULL) == 0)
+	if (wanted->n == 0)
+		return try_fd(files, kept_files_open(place->kept, path, wanted), wanted, found,
+			      NULL) == 0
+			       ? 0
+			       : open_path(files, path, place->root, wanted, found, err);
+	const int rc = open_path(files, path, place->root, wanted, found, err);
+	if (rc == 0 ||
+	    try_fd(files, kept_files_open(place->kept, path, wanted), wanted, found, NULL) == 0)
 		return 0;
-	int rc = open_path(files, path, root, wanted, found, err);
-	if (rc < 0 && wanted->n > 0 &&
-	    try_fd(files, kept_files_open(kept, path, wanted), wanted, found, NULL) == 0)
+	if (place->pid > 0 &&
+	    try_fd(files, live_file_open(place->pid, path), wanted, found, NULL) == 0)
 		return 0;
 	return rc;
 }

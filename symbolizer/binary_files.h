@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct binary_files {
 	char *bytes;           /* of an image in memory; owned */
@@ -27,22 +28,30 @@ struct binary_files {
 	char trouble[512]; /* with the search for a debug file: a sentence; "" = none */
 };
 
+/* Where a binary may be. */
+struct binary_place {
+	const char *path;
+	const char *root;              /* of the target, looked below first; NULL = none */
+	pid_t pid;                     /* that runs it, perhaps; 0 = none */
+	const struct kept_files *kept; /* what a recording kept of it; NULL = nothing */
+};
+
 void binary_files_init(struct binary_files *files);
 void binary_files_deinit(struct binary_files *files);
 
 /**
- * Open the binary at a path, below the target's root first; else what was kept of it.
+ * Open the binary at a path, below the target's root first; else what was kept of it, or what the
+ * process has mapped.
  *
- * @kept:   NULL = nothing
  * @wanted: its build-id; n = 0: any file will do
  * @found:  the one it has
  * @err:    the reason: a short sentence without the path
  * Return: 0; -ESTALE: another build; -ENOENT and other -errno: not readable, not an ELF program;
  *         -ENOMEM.
  */
-int binary_files_open(struct binary_files *files, const char *path, const char *root,
-		      const struct kept_files *kept, const struct elf_build_id *wanted,
-		      struct elf_build_id *found, struct cp_err *err);
+int binary_files_open(struct binary_files *files, const struct binary_place *place,
+		      const struct elf_build_id *wanted, struct elf_build_id *found,
+		      struct cp_err *err);
 
 /** Open an image in memory, which is copied. Return: as binary_files_open(). */
 int binary_files_open_memory(struct binary_files *files, const void *bytes, size_t n,

@@ -1,9 +1,14 @@
 /* Where debug information hides: each place with its file made here, and what is told of it. */
 #include "symbolizer_fixtures/expect.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char *path_in(const char *dir, const char *name, char buf[FIXTURE_PATH_MAX])
@@ -240,6 +245,96 @@ static void test_binary_places__split_units_of_another_build_are_not_used(void *
 	expect_skeleton(path, said);
 }
 
+/* It takes a capability that root has. */
+static void test_binary_places__what_a_process_has_mapped_when_the_file_is_gone(void **state)
+{
+	const char *dir = *state;
+	char whole[FIXTURE_PATH_MAX], path[FIXTURE_PATH_MAX], id[FIXTURE_PATH_MAX];
+	const struct binary_options options = {.root_pid = getpid()};
+	fixture_build_id(fixture_path("chain_gcc5", whole), id);
+	fixture_run("cp %s '%s'", whole, path_in(dir, "chain (old).so", path));
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	void *mapped = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+	assert_ptr_not_equal(mapped, MAP_FAILED);
+	close(fd);
+	fixture_run("cp %s/chain_other '%s.new' && mv '%s.new' '%s'", FIXTURE_DIR, path, path,
+		    path);
+	/* another file of that name, then none */
+	for (int gone = 0; gone < 2; gone++) {
+		if (gone)
+			assert_int_equal(unlink(path), 0);
+		struct binary *binary;
+		struct cp_err err;
+		int rc = binary_open(path, id, &options, &binary, &err);
+		assert_int_equal(rc, geteuid() == 0 ? 0 : gone ? -ENOENT : -ESTALE);
+		if (rc < 0)
+			continue;
+		expect_chain(binary, whole);
+		binary_close(binary);
+	}
+	munmap(mapped, 4096);
+}
+
+static void test_binary_places__the_executable_of_a_process_when_it_is_gone(void **state)
+{
+	const char *dir = *state;
+	char path[FIXTURE_PATH_MAX], id[FIXTURE_PATH_MAX];
+	fixture_run("cp $(readlink -f /bin/sleep) %s", path_in(dir, "sleep", path));
+	fixture_build_id(path, id);
+	pid_t pid = fork();
+	if (pid == 0) {
+		execl(path, path, "60", (char *)NULL);
+		_exit(1);
+	}
+	/* it is that program once the link says so */
+	char link[64], now[FIXTURE_PATH_MAX] = "";
+	snprintf(link, sizeof(link), "/proc/%d/exe", pid);
+	while (strcmp(now, path) != 0) {
+		ssize_t n = readlink(link, now, sizeof(now) - 1);
+		assert_true(n > 0);
+		now[n] = '\0';
+	}
+	assert_int_equal(unlink(path), 0);
+	const struct binary_options options = {.root_pid = pid};
+	struct binary *binary = open_binary(path, id, &options);
+	assert_true(binary_has_functions(binary));
+	binary_close(binary);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/* What half of the memory holds is inflated, what no machine has is not: it takes a claim that the
+ * compressed bytes could keep. */
+static void test_binary_places__sections_that_claim_100_gb_take_no_memory(void **state)
+{
+	const char *dir = *state;
+	char whole[FIXTURE_PATH_MAX], path[FIXTURE_PATH_MAX];
+	const struct symbol_frame *frames;
+	const Elf64_Chdr claim = {.ch_type = 2, .ch_size = UINT64_C(100) << 30, .ch_addralign = 1};
+	fixture_run("cd %s && head -c 4000000 /dev/zero > zeros && " OBJCOPY
+		    " --add-section .debug_big=zeros %s big",
+		    dir, fixture_path("chain_gcc5", whole));
+	int fd = open(path_in(dir, "big", path), O_RDWR | O_CLOEXEC);
+	struct stat st;
+	assert_int_equal(fstat(fd, &st), 0);
+	uint8_t *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(bytes, MAP_FAILED);
+	const Elf64_Ehdr *ehdr = (const void *)bytes;
+	Elf64_Shdr *sections = (void *)(bytes + ehdr->e_shoff);
+	for (size_t i = 0; i < ehdr->e_shnum; i++)
+		if (sections[i].sh_size == 4000000) {
+			sections[i].sh_flags |= SHF_COMPRESSED;
+			memcpy(bytes + sections[i].sh_offset, &claim, sizeof(claim));
+		}
+	munmap(bytes, (size_t)st.st_size);
+	close(fd);
+	struct binary *binary = open_binary(path, "", NULL);
+	assert_non_null(strstr(binary_shortcoming(binary), "more than half of this machine"));
+	assert_int_equal(find(binary, fixture_address(whole, "at_last"), &frames), 1);
+	assert_string_equal(frames[0].name, "last");
+	binary_close(binary);
+}
+
 #define WITH_DIR(test)                                                                             \
 	cmocka_unit_test_setup_teardown(test, fixture_setup_dir, fixture_teardown_dir)
 
@@ -256,6 +351,9 @@ int main(void)
 		WITH_DIR(test_binary_places__split_units_beside_and_where_they_were_compiled),
 		WITH_DIR(test_binary_places__missing_split_units_are_named),
 		WITH_DIR(test_binary_places__split_units_of_another_build_are_not_used),
+		WITH_DIR(test_binary_places__what_a_process_has_mapped_when_the_file_is_gone),
+		WITH_DIR(test_binary_places__the_executable_of_a_process_when_it_is_gone),
+		WITH_DIR(test_binary_places__sections_that_claim_100_gb_take_no_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
