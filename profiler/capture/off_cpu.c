@@ -433,12 +433,34 @@ static void flush_wait(struct off_cpu *off, struct off_cpu_thread *t, uint64_t u
 	t->counted_to_ns = until_ns;
 }
 
+/* Its end was not told: a record was lost, or another thread of its process has called exec. */
+static bool is_gone(const struct off_cpu *off, const struct off_cpu_thread *t)
+{
+	const struct thread *thread = processes_find_thread(off->processes, t->tid);
+	return !thread || thread->process->pid != t->pid;
+}
+
+/* What is known of its waits can be no sample any more. */
+static void forget(struct off_cpu *off, struct off_cpu_thread **at)
+{
+	struct off_cpu_thread *t = *at;
+	off->counts.broken += t->off + off_cpu_shorts_missed(&t->shorts);
+	dequeue(off, t);
+	*at = t->next;
+	destroy(off, t);
+}
+
 void off_cpu_flush(struct off_cpu *off, uint64_t until_ns, bool last)
 {
 	for (size_t i = 0; i < OFF_CPU_BUCKETS; i++) {
-		for (struct off_cpu_thread *t = off->by_tid[i]; t; t = t->next) {
+		for (struct off_cpu_thread **at = &off->by_tid[i], *t; (t = *at);) {
+			if (is_gone(off, t)) {
+				forget(off, at);
+				continue;
+			}
 			flush_wait(off, t, until_ns, last);
 			add_missed(off, t, until_ns, last);
+			at = &t->next;
 		}
 	}
 }

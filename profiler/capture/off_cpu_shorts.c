@@ -48,6 +48,14 @@ void off_cpu_shorts_miss(struct off_cpu_shorts *shorts, uint64_t wait_ns)
 	shorts->missed_all_ns += wait_ns;
 }
 
+uint64_t off_cpu_shorts_missed(const struct off_cpu_shorts *shorts)
+{
+	uint64_t waits = 0;
+	for (size_t i = 0; i < SHORTS_CLASSES; i++)
+		waits += shorts->missed[i];
+	return waits;
+}
+
 static bool is_in(const struct off_cpu_short *item, const struct kept_stack *stack,
 		  const struct wait_info *info)
 {

@@ -48,6 +48,9 @@ bool off_cpu_shorts_is_short(uint64_t wait_ns);
 /** A wait that was not looked at. */
 void off_cpu_shorts_miss(struct off_cpu_shorts *shorts, uint64_t wait_ns);
 
+/** How many were not, and have not been divided up. */
+uint64_t off_cpu_shorts_missed(const struct off_cpu_shorts *shorts);
+
 /**
  * A wait that was.
  *

@@ -386,6 +386,24 @@ static void test_off_cpu__a_thread_that_ends_leaves_nothing_behind(void **state)
 	assert_int_equal(f->off.counts.broken, 0);
 }
 
+static void test_off_cpu__a_thread_whose_end_was_not_told_is_forgotten(void **state)
+{
+	struct fixture *f = *state;
+	in(f, PID, 50);
+	out(f, PID + 1, 100);
+	in(f, PID + 1, 101); /* met by no look */
+	out(f, PID + 1, 110);
+	const int64_t before = all_ns(f);
+	processes_drop(f->processes, PID);
+	off_cpu_flush(&f->off, START_NS + 500 * MS, false);
+	assert_null(f->off.by_tid[(PID + 1) % OFF_CPU_BUCKETS]);
+	end(f, 1000);
+	assert_int_equal(all_ns(f), before);
+	assert_int_equal(f->off.counts.broken,
+			 3); /* the short ones of both, and the one that went on */
+	assert_int_equal(f->off.counts.untracked, 0);
+}
+
 #define TEST(behaviour) cmocka_unit_test_setup_teardown(test_off_cpu__##behaviour, setup, teardown)
 
 int main(void)
@@ -405,6 +423,7 @@ int main(void)
 		TEST(a_long_wait_is_not_shared_out_among_short_ones),
 		TEST(a_lost_record_costs_one_wait_and_is_counted),
 		TEST(a_thread_that_ends_leaves_nothing_behind),
+		TEST(a_thread_whose_end_was_not_told_is_forgotten),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
