@@ -259,3 +259,19 @@ def test_a_profile_is_kept_whatever_the_server_does(program, tmp_path):
         env["DEBUGINFOD_URLS"] = url
         harness.cprof("symbolize", profile, env=env)
     assert "burn.c" in harness.cprof("report", "--by", "line", profile, env=env).stdout
+
+
+def test_shared_debug_information_is_fetched_as_well(program, tmp_path):
+    """A debug file that dwz took half of: the other half has a build-id of its own."""
+    store = tmp_path / "store"
+    store.mkdir()
+    for name in ("one", "two"):
+        shutil.copy(program.whole, tmp_path / name)
+    places.run("dwz", "-m", "shared", "-r", "one", "two", cwd=tmp_path)
+    places.split_off(tmp_path / "one", tmp_path / "stripped", store / "one.debug")
+    (tmp_path / "shared").rename(store / "shared")
+    (tmp_path / "one").unlink()
+    with debian_server(store, tmp_path) as url:
+        answers, errors, _ = ask(program, tmp_path, url, path=tmp_path / "stripped")
+    assert errors == ""
+    expect_whole(program, answers)
