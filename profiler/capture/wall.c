@@ -230,6 +230,7 @@ static void end(struct wall *wall, struct thread *thread, uint64_t now_ns)
 
 static bool push(struct wall *wall, struct thread *thread)
 {
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): it is an array of pointers */
 	struct thread **item = CP_ARRAY_PUSH(wall->threads, wall->n_threads, wall->cap_threads);
 	if (item)
 		*item = thread;

@@ -15,14 +15,16 @@ enum {
 	REACH_BYTES = 256 << 10,
 	WALKS_MAX = 48,
 	LINKS_MAX = 16, /* calls that are checked, from the inside */
+	FUNCTION_MAX = 8192,
 };
 
 /* The frame that is looked for. */
 struct wanted {
-	uint64_t start;     /* avma of its function */
-	uint64_t sp;        /* in it */
-	size_t at;          /* in the result */
-	uint64_t fp_to_cfa; /* bytes */
+	uint64_t start, end; /* avma of its function */
+	bool moves_sp;       /* that does more to the stack pointer than its beginning says */
+	uint64_t sp;         /* in it */
+	size_t at;           /* in the result */
+	uint64_t fp_to_cfa;  /* bytes */
 	uint64_t least_cfa;
 };
 
@@ -45,8 +47,9 @@ static bool allocate(struct fp_search *search)
 	return search->pcs && search->sps && search->first_sps;
 }
 
-/* Where the function begins that holds an address of code. Return: false when nothing says so. */
-static bool function_start(struct address_space *space, uint64_t avma, uint64_t *start)
+/* The function that holds an address of code. Return: false when nothing says which. */
+static bool find_function(struct address_space *space, uint64_t avma, uint64_t *start,
+			  uint64_t *end)
 {
 	struct eh_frame_entry entry;
 	struct eh_frame_fde fde;
@@ -59,7 +62,25 @@ static bool function_start(struct address_space *space, uint64_t avma, uint64_t 
 	    svma >= fde.svma_end)
 		return false;
 	*start = fde.svma_start + mapping->bias;
+	*end = fde.svma_end + mapping->bias;
 	return true;
+}
+
+/*
+ * "sub %reg, %rsp" or "mov %reg, %rsp" is somewhere in the function, or seems to be: bytes of other
+ * instructions may look like it, which makes the search more careful than it need be.
+ */
+static bool moves_stack_pointer(struct address_space *space, uint64_t start, uint64_t end)
+{
+	uint8_t code[FUNCTION_MAX];
+	const size_t n = end - start < sizeof(code) ? (size_t)(end - start) : 0;
+	if (n == 0 || !address_space_code(space, start, code, n))
+		return true;
+	for (size_t i = 0; i + 2 < n; i++)
+		if ((code[i] == 0x48 || code[i] == 0x4c) &&
+		    (code[i + 1] == 0x29 || code[i + 1] == 0x89) && (code[i + 2] & 0xc7) == 0xc4)
+			return true;
+	return false;
 }
 
 static bool find_wanted(struct address_space *space, const struct unwind_result *cut,
@@ -77,8 +98,9 @@ static bool find_wanted(struct address_space *space, const struct unwind_result 
 		return false;
 	const cfi_rule rule = cfi_table_find(mapping->rows, lookup - mapping->bias);
 	if (cfi_rule_kind(rule) != CFI_RBP || cfi_rule_offset(rule) < 2 * WORD ||
-	    !function_start(space, lookup, &out->start))
+	    !find_function(space, lookup, &out->start, &out->end))
 		return false;
+	out->moves_sp = moves_stack_pointer(space, out->start, out->end);
 	out->fp_to_cfa = (uint64_t)cfi_rule_offset(rule);
 	/* the end of a function that is shorter than this is the beginning of others */
 	if (!address_space_code(space, out->start, code, sizeof(code)) ||
@@ -98,12 +120,12 @@ static enum no_cfi_call call_at(struct address_space *space, uint64_t lookup, ui
 static bool links_agree(struct address_space *space, const struct unwind_result *walk, size_t from)
 {
 	for (size_t i = from; i + 1 < walk->n && i < from + LINKS_MAX; i++) {
-		uint64_t target, start;
+		uint64_t target, start, end;
 		const enum no_cfi_call call = call_at(space, walk->pcs[i + 1], &target);
 		if (call == NO_CFI_NO_CALL)
 			return false;
 		if (call == NO_CFI_CALL_DIRECT &&
-		    (!function_start(space, walk->pcs[i], &start) || start != target))
+		    (!find_function(space, walk->pcs[i], &start, &end) || start != target))
 			return false;
 	}
 	return true;
@@ -129,6 +151,7 @@ static bool leads_to_root(struct fp_search *search, const struct fp_search_threa
 /* Places that qualify, by what the call before their return address says. */
 struct found {
 	uint64_t direct_cfa, indirect_cfa;
+	bool indirect_is_expected; /* it is where the function's beginning says */
 	unsigned n_direct, n_indirect, n_walks;
 };
 
@@ -151,12 +174,15 @@ static bool look_at(struct fp_search *search, const struct fp_search_thread *thr
 	const enum no_cfi_call call = no_cfi_call_before(thread->space, ra, &target);
 	if (call == NO_CFI_NO_CALL || (call == NO_CFI_CALL_DIRECT && target != wanted->start))
 		return false;
+	if (call == NO_CFI_CALL_INDIRECT && ra >= wanted->start && ra <= wanted->end)
+		return false;
 	if (found->n_direct && (call == NO_CFI_CALL_INDIRECT || is_on_first(search, cfa)))
 		return false;
 	if (++found->n_walks > WALKS_MAX) {
 		found->n_direct = found->n_indirect = 0;
 		return true;
 	}
+	const bool is_expected = cfa == wanted->least_cfa && cfa > wanted->sp + wanted->fp_to_cfa;
 	size_t n;
 	if (!leads_to_root(search, thread, wanted, cfa, ra, &n))
 		return false;
@@ -166,11 +192,14 @@ static bool look_at(struct fp_search *search, const struct fp_search_thread *thr
 			search->n_first = n;
 		}
 		found->direct_cfa = cfa;
-	} else {
-		found->n_indirect++;
-		found->indirect_cfa = cfa;
+		return is_expected;
 	}
-	return cfa == wanted->least_cfa && wanted->least_cfa > wanted->sp + wanted->fp_to_cfa;
+	if (found->indirect_is_expected)
+		return false;
+	found->n_indirect++;
+	found->indirect_cfa = cfa;
+	found->indirect_is_expected = is_expected && !wanted->moves_sp;
+	return false;
 }
 
 bool fp_search_run(struct fp_search *search, const struct fp_search_thread *thread,

@@ -13,10 +13,12 @@
  * Left-over frames of earlier calls mostly fail here: what they joined has called another function
  * since.
  *
- * A place that is exactly where the first instructions say is taken. Of others, where the function
- * has moved the stack pointer further (alloca), the calls that name it count first: the innermost
- * is taken if all further ones are frames of its own walk, as those of a recursion are. Of calls
- * that do not name it there has to be one only.
+ * The calls that name the function count first: a place that is exactly where the first
+ * instructions say is taken, else the innermost if all further ones are frames of its own walk, as
+ * those of a recursion are. Of calls that do not name it there has to be one only, or one that is
+ * where the first instructions say, of a function that does not move its stack pointer later
+ * (alloca). None of them may be in the function itself: what it has called through a pointer before
+ * looks so.
  *
  * This is inference, however good: the caller marks such a stack.
  *

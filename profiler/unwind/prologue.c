@@ -176,7 +176,7 @@ static bool take_sub(struct cursor *code, uint64_t *bytes)
 	if (TAKE(code, "\x48\x83\xc4\x80")) { /* "add $-128": one byte, and 128 takes four */
 		imm = 128;
 	} else if (code->n >= 4 && TAKE(code, "\x48\x83\xec")) {
-		imm = (int8_t)code->at[0];
+		imm = code->at[0] < 128 ? code->at[0] : -1; /* no frame */
 		code->at += 1;
 		code->n -= 1;
 	} else if (code->n >= 7 && TAKE(code, "\x48\x81\xec")) {

@@ -160,6 +160,21 @@ static void test_fp_search__alloca_over_left_over_frames(void **state)
 }
 
 /*
+ * What the function has called before, through a pointer, has left its return address where the
+ * frame would begin if nothing had been allocated: n is just larger than it was.
+ */
+static void test_fp_search__its_own_earlier_calls_are_no_callers(void **state)
+{
+	(void)state;
+	for (size_t n = 16; n < 1024; n += 16) {
+		for (size_t before = 16; before < n; before += 16)
+			frames_alloca(before, nothing);
+		frames_alloca(n, take);
+	}
+	assert_true(f.found >= f.cuts * 95 / 100);
+}
+
+/*
  * Made for being mistaken: a call of the same function is left on the stack, complete in all that
  * can be checked, below the real one.
  */
@@ -207,6 +222,7 @@ int main(void)
 		TEST(frame_pointers_in_optimised_code),
 		TEST(mixed_code_is_never_wrong),
 		TEST(alloca_over_left_over_frames),
+		TEST(its_own_earlier_calls_are_no_callers),
 		TEST(a_perfect_imitation_is_no_answer),
 		TEST(without_the_root_nothing_is_believed),
 	};
