@@ -220,8 +220,9 @@ int live_threads_add(struct live_threads *live, pid_t pid, bool born_now)
 	process->task_fd = open_fd(live, path, O_RDONLY | O_DIRECTORY);
 	open_memory(live, process);
 	int code = list(live, process, clock_now_ns(), born_now);
-	struct live_process **slot =
-		code == 0 ? CP_ARRAY_PUSH(live->items, live->n, live->cap) : NULL;
+	struct live_process **slot = NULL;
+	if (code == 0) /* NOLINTNEXTLINE(bugprone-sizeof-expression): the items are pointers */
+		slot = CP_ARRAY_PUSH(live->items, live->n, live->cap);
 	if (!slot) {
 		live->n_threads -= process->n;
 		free_process(live, process);
