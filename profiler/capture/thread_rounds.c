@@ -53,7 +53,8 @@ size_t thread_rounds_begin(struct thread_rounds *rounds, size_t n, uint64_t now_
 	rounds->credited_ns = now_ns;
 	if (rounds->credit_ns > CREDIT_MAX_NS)
 		rounds->credit_ns = CREDIT_MAX_NS;
-	const double affordable = (rounds->credit_ns + rounds->granted_ns) / rounds->look_cost_ns;
+	const double credit_ns = rounds->credit_ns > 0 ? rounds->credit_ns : 0;
+	const double affordable = (credit_ns + rounds->granted_ns) / rounds->look_cost_ns;
 	size_t k = affordable >= (double)n ? n : affordable < 1 ? 0 : (size_t)affordable;
 	rounds->n_rounds++;
 	rounds->n_passed_over += n - k;

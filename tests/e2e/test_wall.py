@@ -116,7 +116,8 @@ def test_times_of_a_thread_that_waits_for_several_things(tmp_path, engine):
         share = true / total
         limit = SIGMAS * (share * (1 - share) / looked) ** 0.5 + 0.02
         assert abs(measured / total - share) < limit, f"{name}: {measured} s, {true} s true"
-        assert by_function[name][state] > 0.8 * measured, f"{name}: {dict(by_function[name])}"
+        waited = measured - by_function[name]["runnable"]  # a busy machine
+        assert by_function[name][state] > 0.9 * waited, f"{name}: {dict(by_function[name])}"
     cpu = next(t["cpu_ns"] for t in truth["threads"] if t["name"] == "mixed") / NS
     assert by_state["running"] == pytest.approx(cpu, rel=0.1)
     lock = {
@@ -209,10 +210,12 @@ def test_a_thousand_threads_inside_the_contract(tmp_path):
         [s for s in samples_of(path) if s["labels"].get("thread") == "still"],
         lambda s: s["labels"]["tid"],
     )
-    # each for all of its time, however seldom it was looked at
+    # each for all of its time, however seldom it was looked at; a busy machine begins late
     assert len(by_thread) == 1000
+    longest = max(by_thread.values())
+    assert 0.8 * seconds < longest < seconds + 0.5
     for tid, measured in by_thread.items():
-        assert measured == pytest.approx(seconds, rel=0.05, abs=0.1), tid
+        assert measured == pytest.approx(longest, rel=0.05, abs=0.1), tid
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -220,11 +223,7 @@ def test_no_system_call_of_the_target_notices(tmp_path, engine):
     """14 system calls that a signal or a stop would end early."""
     path = tmp_path / "timeouts.pb.gz"
     truth = record_sample(path, engine, "timeouts", 60 if FULL else 3)
-    interrupted = {
-        key: value
-        for key, value in truth.items()
-        if key in TIMEOUTS and value != 0
-    }
+    interrupted = {key: truth[key] for key in TIMEOUTS if truth[key] != 0}
     assert not interrupted, f"{interrupted} of {truth['calls']}: {header(path)}"
     assert truth["calls"] > 1000
     # it was looked at all the while
