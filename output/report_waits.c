@@ -19,8 +19,10 @@ static void add_count(struct strbuf *to, uint64_t count, const char *one, const 
 void report_add_number(const struct report *report, struct strbuf *to, struct amount amount)
 {
 	const uint64_t count = amount.count > 0 ? (uint64_t)amount.count : 0;
-	/* of a wall clock they are looks at a thread, of off-CPU time what it says */
-	if (strcmp(report->hotspots->measure.type, "off_cpu") == 0)
+	const char *durations = profile_header_get(report->profile, HEADER_OFF_CPU_DURATIONS);
+	/* where they are sampled, they are looks at a thread */
+	const bool sampled = durations && strcmp(durations, HEADER_OFF_CPU_SAMPLED) == 0;
+	if (strcmp(report->hotspots->measure.type, "off_cpu") == 0 && !sampled)
 		add_count(to, count, "wait", "waits");
 	else
 		add_count(to, count, "sample", "samples");

@@ -161,6 +161,7 @@ static int open_file(struct session *s, struct cp_err *err)
 	static const char *const modes[] = {[RECORDER_MODE_CPU] = "cpu",
 					    [RECORDER_MODE_WALL] = "wall",
 					    [RECORDER_MODE_OFFCPU] = "offcpu"};
+	const bool is_off_cpu = s->options->mode == RECORDER_MODE_OFFCPU;
 	const struct perf_setup *setup = &s->events.setup;
 	struct recording_facts facts = {
 		.libunwind = s->options->libunwind,
@@ -176,8 +177,8 @@ static int open_file(struct session *s, struct cp_err *err)
 		.engine = s->by_ptrace ? "ptrace" : "perf",
 		.max_overhead = s->by_ptrace ? max_overhead(s->options) : 0,
 		.max_pause_ns = s->by_ptrace ? max_pause_ns(s->options) : 0,
-		.kernel = s->by_ptrace            ? "credited"
-			  : s->tells_switches     ? ""
+		.kernel = is_off_cpu              ? ""
+			  : s->by_ptrace          ? "credited"
 			  : setup->exclude_kernel ? "hidden"
 			  : setup->kernel_frames  ? "visible"
 						  : "credited",

@@ -137,6 +137,7 @@ test_wait_rows__the_report_says_how_durations_are_known_and_what_is_missing(void
 	free(text);
 	profile_header_set(profile, HEADER_OFF_CPU_DURATIONS, HEADER_OFF_CPU_SAMPLED);
 	text = written(profile, REPORT_TEXT, REPORT_BY_FUNCTION, 0);
+	expect_part(text, "5,009 samples, 10.00 s off-CPU time");
 	expect_part(text,
 		    "durations are sampled, as the kernel's records of switches may not be had");
 	free(text);
