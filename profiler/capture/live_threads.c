@@ -175,6 +175,16 @@ static int merge(struct live_threads *live, struct live_process *process, const 
 	return 0;
 }
 
+/* The directory stays that of the process, whoever has its number by now. */
+static bool is_alive(const struct live_process *process)
+{
+	char tid[16];
+	if (process->task_fd < 0)
+		return true;
+	snprintf(tid, sizeof(tid), "%d", process->pid);
+	return faccessat(process->task_fd, tid, F_OK, 0) == 0;
+}
+
 /* Return: 0, -ESRCH, -ENOMEM. */
 static int list(struct live_threads *live, struct live_process *process, uint64_t now_ns,
 		bool all_new)
@@ -184,7 +194,7 @@ static int list(struct live_threads *live, struct live_process *process, uint64_
 	size_t n = 0, cap = 0;
 	if (process->task_fd >= 0 && fstat(process->task_fd, &st) == 0)
 		process->n_links = st.st_nlink;
-	int code = procfs_threads(process->pid, &tids, &n, &cap);
+	int code = is_alive(process) ? procfs_threads(process->pid, &tids, &n, &cap) : -ESRCH;
 	if (code == 0 && n == 0)
 		code = -ESRCH;
 	if (code == 0) {
