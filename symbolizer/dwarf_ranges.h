@@ -35,6 +35,10 @@ static inline bool dwarf_range_next(struct dwarf_range_cursor *cursor, uint64_t 
 		return false;
 	--*cursor->budget;
 	cursor->offset = dwarf_ranges(cursor->die, cursor->offset, &cursor->base, &low, &high);
+	/* Damaged: perhaps a list that was passed over to the end of its section without a range.
+	 * Not many of those. */
+	if (cursor->offset < 0)
+		*cursor->budget /= 2;
 	if (cursor->offset <= 0)
 		return false;
 	*start = low;
