@@ -12,7 +12,7 @@
 #include <time.h>
 
 /* Addresses that a thread takes at a time: neighbours share a unit. */
-enum { CHUNK = 1024 };
+enum { CHUNK = 256 };
 
 /* Sorted, so that what belongs together is looked up together. */
 struct miss {

@@ -15,7 +15,7 @@
 #include "source.h"
 
 /* Addresses that make it worth to open a large binary once more. */
-enum { LOOKUP_HELP_MIN = 8192 };
+enum { LOOKUP_HELP_MIN = 2048 };
 
 struct lookup;
 

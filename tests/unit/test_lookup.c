@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 /* As many as need several threads' help, asked again and again over a small file. */
-enum { MANY = 3 * LOOKUP_HELP_MIN, SPAN = 0x2000 };
+enum { MANY = 8 * LOOKUP_HELP_MIN, SPAN = 0x2000 };
 
 static struct source_request request_for(const char *path)
 {
