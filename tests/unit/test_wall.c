@@ -115,12 +115,24 @@ static uint64_t sum_of(thread_id thread)
 	return sum_ns;
 }
 
-/* The last look is a little after the end; and the thread may have run a little at the beginning.
+/*
+ * End, and look what each thread has. It may have run a little at the beginning; the last look at
+ * it is somewhere in the last round.
  */
-static void assert_lasted(thread_id thread, uint64_t life_ns)
+static void finish_and_sum(void)
 {
-	assert_in_range(sum_of(thread), life_ns - CLOCK_NS_PER_S / 50,
-			life_ns + CLOCK_NS_PER_S / 10);
+	const uint64_t end_ns = clock_now_ns();
+	wall_finish(&f.wall, end_ns);
+	const uint64_t over_ns = clock_now_ns();
+	assert_int_equal(f.profile->n_threads, SLEEPERS + 1);
+	for (uint32_t i = 0; i < f.profile->n_threads; i++) {
+		const struct thread *thread =
+			processes_find_thread(f.processes, (pid_t)f.profile->threads[i].tid);
+		assert_non_null(thread);
+		const uint64_t since_ns = thread->wall->since_ns;
+		assert_in_range(sum_of((thread_id){i}), end_ns - since_ns - CLOCK_NS_PER_S / 50,
+				over_ns - since_ns);
+	}
 }
 
 static void test_wall__every_thread_counts_for_all_of_its_time(void **state)
@@ -129,16 +141,7 @@ static void test_wall__every_thread_counts_for_all_of_its_time(void **state)
 	do
 		run_for(CLOCK_NS_PER_S / 2);
 	while (f.wall.stacks.look.counts[THREAD_LOOK_UNCHANGED] <= SLEEPERS + 1);
-	const uint64_t end_ns = clock_now_ns();
-	wall_finish(&f.wall, end_ns);
-	assert_int_equal(f.profile->n_threads, SLEEPERS + 1);
-	for (uint32_t i = 0; i < f.profile->n_threads; i++) {
-		const struct thread *thread =
-			processes_find_thread(f.processes, (pid_t)f.profile->threads[i].tid);
-		assert_non_null(thread);
-		const uint64_t life_ns = end_ns - thread->wall->since_ns;
-		assert_lasted((thread_id){i}, life_ns);
-	}
+	finish_and_sum();
 	/* they have not run: each stack was read once */
 	assert_in_range(f.wall.counts.stacks_taken, SLEEPERS + 1, 2 * SLEEPERS);
 	assert_int_equal(f.wall.counts.unseen_ns, 0);
@@ -152,15 +155,8 @@ static void test_wall__few_looks_make_no_less_time(void **state)
 	f.wall.rounds.cpu_share = 0.001;
 	f.wall.rounds.grants_ns = (double)THREAD_ROUNDS_GRANT_NS; /* used up */
 	run_for(CLOCK_NS_PER_S / 2);
-	const uint64_t end_ns = clock_now_ns();
-	wall_finish(&f.wall, end_ns);
 	assert_true(f.wall.rounds.n_passed_over > 0);
-	for (uint32_t i = 0; i < f.profile->n_threads; i++) {
-		const struct thread *thread =
-			processes_find_thread(f.processes, (pid_t)f.profile->threads[i].tid);
-		const uint64_t life_ns = end_ns - thread->wall->since_ns;
-		assert_lasted((thread_id){i}, life_ns);
-	}
+	finish_and_sum();
 }
 
 /* What was left of the time of threads that have ended is theirs, and marked. */
