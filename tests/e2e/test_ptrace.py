@@ -11,7 +11,7 @@ import time
 import harness
 import pytest
 from harness import FULL, SAMPLES, SUPPORT, Profile, Recorder, Sample, cprof, wait_until
-from tolerance import MIN_SAMPLES, tolerance, tolerance_of_two
+from tolerance import tolerance, tolerance_of_two
 
 # No limit on what sampling may cost: these tests ask for as much of it as there can be.
 PTRACE = ("--engine=ptrace", "--max-overhead=100")
@@ -94,10 +94,10 @@ def test_shares_are_those_of_the_program(tmp_path):
     """Rates adapt to the machine, so as long as it takes; values are CPU time, exactly."""
     path = tmp_path / "x.pb.gz"
     with Sample("cpu_split") as target:
-        profile = record_for(path, target.pid, 7)
+        profile = record_for(path, target.pid, 20 if FULL else 4)
         truth = target.finish()
     assert recording(path)["engine"] == "ptrace"
-    assert profile.samples > MIN_SAMPLES / 4
+    assert profile.samples > 1000
     for function in truth["functions"]:
         share = profile.total_share(function["name"])
         bound = tolerance(function["share"], profile.samples)
@@ -140,7 +140,7 @@ def test_the_hottest_functions_are_those_that_perf_has(tmp_path):
             options = ("--engine=perf", "--no-kernel")
             with Recorder("-o", a, "-p", target.pid, *options) as perf:
                 perf.wait_attached()
-                ptrace_profile = record_for(b, target.pid, 20 if FULL else 7)
+                ptrace_profile = record_for(b, target.pid, 20 if FULL else 4)
                 perf.interrupt()
                 perf.finish()
         finally:
@@ -158,19 +158,19 @@ def test_no_call_returns_eintr_because_of_us(tmp_path):
     stopping is lost now and then, and the call is then entered once more."""
     path = tmp_path / "x.pb.gz"
     with Sample("timeouts") as target:
-        cprof("record", "-o", path, "-q", "-p", target.pid, *PTRACE, "-d", 60 if FULL else 5)
+        cprof("record", "-o", path, "-q", "-p", target.pid, *PTRACE, "-d", 60 if FULL else 3)
         truth = target.finish()
     counts = recording(path)
     assert truth["calls"] > 1000
     assert sum(truth[name] for name in TIMEOUTS) == 0, truth
     assert counts["eintr_left"] == 0
-    assert counts["pauses"] > 500
+    assert counts["pauses"] > 300
     assert counts["eintr_rewound"] > 0, "no race was lost: this has shown nothing"
 
 
 def test_signals_and_job_control_pass_unchanged(tmp_path):
     path = tmp_path / "x.pb.gz"
-    with Support("signal_exchange", "--signals", 100000 if FULL else 30000) as target:
+    with Support("signal_exchange", "--signals", 100000 if FULL else 10000) as target:
         with Recorder("-o", path, "-p", target.pid, *PTRACE, "-F", 5000) as recorder:
             truth = target.finish(end=False)
             recorder.finish()
@@ -179,10 +179,10 @@ def test_signals_and_job_control_pass_unchanged(tmp_path):
     assert truth["stops"] == truth["sent"] / 1000
     assert truth["broken_stops"] == 0
     assert truth["sender"] == 0
-    assert recording(path)["pauses"] > 20
+    assert recording(path)["pauses"] > 10
 
 
-@pytest.mark.parametrize("seed", range(200 if FULL else 12))
+@pytest.mark.parametrize("seed", range(200 if FULL else 10))
 def test_sigkill_of_the_recorder_at_a_random_moment(tmp_path, seed):
     """While attaching, sampling or detaching: the target goes on, and its result is right."""
     path = tmp_path / "x.pb.gz"
@@ -248,9 +248,9 @@ def test_programs_that_fork_execute_and_make_threads(tmp_path, sample):
     """Their result is as without us: they print it, and end with 0."""
     path = tmp_path / "x.pb.gz"
     options = ("-o", path, "-q", *PTRACE, "-F", 5000)
-    done = cprof("record", *options, "--", SAMPLES / sample, "--seconds", 3, timeout=60)
+    done = cprof("record", *options, "--", SAMPLES / sample, "--seconds", 1, timeout=60)
     assert harness.find_truth(done.stdout)["cpu_ns"] > 0
-    assert Profile(path).samples > 100
+    assert Profile(path).samples > 50
 
 
 def test_a_commands_status_is_passed_on(tmp_path):
@@ -305,7 +305,7 @@ def test_the_contract_is_kept(tmp_path):
     """1 % of the CPUs, whatever was asked for; it says what was achieved."""
     path = tmp_path / "x.pb.gz"
     with Sample("cpu_split") as target:
-        options = ("--engine=ptrace", "-F", 20000, "-d", 10)
+        options = ("--engine=ptrace", "-F", 20000, "-d", 30 if FULL else 5)
         done = cprof("record", "-o", path, "-p", target.pid, *options)
     report = recording(path)
     cpus_ns = report["duration_ns"] * report["cpus"]
