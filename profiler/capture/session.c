@@ -222,7 +222,8 @@ static int open_wall(struct session *s, struct cp_err *err)
 {
 	if (!s->samples_wall)
 		return 0;
-	const double cpus = (double)sysconf(_SC_NPROCESSORS_ONLN);
+	/* the engine of stops keeps to the same limit, for all that the recorder uses */
+	const double cpus = (double)sysconf(_SC_NPROCESSORS_ONLN) / (s->by_ptrace ? 2 : 1);
 	s->wall = (struct wall){.sink = &s->sink,
 				.processes = s->processes,
 				.stopper = s->by_ptrace ? &s->live.stopper : NULL,

@@ -80,7 +80,11 @@ void thread_rounds_end(struct thread_rounds *rounds, size_t n_looks, uint64_t cp
 	rounds->granted_ns -= granted_ns;
 	rounds->credit_ns -= (double)cpu_ns - granted_ns;
 	if (n_looks > 0) {
-		const double cost_ns = (double)cpu_ns / (double)n_looks;
+		double cost_ns = (double)cpu_ns / (double)n_looks;
+		/* a binary that is read for the first time is paid for, but is not what looks cost
+		 */
+		if (cost_ns > 4 * rounds->look_cost_ns)
+			cost_ns = 4 * rounds->look_cost_ns;
 		const double weight = n_looks < 64 ? (double)n_looks / 64 : 1;
 		rounds->look_cost_ns += (cost_ns - rounds->look_cost_ns) * weight;
 		if (rounds->look_cost_ns < 1)

@@ -100,7 +100,7 @@ static void test_thread_rounds__a_first_look_is_granted(void **state)
 	/* 20 us each are expected at first */
 	assert_int_equal(thread_rounds_begin(&rounds, THREADS, 0), THREADS);
 	thread_rounds_end(&rounds, THREADS, THREADS * 200000, THREADS * 200000);
-	assert_int_equal(thread_rounds_begin(&rounds, THREADS, THREADS * 200000), 0);
+	assert_true(thread_rounds_begin(&rounds, THREADS, THREADS * 200000) <= 2);
 	/* that has an end: a program that makes threads all the time is looked at for its share */
 	for (size_t i = 0; i < 100000; i++)
 		thread_rounds_grant(&rounds);
