@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A busy JIT writes some tens of MB; more is not read into memory. */
@@ -81,11 +83,41 @@ static long pid_inside(pid_t pid)
 	return inside;
 }
 
+/* When a process began, on the wall clock; 0 when that cannot be read. */
+static int64_t began_s(pid_t pid)
+{
+	enum { FIELD_STARTTIME = 22, FIELD_BEHIND_NAME = 3 }; /* proc(5) */
+	char path[64];
+	char *text;
+	size_t n;
+	struct timespec now, up;
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	if (text_file_read(path, STATUS_MAX_BYTES, &text, &n) < 0)
+		return 0;
+	char *field = strrchr(text, ')'); /* the name may hold anything */
+	for (int i = FIELD_BEHIND_NAME - 1; field && i < FIELD_STARTTIME; i++)
+		field = strchr(field + 1, ' ');
+	const long long ticks = field ? strtoll(field, NULL, 10) : 0;
+	free(text);
+	if (ticks <= 0 || clock_gettime(CLOCK_REALTIME, &now) != 0 ||
+	    clock_gettime(CLOCK_BOOTTIME, &up) != 0)
+		return 0;
+	return (int64_t)now.tv_sec - (int64_t)up.tv_sec + ticks / sysconf(_SC_CLK_TCK);
+}
+
+/* Runtimes leave their maps behind, and numbers of processes come again. */
+static bool is_of_this_process(const char *path, pid_t pid)
+{
+	enum { CLOCK_SLACK_S = 2 };
+	struct stat st;
+	return stat(path, &st) == 0 && (int64_t)st.st_mtime + CLOCK_SLACK_S >= began_s(pid);
+}
+
 bool perf_map_find(pid_t pid, char *path, size_t size)
 {
 	snprintf(path, size, "/proc/%ld/root/tmp/perf-%ld.map", (long)pid, pid_inside(pid));
-	if (access(path, F_OK) == 0)
+	if (is_of_this_process(path, pid))
 		return true;
 	snprintf(path, size, "/tmp/perf-%ld.map", (long)pid);
-	return access(path, F_OK) == 0;
+	return is_of_this_process(path, pid);
 }

@@ -1,6 +1,7 @@
 #include "symbolizer/perf_map.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,6 +72,19 @@ static void test_perf_map__is_found_by_pid(void **state)
 	assert_false(perf_map_find(getpid(), found, sizeof(found)));
 }
 
+static void test_perf_map__what_an_earlier_process_left_is_not_this_ones(void **state)
+{
+	(void)state;
+	char path[64], found[128];
+	const struct timespec long_ago[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)getpid());
+	write_file(path, "1000 10 of_another\n");
+	assert_true(perf_map_find(getpid(), found, sizeof(found)));
+	assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+	assert_false(perf_map_find(getpid(), found, sizeof(found)));
+	unlink(path);
+}
+
 static void test_perf_map__a_fifo_in_its_place_does_not_block(void **state)
 {
 	(void)state;
@@ -87,6 +101,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_perf_map__names_may_hold_spaces_and_later_entries_win),
 		cmocka_unit_test(test_perf_map__is_found_by_pid),
+		cmocka_unit_test(test_perf_map__what_an_earlier_process_left_is_not_this_ones),
 		cmocka_unit_test(test_perf_map__a_fifo_in_its_place_does_not_block),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
