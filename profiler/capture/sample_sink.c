@@ -251,6 +251,7 @@ static enum cp_stop push_user_stack(struct frame_list *list, struct thread *thre
 	count_dump(sink, &sample->stack, &result);
 	const struct stack_join_sample cut = {
 		.pid = process->pid,
+		.space = process->space,
 		.thread_key = &thread->stack_key,
 		.time_ns = sample->time_ns,
 		.regs = &sample->regs,

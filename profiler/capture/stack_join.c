@@ -1,11 +1,13 @@
 #include "stack_join.h"
 
 #include "clock.h"
+#include "unwind/callee.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 
 enum {
 	/* of memory beyond the root's frame, for what its rule may read there */
@@ -102,6 +104,25 @@ static bool is_found_again(const struct stack_join *join, const struct stack_his
 	return true;
 }
 
+static bool read_word(void *ctx, uint64_t avma, uint64_t *out)
+{
+	const pid_t *pid = ctx;
+	struct iovec local = {.iov_base = out, .iov_len = sizeof(*out)};
+	struct iovec remote = {.iov_base = (void *)(uintptr_t)avma, .iov_len = sizeof(*out)};
+	return process_vm_readv(*pid, &local, 1, &remote, 1, 0) == sizeof(*out);
+}
+
+/* The first caller that is of memory has called the frame that is of the copy. */
+static bool fits_at_the_seam(const struct stack_join_sample *sample,
+			     const struct unwind_result *cut, const struct unwind_result *whole)
+{
+	pid_t pid = sample->pid;
+	if (cut->n == 0 || cut->n_omitted || whole->n_omitted || whole->n <= cut->n)
+		return true;
+	return callee_fits(sample->space, whole->pcs[cut->n - 1], whole->pcs[cut->n], read_word,
+			   &pid);
+}
+
 enum look { LOOK_FAILED, LOOK_FOUND_AGAIN, LOOK_WALKED };
 
 /* Walk anew through the copy and what was read above it, unless the kept stack is found again. */
@@ -130,8 +151,10 @@ static enum look look_at_memory(struct stack_join *join, struct unwinder *unwind
 		*whole = (struct unwind_result){
 			.pcs = join->pcs, .sps = join->sps, .cap = STACK_JOIN_MAX_FRAMES};
 		unwinder_walk(unwinder, sample->regs, &stack, whole);
-		if (reached_root(whole))
-			return LOOK_WALKED;
+		if (reached_root(whole)) {
+			*failure = STACK_JOIN_CHANGED;
+			return fits_at_the_seam(sample, cut, whole) ? LOOK_WALKED : LOOK_FAILED;
+		}
 		*failure = failure_of_walk(&join->memory, whole);
 		const uint64_t next = next_until(end, 0, until);
 		if (whole->stop != CP_STOP_TRUNCATED || next == until)

@@ -18,6 +18,11 @@
  * The kernel's copy ends at a page that is not in memory, too: a large array of which only a part
  * was touched. Such a stack is read beyond it, and believed under the same conditions.
  *
+ * Bytes of functions that have been left stay where they were, and at one place most of all: on a
+ * busy machine the kernel wakes us when the thread next leaves a system call, be it far out. So
+ * what memory has of the frame at which the walk was cut must also be the return address of a call
+ * of that function, as far as the call tells.
+ *
  * What it costs is bounded: a stack that was walked to the root lately is only looked for again,
  * return address by return address; one that is deeper than is read is left alone for a while; and
  * what the looks take of a CPU is measured, and ends them for the moment when it is a 25th.
@@ -71,6 +76,7 @@ struct stack_join {
 /* A sample's stack and whose it is. */
 struct stack_join_sample {
 	pid_t pid;
+	struct address_space *space; /* of that process */
 	uint64_t *thread_key; /* of the thread: 0 at first, kept by the caller, changed here */
 	uint64_t time_ns;
 	const struct unwind_regs *regs;

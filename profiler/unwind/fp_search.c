@@ -1,8 +1,8 @@
 #include "fp_search.h"
 
+#include "callee.h"
 #include "no_cfi.h"
 #include "prologue.h"
-#include "remote/eh_frame.h"
 #include "rows/cfi_rows.h"
 #include "walk.h"
 
@@ -47,25 +47,6 @@ static bool allocate(struct fp_search *search)
 	return search->pcs && search->sps && search->first_sps;
 }
 
-/* The function that holds an address of code. Return: false when nothing says which. */
-static bool find_function(struct address_space *space, uint64_t avma, uint64_t *start,
-			  uint64_t *end)
-{
-	struct eh_frame_entry entry;
-	struct eh_frame_fde fde;
-	const struct mapping *mapping = address_space_find(space, avma);
-	if (!mapping || !mapping->image || !address_space_index(space, mapping))
-		return false;
-	const uint64_t svma = avma - mapping->bias;
-	if (!eh_frame_search(mapping->image, svma, &entry) ||
-	    !eh_frame_parse(mapping->image, entry.fde_svma, &fde) || svma < fde.svma_start ||
-	    svma >= fde.svma_end)
-		return false;
-	*start = fde.svma_start + mapping->bias;
-	*end = fde.svma_end + mapping->bias;
-	return true;
-}
-
 /*
  * "sub %reg, %rsp" or "mov %reg, %rsp" is somewhere in the function, or seems to be: bytes of other
  * instructions may look like it, which makes the search more careful than it need be.
@@ -98,7 +79,7 @@ static bool find_wanted(struct address_space *space, const struct unwind_result 
 		return false;
 	const cfi_rule rule = cfi_table_find(mapping->rows, lookup - mapping->bias);
 	if (cfi_rule_kind(rule) != CFI_RBP || cfi_rule_offset(rule) < 2 * WORD ||
-	    !find_function(space, lookup, &out->start, &out->end))
+	    !callee_function(space, lookup, &out->start, &out->end))
 		return false;
 	out->moves_sp = moves_stack_pointer(space, out->start, out->end);
 	out->fp_to_cfa = (uint64_t)cfi_rule_offset(rule);
@@ -125,7 +106,7 @@ static bool links_agree(struct address_space *space, const struct unwind_result 
 		if (call == NO_CFI_NO_CALL)
 			return false;
 		if (call == NO_CFI_CALL_DIRECT &&
-		    (!find_function(space, walk->pcs[i], &start, &end) || start != target))
+		    (!callee_function(space, walk->pcs[i], &start, &end) || start != target))
 			return false;
 	}
 	return true;

@@ -215,7 +215,7 @@ def test_what_costs_too_much_is_left_and_said(recordings):
     args = ("--depth", 8000, "--cpu-seconds", 3)
     profile = recordings("deep_roots", *args, options=("-F", 20000))
     report = profile.report()
-    assert report["recording"]["join_failed_too_costly"] > 0.5 * profile.samples
+    assert report["recording"]["join_failed_too_costly"] > 0.2 * profile.samples
     # stacks are what is given up, not samples
     assert report["quality"]["lost"] <= 0.01 * profile.samples
     assert "more than 4% of a CPU" in harness.cprof("report", profile.path).stdout

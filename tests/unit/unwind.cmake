@@ -99,6 +99,7 @@ unwind_unit_test(elf_files base elf)
 cprof_unit_test(maps_line USES base elf unwind)
 cprof_unit_test(regs_x86_64 USES base elf unwind)
 cprof_unit_test(address_space USES base elf unwind)
+cprof_unit_test(callee USES base elf unwind)
 unwind_unit_test(image_store base elf rows unwind)
 
 # Functions with frames of many kinds, linked into the tests that walk over them.
