@@ -10,6 +10,9 @@
 /* Threads whose files are kept open. */
 enum { OPENED_MAX = 256 };
 
+/* Rounds that may be left out when there is nobody to look at. */
+enum { IDLE_INTERVALS = 4 };
+
 /* The last looks take no longer than that. */
 #define FINISH_NS (CLOCK_NS_PER_S / 10)
 
@@ -84,6 +87,7 @@ static struct off_cpu_thread *find_or_add(struct off_cpu *off, pid_t pid, pid_t 
 			return NULL;
 		}
 		(*at)->tid = tid;
+		thread_rounds_grant(&off->rounds);
 	}
 	(*at)->pid = pid;
 	return *at;
@@ -414,6 +418,9 @@ void off_cpu_round(struct off_cpu *off)
 		visit_first(off);
 	thread_rounds_end(&off->rounds, k, clock_read_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns,
 			  clock_now_ns());
+	/* everybody waits, and is known to: what changes shows in the records, a little later */
+	if (off->n_queued == 0)
+		off->rounds.next_ns += IDLE_INTERVALS * off->rounds.interval_ns;
 }
 
 /* What is certain about a wait that goes on. */
