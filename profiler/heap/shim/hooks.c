@@ -64,7 +64,7 @@ static inline bool is_recorded(uint64_t size)
  * What hooks jump to, as their last act: the frame is like their own, so that its caller is theirs.
  * They themselves need none.
  */
-#define REST __attribute__((noinline, noclone))
+#define REST __attribute__((noinline))
 
 static REST void *malloc_rest(size_t size)
 {
