@@ -49,8 +49,10 @@ static int teardown(void **state)
 static pid_t start_target(void)
 {
 	const pid_t pid = fork();
-	for (; pid == 0; shared->rounds++)
-		;
+	if (pid == 0) {
+		for (;;)
+			shared->rounds++;
+	}
 	return pid;
 }
 
