@@ -105,6 +105,16 @@ static void add_delay(struct wall *wall, struct thread *thread, const struct thr
 	repeat(wall, thread, kept, &sample, &w->delayed_ns);
 }
 
+/* No record tells of names where the engine is that of stops; threads get them after their birth.
+ */
+static void read_name(struct wall *wall, const struct thread *thread)
+{
+	char name[PROCFS_COMM_MAX];
+	const pid_t pid = thread->process->pid;
+	if (wall->stopper && procfs_comm(pid, thread->tid, name))
+		processes_comm(wall->processes, pid, thread->tid, name);
+}
+
 /* The thread waits, and was looked at. */
 static void add_taken(struct wall *wall, struct thread *thread, const struct thread_copy *copy,
 		      const struct thread_sched *sched, enum cp_inferred inferred)
@@ -112,6 +122,7 @@ static void add_taken(struct wall *wall, struct thread *thread, const struct thr
 	struct wall_thread *w = thread->wall;
 	struct sample_sink *sink = wall->sink;
 	struct wait_info wait;
+	read_name(wall, thread);
 	wait_info_read(&wall->sockets, thread->process->pid, thread->tid, copy, &wait);
 	const int64_t value_ns = owed_ns(w, sched, copy->time_ns);
 	const struct sink_sample sample = {.time_ns = copy->time_ns,
