@@ -81,6 +81,12 @@ bool no_samples_explain(const struct recorder_options *options,
 			 cp_format_duration(result->duration_ns, ran), options->rate_hz);
 		return false;
 	}
+	if (options->mode == RECORDER_MODE_OFFCPU && !result->lost) {
+		char ran[CP_TEXT_MAX];
+		cli_note("warning: no samples: nothing has waited in the %s of the recording",
+			 cp_format_duration(result->duration_ns, ran));
+		return options->argv != NULL;
+	}
 	if (!before)
 		return explain_command(options, result);
 	cli_fail("no samples were taken");
