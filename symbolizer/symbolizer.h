@@ -35,7 +35,7 @@ struct symbolizer_options {
 	size_t n_debug_dirs;
 	const struct kept_files *kept_files; /* what ran, where a path has another file by now */
 	pid_t root_pid; /* files are looked for under /proc/PID/root too; 0 = no */
-	const struct jit_files *jit_files; /* held while recording (jit_files.h); NULL = none */
+	const struct jit_files *jit_files;   /* held while recording (jit_files.h); NULL = none */
 	struct debuginfod_query *debuginfod; /* for what is nowhere here; NULL = no */
 	/* Not 0 = stop soon (set by a signal handler): the rest stays bare. May be NULL. */
 	const volatile sig_atomic_t *cancel;

@@ -149,7 +149,7 @@ int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
 	options.progress = show_progress;
 	options.progress_within = show_progress_within;
 	options.progress_ctx = &progress_ctx;
-	struct symbolizer_stats stats;
+	struct symbolizer_stats stats = {0};
 	struct cp_err err = {""};
 	size_t n_before = profile->n_locations;
 	if (!symbols->quiet)
