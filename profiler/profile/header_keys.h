@@ -17,7 +17,7 @@
 #define HEADER_SYSTEM_WIDE "system_wide" /* "yes": the whole machine; absent = these processes */
 #define HEADER_ENGINE "engine"           /* "perf" or "ptrace" (threads were stopped) */
 #define HEADER_EVENT "event"             /* of perf: "cycles" (hardware) or "cpu-clock" (timer) */
-#define HEADER_MODE "mode"               /* "cpu", "wall" */
+#define HEADER_MODE "mode"               /* "cpu", "wall", "offcpu" */
 #define HEADER_RATE_HZ "rate_hz"         /* asked for, per running thread */
 #define HEADER_UNWIND "unwind"           /* "auto": compiled rows, else libunwind; or "libunwind" */
 #define HEADER_KERNEL_RELEASE "kernel_release"
