@@ -305,6 +305,8 @@ static void begin_program(struct live_threads *live, struct live_process *proces
 		return;
 	struct process *known = processes_find(live->processes, process->pid);
 	known->in_exec = false;
+	known->born_ns = clock_now_ns();
+	known->maps_retry_ns = 0;
 	processes_read_maps(live->processes, known);
 	known->maps_doubtful = known->maps_read_ns == 0;
 }

@@ -157,6 +157,14 @@ static void push_kernel_chain(struct frame_list *list, const struct sink_sample 
 	}
 }
 
+/* A young program still loads its libraries: 10 ms, then longer with its age, up to a second. */
+static uint64_t maps_hold_ns(const struct process *process, uint64_t now_ns)
+{
+	const uint64_t least_ns = CLOCK_NS_PER_S / 100, most_ns = CLOCK_NS_PER_S;
+	const uint64_t part_ns = now_ns > process->born_ns ? (now_ns - process->born_ns) / 4 : 0;
+	return part_ns < least_ns ? least_ns : part_ns > most_ns ? most_ns : part_ns;
+}
+
 /*
  * The mapping of a pc may have been missed (records were lost, or the process was born before its
  * events were on): look in /proc then, but not again and again for code that lies in none.
@@ -168,7 +176,7 @@ static void refresh_maps(struct sample_sink *sink, struct process *process, uint
 	uint64_t now_ns = clock_now_ns();
 	if (now_ns < process->maps_retry_ns)
 		return;
-	process->maps_retry_ns = now_ns + CLOCK_NS_PER_S;
+	process->maps_retry_ns = now_ns + maps_hold_ns(process, now_ns);
 	processes_read_maps(sink->processes, process);
 }
 

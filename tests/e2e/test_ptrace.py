@@ -253,6 +253,16 @@ def test_programs_that_fork_execute_and_make_threads(tmp_path, sample):
     assert Profile(path).samples > 50
 
 
+def test_libraries_of_a_young_program_are_known(tmp_path):
+    """Nothing tells of what it loads after its start: it is looked for when it is met."""
+    path = tmp_path / "x.pb.gz"
+    work = "import json\nfor i in range(100): json.loads(json.dumps([{'a': [i] * 9}] * 3000))"
+    cprof("record", "-q", "-o", path, *PTRACE, "--", sys.executable, "-c", work)
+    profile = Profile(path)
+    assert profile.samples > 100
+    assert profile.report()["quality"]["stops"]["no_map"] < 0.1 * profile.samples
+
+
 def test_a_commands_status_is_passed_on(tmp_path):
     path = tmp_path / "x.pb.gz"
     work = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; exit 7"
