@@ -208,7 +208,11 @@ bool source_changed(const struct source *source)
 
 uint32_t source_group(const struct source *source, uint64_t svma)
 {
-	return source->kind == SOURCE_BINARY ? binary_group(source->binary, svma) : 0;
+	if (source->kind == SOURCE_BINARY)
+		return binary_group(source->binary, svma);
+	return source->kind == SOURCE_KERNEL && source->kernel.binary
+		       ? binary_group(source->kernel.binary, svma - source->kernel.slide)
+		       : 0;
 }
 
 size_t source_files(const struct source *source, int *fds, size_t max)
