@@ -60,6 +60,17 @@ static enum seen look(const struct thread_stopper *stopper, pid_t tid, int *out)
 	return info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED ? SEEN_STOP : SEEN_END;
 }
 
+/* One that only waits for a CPU comes soon: better to wait for it than to do other work meanwhile
+ */
+static bool is_late(pid_t tid, uint64_t elapsed_ns)
+{
+	char state;
+	if (elapsed_ns <= THREAD_STOP_PATIENCE_NS)
+		return false;
+	procfs_tracer(tid, &state);
+	return state != 'R' || elapsed_ns > THREAD_STOP_PATIENCE_RUNNABLE_NS;
+}
+
 /* @looked_ns: when it was last seen not to have stopped yet */
 static enum seen wait_for_stop(const struct thread_stopper *stopper, pid_t tid, uint64_t since_ns,
 			       uint64_t *looked_ns, int *out)
@@ -71,7 +82,7 @@ static enum seen wait_for_stop(const struct thread_stopper *stopper, pid_t tid, 
 	for (;;) {
 		const uint64_t now_ns = clock_now_ns();
 		const enum seen seen = look(stopper, tid, out);
-		if (seen != SEEN_NOTHING || now_ns - since_ns > THREAD_STOP_PATIENCE_NS)
+		if (seen != SEEN_NOTHING || is_late(tid, now_ns - since_ns))
 			return seen;
 		/* before that it may have been interrupted already, and on its way into the stop */
 		if (now_ns - since_ns <= SPIN_NS)
@@ -156,6 +167,7 @@ static void note_pause(struct thread_stopper *stopper, uint64_t since_ns, uint64
  *
  * @status: of its stop, as look() gave it
  * @copy:   to take before, or NULL
+ * Return: THREAD_STOP_GONE: it is ending, and whoever waits for that waits until we have seen it.
  */
 static enum thread_stop_status release(struct thread_stopper *stopper, pid_t pid, pid_t tid,
 				       int status, uint64_t since_ns, size_t n_bytes,
@@ -176,9 +188,12 @@ static enum thread_stop_status release(struct thread_stopper *stopper, pid_t pid
 		stopper->counts.short_writes += code == 0 && thread_regs_is_short_write(&regs);
 	}
 	const int deliver = event == 0 ? signal : 0;
-	stopper->counts.signals += deliver != 0;
-	/* fails when it was killed meanwhile: then the kernel lets it go */
-	ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)deliver);
+	/* fails when it was killed meanwhile, also by an exec: it is traced until its end is seen
+	 */
+	if (ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)deliver) < 0)
+		result = THREAD_STOP_GONE;
+	else
+		stopper->counts.signals += deliver != 0;
 	note_pause(stopper, since_ns, result == THREAD_STOP_TAKEN ? &copy->pause_ns : NULL);
 	return result;
 }
@@ -226,11 +241,15 @@ static enum thread_stop_status take(struct thread_stopper *stopper, pid_t pid, p
 	const uint64_t since_ns = clock_now_ns();
 	uint64_t looked_ns = since_ns;
 	int status = 0;
+	enum thread_stop_status result;
 	/* fails when it is ending: its end is what comes then */
 	ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
 	switch (wait_for_stop(stopper, tid, since_ns, &looked_ns, &status)) {
 	case SEEN_STOP:
-		return release(stopper, pid, tid, status, looked_ns, n_bytes, copy);
+		result = release(stopper, pid, tid, status, looked_ns, n_bytes, copy);
+		if (result == THREAD_STOP_GONE)
+			set_late(stopper, late, pid, tid);
+		return result;
 	case SEEN_END:
 		follow_exec(stopper, pid, tid);
 		return THREAD_STOP_GONE;
@@ -258,12 +277,13 @@ void thread_stopper_poll(struct thread_stopper *stopper)
 			continue;
 		const uint64_t now_ns = clock_now_ns();
 		const enum seen seen = look(stopper, late->tid, &status);
-		if (seen == SEEN_STOP)
-			release(stopper, 0, late->tid, status, late->looked_ns, 0, NULL);
-		if (seen == SEEN_NOTHING) {
+		if (seen == SEEN_NOTHING)
 			late->looked_ns = now_ns;
+		/* one that was killed in its stop is kept until it has ended */
+		if (seen == SEEN_NOTHING ||
+		    (seen == SEEN_STOP && release(stopper, 0, late->tid, status, late->looked_ns, 0,
+						  NULL) == THREAD_STOP_GONE))
 			continue;
-		}
 		const struct thread_stop_late ended = *late;
 		set_late(stopper, late, 0, 0);
 		if (seen == SEEN_END)

@@ -36,8 +36,9 @@
 
 enum { THREAD_STOP_MAX_BYTES = 64 << 10 };
 
-/* How long a thread is waited for: it may first have to be given a CPU. */
+/* How long a thread is waited for, and one that could run but is given no CPU. */
 #define THREAD_STOP_PATIENCE_NS UINT64_C(20000000)
+#define THREAD_STOP_PATIENCE_RUNNABLE_NS UINT64_C(80000000)
 
 enum thread_stop_status {
 	THREAD_STOP_TAKEN,
@@ -88,8 +89,8 @@ void thread_stopper_deinit(struct thread_stopper *stopper);
  *
  * @n_bytes: of its stack to copy, up to THREAD_STOP_MAX_BYTES
  * @copy:    filled with THREAD_STOP_TAKEN; its bytes are valid until the next call
- * Context: some 15 system calls. Returns within THREAD_STOP_PATIENCE_NS, unless ptrace() itself
- *          waits for an exec of the process to make progress; the thread runs on meanwhile.
+ * Context: some 15 system calls. Returns within THREAD_STOP_PATIENCE_RUNNABLE_NS, unless ptrace()
+ * itself waits for an exec of the process to make progress; the thread runs on meanwhile.
  */
 enum thread_stop_status thread_stop_take(struct thread_stopper *stopper, pid_t pid, pid_t tid,
 					 size_t n_bytes, struct thread_copy *copy);

@@ -54,8 +54,10 @@ static void run(const struct watchdog_board *board, pid_t recorder, int alive_fd
 		if (same < LOOKS_UNTIL_HUNG)
 			continue;
 		const pid_t held = find_held(board, recorder);
-		if (held)
+		if (held) {
 			free_target(recorder, held);
+			break;
+		}
 	}
 	_exit(0);
 }
