@@ -444,6 +444,42 @@ static void test_thread_stop__the_end_of_a_child_stays_its_parents_to_see(void *
 	}
 }
 
+/* Start one that works, and kill it after a while. Its parent sees its end. */
+static void kill_what_works(void)
+{
+	const pid_t pid = fork();
+	if (pid == 0)
+		work();
+	shared->returns = (uint64_t)pid;
+	while (!shared->ready)
+		sched_yield();
+	const struct timespec while_ns = {.tv_nsec = 1000000 + getpid() % 97 * 10000};
+	nanosleep(&while_ns, NULL);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	shared->end = true;
+}
+
+/* Killed in a stop, it is a zombie that only its tracer sees, until that has waited for it. */
+static void test_thread_stop__one_that_is_killed_in_a_stop_ends_for_its_parent(void **state)
+{
+	(void)state;
+	enum { KILLS = 100, SECONDS_MAX = 20 };
+	for (int i = 0; i < KILLS; i++) {
+		memset(shared, 0, sizeof(*shared));
+		const pid_t parent = start(kill_what_works);
+		const uint64_t until_ns = clock_now_ns() + SECONDS_MAX * CLOCK_NS_PER_S;
+		stopper.own_child = 0;
+		while (!shared->ready)
+			sched_yield();
+		while (!shared->end && clock_now_ns() < until_ns)
+			take((pid_t)shared->returns);
+		assert_true(shared->end);
+		assert_int_equal(waitpid(parent, NULL, 0), parent);
+	}
+	assert_false(thread_stopper_has_late(&stopper));
+}
+
 static void execute_again_and_again(void)
 {
 	execl("/bin/sh", "sh", "-c", "[ $1 = 300 ] && exit 5; exec sh -c \"$0\" \"$0\" $(($1 + 1))",
@@ -489,6 +525,9 @@ int main(void)
 			teardown),
 		cmocka_unit_test_setup_teardown(
 			test_thread_stop__the_end_of_a_child_stays_its_parents_to_see, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_thread_stop__one_that_is_killed_in_a_stop_ends_for_its_parent, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(test_thread_stop__exec_goes_its_way, setup,
 						teardown),
