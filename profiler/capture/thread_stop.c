@@ -94,26 +94,41 @@ static enum seen wait_for_stop(const struct thread_stopper *stopper, pid_t tid, 
 	}
 }
 
-/* The signals that are there for a thread and not blocked: it would have been woken without us. */
-static bool has_signal(pid_t tid)
+/* What a program that has no handler does not notice: signal(7), "Ign". */
+static uint64_t ignored_by_default(void)
+{
+	return UINT64_C(1) << (SIGCHLD - 1) | UINT64_C(1) << (SIGCONT - 1) |
+	       UINT64_C(1) << (SIGURG - 1) | UINT64_C(1) << (SIGWINCH - 1);
+}
+
+/*
+ * A signal is there for a thread that would have woken it without us: it is neither blocked nor
+ * ignored. To one that is traced the kernel delivers ignored ones too.
+ *
+ * @signal: that is being delivered to it, or 0
+ */
+static bool has_signal(pid_t tid, int signal)
 {
 	char path[64], text[4096];
-	unsigned long long own = 0, shared = 0, blocked = 0;
+	unsigned long long own = 0, shared = 0, blocked = 0, ignored = 0, caught = 0;
 	snprintf(path, sizeof(path), "/proc/%d/status", tid);
 	if (procfs_read(path, text, sizeof(text)) <= 0)
 		return true;
 	const char *at = strstr(text, "\nSigPnd:");
-	if (!at ||
-	    sscanf(at, "\nSigPnd: %llx ShdPnd: %llx SigBlk: %llx", &own, &shared, &blocked) != 3)
+	if (!at || sscanf(at, "\nSigPnd: %llx ShdPnd: %llx SigBlk: %llx SigIgn: %llx SigCgt: %llx",
+			  &own, &shared, &blocked, &ignored, &caught) != 5)
 		return true;
-	return ((own | shared) & ~blocked) != 0;
+	uint64_t there = (own | shared) & ~blocked;
+	if (signal)
+		there |= UINT64_C(1) << (signal - 1);
+	return (there & ~(ignored | (ignored_by_default() & ~caught))) != 0;
 }
 
-/* The thread stands in a stop of ours that no signal has made. */
-static void undo_eintr(struct thread_stopper *stopper, pid_t tid,
+/* @signal: that is being delivered in this stop, or 0 when it is one of ours */
+static void undo_eintr(struct thread_stopper *stopper, pid_t tid, int signal,
 		       const struct user_regs_struct *regs)
 {
-	if (!thread_regs_is_eintr(regs) || has_signal(tid))
+	if (!thread_regs_is_eintr(regs) || has_signal(tid, signal))
 		return;
 	if (thread_regs_may_rewind(regs) && thread_regs_rewind(tid, regs))
 		stopper->counts.rewound++;
@@ -174,8 +189,8 @@ static enum thread_stop_status release(struct thread_stopper *stopper, pid_t pid
 				       struct thread_copy *copy)
 {
 	const int event = status >> 8, signal = status & 0xff;
-	const bool by_us = event == EVENT_STOP && signal == SIGTRAP;
-	const bool by_job_control = event == EVENT_STOP && !by_us;
+	const bool by_job_control = event == EVENT_STOP && signal != SIGTRAP;
+	const int deliver = event == 0 ? signal : 0;
 	enum thread_stop_status result = THREAD_STOP_HELD;
 	struct user_regs_struct regs;
 	if (!by_job_control) {
@@ -183,11 +198,10 @@ static enum thread_stop_status release(struct thread_stopper *stopper, pid_t pid
 		result = code == -ESRCH ? THREAD_STOP_GONE : THREAD_STOP_OTHER;
 		if (code == 0 && copy && copy_thread(stopper, pid, n_bytes, &regs, copy))
 			result = THREAD_STOP_TAKEN;
-		if (code == 0 && by_us)
-			undo_eintr(stopper, tid, &regs);
+		if (code == 0)
+			undo_eintr(stopper, tid, deliver, &regs);
 		stopper->counts.short_writes += code == 0 && thread_regs_is_short_write(&regs);
 	}
-	const int deliver = event == 0 ? signal : 0;
 	/* fails when it was killed meanwhile, also by an exec: it is traced until its end is seen
 	 */
 	if (ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)deliver) < 0)

@@ -428,6 +428,36 @@ static void test_thread_stop__a_thread_that_does_not_stop_is_not_waited_for(void
 	assert_int_equal(n_pauses, 1);
 }
 
+static void wait_and_ignore(void)
+{
+	struct epoll_event event;
+	const int epoll = epoll_create1(0);
+	for (shared->ready = true;;) {
+		if (epoll_wait(epoll, &event, 1, 1) < 0 && errno == EINTR)
+			shared->returns++;
+		shared->rounds++;
+	}
+}
+
+/* Which a traced process is sent all the same: it has no handler for SIGWINCH. */
+static void test_thread_stop__ignored_signals_interrupt_nothing(void **state)
+{
+	(void)state;
+	const pid_t pid = start(wait_and_ignore);
+	while (!shared->ready)
+		sched_yield();
+	const pid_t sender = fork();
+	while (sender == 0)
+		kill(pid, SIGWINCH);
+	while (stopper.counts.rewound < 300 || stopper.counts.signals < 100)
+		take(pid);
+	wait_for_change(&shared->rounds);
+	assert_int_equal(shared->returns, 0);
+	assert_int_equal(stopper.counts.eintr_left, 0);
+	kill_and_reap(sender);
+	kill_and_reap(pid);
+}
+
 static void end_at_once(void)
 {
 	_exit(3);
@@ -515,6 +545,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_thread_stop__an_eintr_of_the_programs_own_is_left_alone, setup,
 			teardown),
+		cmocka_unit_test_setup_teardown(test_thread_stop__ignored_signals_interrupt_nothing,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_thread_stop__queued_signals_arrive_each_once_and_in_order, setup,
 			teardown),
