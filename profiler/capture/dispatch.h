@@ -27,7 +27,7 @@ struct dispatch {
 	const struct perf_events *events; /* borrowed, like the next two */
 	struct processes *processes;
 	struct sample_sink *sink;
-	struct wall *wall; /* keeps the stacks of samples; NULL = it is not wanted */
+	struct wall *wall;       /* keeps the stacks of samples; NULL = it is not wanted */
 	struct off_cpu *off_cpu; /* told of switches; NULL = nobody wants them */
 	struct perf_layout layout;
 	bool known_only;      /* records of other processes are none of ours: the events see all */

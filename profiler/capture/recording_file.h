@@ -36,8 +36,8 @@ struct recording_facts {
 	const char *command; /* quoted */
 	const pid_t *pids;
 	size_t n_pids;
-	const char *mode; /* value of HEADER_MODE */
-	bool switches;    /* were told, and nothing sampled */
+	const char *mode;   /* value of HEADER_MODE */
+	bool switches;      /* were told, and nothing sampled */
 	const char *engine; /* values of HEADER_ENGINE */
 	unsigned rate_hz;
 	double max_overhead;   /* 0.01: 1 % */
@@ -53,8 +53,8 @@ struct recording_facts {
 struct recording_counts {
 	const struct sample_counts *samples;
 	uint64_t lost, throttled, untracked;
-	const struct off_cpu *off_cpu; /* NULL = switches were not told */
-	const struct wall *wall; /* NULL = not on the wall clock */
+	const struct off_cpu *off_cpu;    /* NULL = switches were not told */
+	const struct wall *wall;          /* NULL = not on the wall clock */
 	const struct live_recorder *live; /* what its stops have cost; NULL = there were none */
 	bool lost_of_cpus;                /* other programs' on the same CPUs are among the lost */
 	bool buffers_limited;             /* by how much memory may be locked */

@@ -204,8 +204,7 @@ static void assert_changes_lose_nothing(enum perf_follow follow)
 						    : perf_events_attach(&events, pid),
 			 0);
 	perf_events_enable(&events);
-	struct seen seen = {
-		.events = &events, .layout = perf_attr_layout(), .pid = (uint32_t)pid};
+	struct seen seen = {.events = &events, .layout = perf_attr_layout(), .pid = (uint32_t)pid};
 	assert_int_equal(clock_getcpuclockid(pid, &clock), 0);
 	uint64_t before_ns = clock_read_ns(clock);
 	assert_int_equal(write(go_fd, "", 1), 1);

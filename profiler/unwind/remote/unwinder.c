@@ -198,10 +198,10 @@ static void walk_by_libunwind(struct unwinder *unwinder, const struct unwind_reg
 	result->stop = walk_out(unwinder->stepper, &walk, result);
 	/* a register without a value is all that makes a rule fail that can be evaluated */
 	struct unwind_regs unused;
-	result->needs_fp = !(known & unwind_regs_fp_bit()) &&
-			   (result->stop == CP_STOP_UNSUPPORTED ||
-			    result->stop == CP_STOP_NO_CFI) &&
-			   !(stepper_regs(unwinder->stepper, &unused) & unwind_regs_fp_bit());
+	result->needs_fp =
+		!(known & unwind_regs_fp_bit()) &&
+		(result->stop == CP_STOP_UNSUPPORTED || result->stop == CP_STOP_NO_CFI) &&
+		!(stepper_regs(unwinder->stepper, &unused) & unwind_regs_fp_bit());
 	if (result->needs_fp)
 		result->stop = CP_STOP_TRUNCATED;
 	result->left_copy = walk.stack_swapped;
