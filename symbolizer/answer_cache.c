@@ -110,22 +110,30 @@ static bool is_as_it_was(const char *path, const struct answer_input *was)
 	return answer_input_equal(&now, was);
 }
 
+/* What @path names now: below the target's root, or as we see it ourselves. */
+static bool names_as_it_was(const struct answer_cache_key *key, const char *path,
+			    const struct answer_input *was)
+{
+	char below[PATH_MAX];
+	return (key->root &&
+		(size_t)snprintf(below, sizeof(below), "%s%s", key->root, path) < sizeof(below) &&
+		is_as_it_was(below, was)) ||
+	       is_as_it_was(path, was);
+}
+
 static bool inputs_are_as_they_were(const struct answer_cache_key *key,
 				    const struct answer_file *file)
 {
-	for (size_t i = 0; i < file->n_inputs; i++) {
-		const struct answer_input *was = &file->inputs[i];
-		const char *path = file->table.text + was->path;
-		char below[PATH_MAX];
-		if (key->root &&
-		    (size_t)snprintf(below, sizeof(below), "%s%s", key->root, path) <
-			    sizeof(below) &&
-		    is_as_it_was(below, was))
-			continue;
-		if (!is_as_it_was(path, was))
+	/* The binary's real path is kept; without a build-id only the path asked for, perhaps a
+	 * link that leads elsewhere by now, says which binary is meant. */
+	if (file->n_inputs == 0 ||
+	    (!key->build_id[0] && !names_as_it_was(key, key->path, &file->inputs[0])))
+		return false;
+	for (size_t i = 0; i < file->n_inputs; i++)
+		if (!names_as_it_was(key, file->table.text + file->inputs[i].path,
+				     &file->inputs[i]))
 			return false;
-	}
-	return file->n_inputs > 0;
+	return true;
 }
 
 int answer_cache_load(const struct answer_cache_key *key, struct answer_file *out)

@@ -149,6 +149,26 @@ static const char *entry_path(const struct cache *cache, char buf[2 * PATH_MAX])
 	return buf;
 }
 
+static void test_answer_cache__link_that_leads_elsewhere_is_another_file(void **state)
+{
+	struct cache cache;
+	char link[PATH_MAX], other[PATH_MAX];
+	const struct temp_dir *temp = *state;
+	cache_init(&cache, temp);
+	snprintf(link, sizeof(link), "%s/link", temp->path);
+	snprintf(other, sizeof(other), "%s/other", temp->path);
+	write_text(other, "other");
+	assert_int_equal(symlink(cache.file, link), 0);
+	cache.key.path = link;
+	cache.key.build_id = "";
+	assert_int_equal(save(&cache, 0x10, "f"), 0);
+	expect_name(&cache, "f");
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(symlink(other, link), 0);
+	expect_name(&cache, "");
+	close(cache.fd);
+}
+
 static void test_answer_cache__damaged_entry_is_none_and_replaced(void **state)
 {
 	struct cache cache;
@@ -298,6 +318,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CACHE_TEST(test_answer_cache__finds_what_was_saved_under_the_same_key),
 		CACHE_TEST(test_answer_cache__changed_file_makes_its_answers_void),
+		CACHE_TEST(test_answer_cache__link_that_leads_elsewhere_is_another_file),
 		CACHE_TEST(test_answer_cache__damaged_entry_is_none_and_replaced),
 		CACHE_TEST(test_answer_cache__others_may_have_no_say),
 		CACHE_TEST(test_answer_cache__oldest_entries_go_first),
