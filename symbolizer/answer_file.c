@@ -70,7 +70,7 @@ static bool are_indexes_sound(const struct answer_file *file, const struct heade
 	for (size_t i = 0; i < table->n; i++) {
 		const struct answer *answer = &table->answers[i];
 		if ((i > 0 && answer->svma <= answer[-1].svma) ||
-		    answer->first_frame > table->n_frames ||
+		    answer->n_frames > ANSWER_MAX_FRAMES || answer->first_frame > table->n_frames ||
 		    answer->n_frames > table->n_frames - answer->first_frame)
 			return false;
 	}

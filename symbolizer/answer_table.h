@@ -16,6 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of one answer: more than any look-up gives. */
+enum { ANSWER_MAX_FRAMES = 1024 };
+
 /* Both are part of the cache file's format: fixed sizes, no gaps. */
 struct answer {
 	uint64_t svma;

@@ -1,7 +1,7 @@
 #include "symbolizer.h"
 
 #include "base/cleanup.h"
-#include "die_visit.h"
+#include "dwarf_info.h"
 #include "hot_locations.h"
 #include "lookup_pool.h"
 #include "module_shares.h"
@@ -97,12 +97,15 @@ static int add_line(struct profile *profile, const struct symbol_frame *frame,
 	return rc < 0 ? rc : profile_add_function(profile, &function, &line->function);
 }
 
+_Static_assert((int)DWARF_INFO_MAX_FRAMES <= (int)ANSWER_MAX_FRAMES,
+	       "answers of files and of the cache");
+
 /* Note what was found for one location. */
 static int take_answer(struct run *run, const struct lookup *lookup, const struct query *query,
 		       struct outcome *outcome)
 {
 	struct lookup_answer found;
-	struct profile_line lines[DIE_VISIT_MAX_DEPTH + 1];
+	struct profile_line lines[ANSWER_MAX_FRAMES];
 	if (!lookup_find(lookup, query->svma, &found)) {
 		outcome->not_reached++;
 		return 0;
@@ -110,7 +113,7 @@ static int take_answer(struct run *run, const struct lookup *lookup, const struc
 	size_t n = found.answer->n_frames;
 	struct symbol_frame first = {.name = ""};
 	int rc = 0;
-	for (size_t i = 0; i < n && i < DIE_VISIT_MAX_DEPTH + 1 && rc == 0; i++) {
+	for (size_t i = 0; i < n && rc == 0; i++) {
 		struct symbol_frame frame = answer_table_frame(found.table, found.answer, i);
 		if (i == 0)
 			first = frame;

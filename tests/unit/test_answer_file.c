@@ -118,6 +118,30 @@ static void test_answer_file__too_large_is_not_written(void **state)
 	close(fd);
 }
 
+static void test_answer_file__more_frames_than_any_look_up_gives_are_damage(void **state)
+{
+	(void)state;
+	struct answer_file file;
+	struct answer_table table;
+	const struct answer_table *tables[] = {&table};
+	const struct answer_input input = {.device = 1};
+	const char *path = "/bin/true";
+	struct symbol_frame frames[ANSWER_MAX_FRAMES + 1];
+	for (size_t i = 0; i < ANSWER_MAX_FRAMES + 1; i++)
+		frames[i] = inlined[0];
+	for (size_t n = ANSWER_MAX_FRAMES; n <= ANSWER_MAX_FRAMES + 1; n++) {
+		int fd = memory_file();
+		assert_int_equal(answer_table_init(&table), 0);
+		assert_int_equal(answer_table_add(&table, 0x10, frames, n), 0);
+		assert_int_equal(answer_file_write(fd, "key", &input, &path, 1, tables, 1, 1 << 20),
+				 0);
+		answer_table_deinit(&table);
+		assert_int_equal(answer_file_open(fd, &file), n > ANSWER_MAX_FRAMES ? -EBADMSG : 0);
+		answer_file_close(&file);
+		close(fd);
+	}
+}
+
 static void test_answer_file__every_flipped_bit_is_noticed(void **state)
 {
 	(void)state;
@@ -176,6 +200,7 @@ int main(void)
 		cmocka_unit_test(test_answer_file__what_was_written_is_read),
 		cmocka_unit_test(test_answer_file__union_of_tables_the_first_counts),
 		cmocka_unit_test(test_answer_file__too_large_is_not_written),
+		cmocka_unit_test(test_answer_file__more_frames_than_any_look_up_gives_are_damage),
 		cmocka_unit_test(test_answer_file__every_flipped_bit_is_noticed),
 		cmocka_unit_test(test_answer_file__every_length_but_the_right_one_is_noticed),
 		cmocka_unit_test(test_answer_table__an_answer_that_is_there_stays),
