@@ -79,10 +79,16 @@ int line_table_read(struct line_table *table, struct line_sections *sections, ui
 {
 	*table = (struct line_table){0};
 	struct line_program program;
+	if (sections->budget == 0)
+		return 0;
 	int rc = line_program_begin(&program, table, sections, offset);
-	uint64_t size = rc == 0 ? (uint64_t)(program.cursor.end - program.cursor.at) : 0;
-	if (rc == 0 && size <= sections->budget) {
-		sections->budget -= size;
+	/* the names too: a header of a damaged file may be all of the section */
+	uint64_t size = program.cursor.end
+				? (uint64_t)(program.cursor.end - sections->line.bytes) - offset
+				: 0;
+	bool run = rc == 0 && size <= sections->budget;
+	sections->budget -= size < sections->budget ? size : sections->budget;
+	if (run) {
 		table->rows = sections->scratch;
 		table->cap_rows = sections->cap_scratch;
 		rc = line_program_run(&program, table, code);

@@ -18,7 +18,7 @@
 
 struct line_sections {
 	struct elf_bytes line, str, line_str;
-	uint64_t budget;          /* bytes of programs that may still be run: units may share one */
+	uint64_t budget;          /* bytes that may still be read: units may share a program */
 	struct line_row *scratch; /* rows of the program that is run: kept from one to the next */
 	size_t cap_scratch;
 };

@@ -31,7 +31,6 @@ static const uint8_t program[] = {
 	DW_LNS_advance_pc, 0x3f, 0, 1, DW_LNE_end_sequence, /* 0x1080 */
 };
 /* clang-format on */
-enum { NAMES_AT = 25 };
 
 static const struct code_ranges anywhere = {.n = 0};
 
@@ -122,7 +121,7 @@ static void test_line_table__programs_are_run_within_a_budget(void **state)
 	(void)state;
 	struct line_table table;
 	struct line_sections sections = sections_of(program, sizeof(program));
-	sections.budget = sizeof(program) - NAMES_AT;
+	sections.budget = sizeof(program);
 	assert_int_equal(line_table_read(&table, &sections, 0, &anywhere), 0);
 	assert_int_equal(table.n_sequences, 1);
 	line_table_deinit(&table);
@@ -130,6 +129,43 @@ static void test_line_table__programs_are_run_within_a_budget(void **state)
 	assert_int_equal(table.n_sequences, 0);
 	line_table_deinit(&table);
 	line_sections_deinit(&sections);
+}
+
+/* DWARF 5: a million files whose names are all one long string. */
+static void test_line_table__one_long_string_is_not_measured_for_each_name(void **state)
+{
+	(void)state;
+	/* clang-format off */
+	static const uint8_t head[] = {
+		0, 0, 0, 0, 5, 0, 8, 0, 0, 0, 0, 0, 1, 1, 1, 0xff, 4, 1, /* lengths filled in below */
+		0, 0,                                                   /* no directories */
+		1, DW_LNCT_path, DW_FORM_line_strp, 0xc0, 0x84, 0x3d,   /* 1000000 files */
+	};
+	/* clang-format on */
+	enum { LENGTH_AT = 0, HEADER_LENGTH_AT = 8, FILES = 1000000, STRING = 16 << 20 };
+	const size_t n = sizeof(head) + 4 * (size_t)FILES;
+	const uint32_t length = (uint32_t)n - 4, header_length = (uint32_t)n - 12;
+	uint8_t *line = calloc(n, 1), *string = malloc(STRING);
+	struct line_table table;
+	assert_true(line && string);
+	memcpy(line, head, sizeof(head));
+	memcpy(line + LENGTH_AT, &length, sizeof(length));
+	memcpy(line + HEADER_LENGTH_AT, &header_length, sizeof(header_length));
+	memset(string, 'a', STRING);
+	for (int ends = 0; ends < 2; ends++) {
+		struct line_sections sections = sections_of(line, n);
+		sections.line_str = (struct elf_bytes){.bytes = string, .n = STRING};
+		sections.budget = 2 * n - 1;
+		string[STRING - 1] = ends ? '\0' : 'a';
+		assert_int_equal(line_table_read(&table, &sections, 0, &anywhere), 0);
+		assert_int_equal(table.n_files, FILES);
+		assert_int_equal(table.files[FILES - 1].name[0], ends ? 'a' : '\0');
+		line_table_deinit(&table);
+		assert_int_equal(sections.budget, n - 1); /* names count */
+		line_sections_deinit(&sections);
+	}
+	free(line);
+	free(string);
 }
 
 /* Each row of libdw's, the last of those at one address, is what our table has there. */
@@ -217,6 +253,7 @@ int main(void)
 		cmocka_unit_test(test_line_table__code_that_is_not_there_has_no_rows),
 		cmocka_unit_test(test_line_table__cut_or_changed_anywhere_it_ends),
 		cmocka_unit_test(test_line_table__programs_are_run_within_a_budget),
+		cmocka_unit_test(test_line_table__one_long_string_is_not_measured_for_each_name),
 		cmocka_unit_test(test_line_table__agrees_with_libdw),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
