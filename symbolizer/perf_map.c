@@ -105,12 +105,31 @@ static int64_t began_s(pid_t pid)
 	return (int64_t)now.tv_sec - (int64_t)up.tv_sec + ticks / sysconf(_SC_CLK_TCK);
 }
 
+/* Anybody may write to /tmp: only what root, we ourselves or the process's own user left counts. */
+static bool is_of_owner(const struct stat *st, pid_t pid)
+{
+	char path[64];
+	char *status;
+	size_t n;
+	unsigned int real, effective;
+	if (st->st_uid == 0 || st->st_uid == geteuid())
+		return true;
+	snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
+	if (text_file_read(path, STATUS_MAX_BYTES, &status, &n) < 0)
+		return true; /* it is gone, and nobody knows whose it was */
+	const char *line = strstr(status, "\nUid:");
+	const bool known = line && sscanf(line, "\nUid: %u %u", &real, &effective) == 2;
+	free(status);
+	return known && (st->st_uid == real || st->st_uid == effective);
+}
+
 /* Runtimes leave their maps behind, and numbers of processes come again. */
 static bool is_of_this_process(const char *path, pid_t pid)
 {
 	enum { CLOCK_SLACK_S = 2 };
 	struct stat st;
-	return stat(path, &st) == 0 && (int64_t)st.st_mtime + CLOCK_SLACK_S >= began_s(pid);
+	return stat(path, &st) == 0 && (int64_t)st.st_mtime + CLOCK_SLACK_S >= began_s(pid) &&
+	       is_of_owner(&st, pid);
 }
 
 bool perf_map_find(pid_t pid, char *path, size_t size)

@@ -31,7 +31,7 @@ int perf_map_read(struct perf_map *map, const char *path, struct cp_err *err);
 /**
  * Where the map of a process is: below its own root and by its pid in its own namespace while it is
  * alive, else /tmp/perf-PID.map. One that was last written to before the process began is another
- * process' map.
+ * process' map; one that belongs to neither its user, us nor root is nobody's.
  *
  * @path: of @size bytes
  * Return: false when there is none.

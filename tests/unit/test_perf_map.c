@@ -85,6 +85,19 @@ static void test_perf_map__what_an_earlier_process_left_is_not_this_ones(void **
 	unlink(path);
 }
 
+static void test_perf_map__what_another_user_left_is_not_this_ones(void **state)
+{
+	(void)state;
+	enum { ANOTHER_USER = 12345 };
+	char path[64], found[128];
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)getpid());
+	write_file(path, "1000 10 forged\n");
+	assert_true(perf_map_find(getpid(), found, sizeof(found)));
+	if (chown(path, ANOTHER_USER, ANOTHER_USER) == 0) /* root may; others own what they write */
+		assert_false(perf_map_find(getpid(), found, sizeof(found)));
+	unlink(path);
+}
+
 static void test_perf_map__a_fifo_in_its_place_does_not_block(void **state)
 {
 	(void)state;
@@ -102,6 +115,7 @@ int main(void)
 		cmocka_unit_test(test_perf_map__names_may_hold_spaces_and_later_entries_win),
 		cmocka_unit_test(test_perf_map__is_found_by_pid),
 		cmocka_unit_test(test_perf_map__what_an_earlier_process_left_is_not_this_ones),
+		cmocka_unit_test(test_perf_map__what_another_user_left_is_not_this_ones),
 		cmocka_unit_test(test_perf_map__a_fifo_in_its_place_does_not_block),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
