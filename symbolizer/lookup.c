@@ -252,6 +252,31 @@ static void note_change(struct lookup *lookup, const struct source *source)
 	pthread_mutex_unlock(&lookup->lock);
 }
 
+/* What an earlier helper left is gone on with: each table more is one more to search. */
+static int take_table(struct lookup *lookup, struct answer_table *out)
+{
+	bool found;
+	pthread_mutex_lock(&lookup->lock);
+	found = lookup->n_helped > 0;
+	if (found)
+		*out = lookup->helped[--lookup->n_helped];
+	pthread_mutex_unlock(&lookup->lock);
+	return found ? 0 : answer_table_init(out);
+}
+
+static int keep_table(struct lookup *lookup, struct answer_table *table)
+{
+	pthread_mutex_lock(&lookup->lock);
+	struct answer_table *kept =
+		CP_ARRAY_PUSH(lookup->helped, lookup->n_helped, lookup->cap_helped);
+	if (kept)
+		*kept = *table;
+	pthread_mutex_unlock(&lookup->lock);
+	if (!kept)
+		answer_table_deinit(table);
+	return kept ? 0 : -ENOMEM;
+}
+
 int lookup_help(struct lookup *lookup)
 {
 	struct source *source;
@@ -260,19 +285,11 @@ int lookup_help(struct lookup *lookup)
 	int rc = open_source(lookup, &source, &err);
 	if (rc < 0)
 		return rc == -ENOMEM ? rc : 0; /* gone meanwhile: the owner has it open */
-	rc = answer_table_init(&table);
+	rc = take_table(lookup, &table);
 	if (rc == 0) {
 		rc = work(lookup, source, &table);
-		pthread_mutex_lock(&lookup->lock);
-		struct answer_table *kept =
-			CP_ARRAY_PUSH(lookup->helped, lookup->n_helped, lookup->cap_helped);
-		if (kept)
-			*kept = table;
-		pthread_mutex_unlock(&lookup->lock);
-		if (!kept) {
-			answer_table_deinit(&table);
+		if (keep_table(lookup, &table) < 0)
 			rc = -ENOMEM;
-		}
 	}
 	note_change(lookup, source);
 	source_close(source);

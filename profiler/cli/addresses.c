@@ -30,7 +30,8 @@ struct question {
 struct batch {
 	const struct addresses_request *request;
 	struct lookup *lookup;
-	bool told; /* what is wanting */
+	bool told;   /* what is wanting */
+	bool unread; /* nobody reads the answers any more */
 	uint64_t *svmas;
 	size_t cap_svmas;
 	struct question *questions;
@@ -185,7 +186,11 @@ static int batch_answer(struct batch *batch)
 	batch->n = 0;
 	if (fflush(stdout) == 0)
 		return CLI_OK;
-	return errno == EPIPE ? CLI_OK : cli_fail("standard output: %s", strerror(errno));
+	if (errno != EPIPE)
+		return cli_fail("standard output: %s", strerror(errno));
+	batch->unread = true;
+	clearerr(stdout); /* that nobody reads on is no failure */
+	return CLI_OK;
 }
 
 static int answer_operands(struct batch *batch)
@@ -229,7 +234,7 @@ static int answer_stream(struct batch *batch, int fd)
 	int status = CLI_OK;
 	if (!bytes)
 		return cli_fail("out of memory");
-	for (bool more = true; more && status == CLI_OK;) {
+	for (bool more = true; more && status == CLI_OK && !batch->unread;) {
 		ssize_t got = read(fd, bytes + n, INPUT_BYTES - n);
 		if (got < 0 && errno == EINTR)
 			continue;

@@ -102,3 +102,17 @@ def test_lines_that_are_no_addresses_are_answered_and_told(tmp_path):
     assert lines[1] == lines[7] == "burn_a"
     assert lines[4:6] == ["??", "??:0"]
     assert "no addresses: 2" in done.stderr
+
+
+def test_it_ends_when_nobody_reads_its_answers():
+    """Standard input may go on for ever."""
+    address = start_of("cpu_split", "burn_a")
+    with subprocess.Popen(["yes", address], stdout=subprocess.PIPE) as questions:
+        with subprocess.Popen(
+            [harness.CPROF, "symbolize", "-e", harness.SAMPLES / "cpu_split"],
+            stdin=questions.stdout, stdout=subprocess.PIPE,
+        ) as answers:
+            assert b"burn_a" in answers.stdout.readline()
+            answers.stdout.close()
+            assert answers.wait(timeout=60) == 0
+        questions.kill()
