@@ -118,21 +118,53 @@ static void show_progress_within(void *ctx, const char *path, size_t done, size_
 		terminal_progress("symbolizing %s: %zu of %zu addresses", path, done, total);
 }
 
-/* Take the names off the locations of binaries without lines. Return: what there was, or NULL. */
+/* Whether more may be found for a module now: it has no lines, or its header names what it lacks.
+ */
+static bool lacks_something(const struct profile *profile, const struct profile_module *module)
+{
+	char key[PATH_MAX + sizeof(SYMBOLIZER_REASON_PREFIX)];
+	snprintf(key, sizeof(key), "%s%s", SYMBOLIZER_REASON_PREFIX,
+		 profile_text(profile, module->path));
+	const char *reason = profile_header_get(profile, key);
+	return !module->has_lines || (reason && reason[0]);
+}
+
+/* Take the names off the locations of such modules. Return: what there was, or NULL. */
 static struct profile_location *set_names_aside(struct profile *profile)
 {
 	size_t bytes = profile->n_locations * sizeof(*profile->locations);
 	struct profile_location *before = calloc(1, bytes + 1);
-	if (!before)
+	CP_CLEANUP(cp_free) bool *lacking = calloc(profile->n_modules + 1, sizeof(*lacking));
+	if (!before || !lacking) {
+		free(before);
 		return NULL;
+	}
 	if (bytes)
 		memcpy(before, profile->locations, bytes);
+	for (size_t i = 0; i < profile->n_modules; i++)
+		lacking[i] = lacks_something(profile, &profile->modules[i]);
 	for (size_t i = 0; i < profile->n_locations; i++) {
 		struct profile_location *location = &profile->locations[i];
-		if (!profile->modules[location->module.v].has_lines)
+		if (lacking[location->module.v])
 			location->n_lines = 0;
 	}
 	return before;
+}
+
+/* Debug files may have gone since: of two answers the one with a line, or more calls, is kept. */
+static void restore_better_names(struct profile *profile, const struct profile_location *before,
+				 size_t n_before)
+{
+	for (size_t i = 0; i < n_before; i++) {
+		struct profile_location *now = &profile->locations[i];
+		bool had_line = before[i].n_lines && profile->lines[before[i].first_line].line != 0;
+		bool has_line = now->n_lines && profile->lines[now->first_line].line != 0;
+		if (now->n_lines && had_line <= has_line &&
+		    (!had_line || now->n_lines >= before[i].n_lines))
+			continue;
+		now->first_line = before[i].first_line;
+		now->n_lines = before[i].n_lines;
+	}
 }
 
 int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
@@ -156,12 +188,8 @@ int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
 		terminal_progress("symbolizing %zu addresses", n_before);
 	code = code ? cp_fail_nomem(&err) : symbolizer_run(profile, &options, &stats, &err);
 	debuginfod_query_destroy(debuginfod);
-	for (size_t i = 0; before && i < n_before; i++) {
-		if (profile->locations[i].n_lines)
-			continue;
-		profile->locations[i].first_line = before[i].first_line;
-		profile->locations[i].n_lines = before[i].n_lines;
-	}
+	if (before)
+		restore_better_names(profile, before, n_before);
 	if (!code)
 		code = source_prefixes_rewrite(&symbols->prefixes, profile);
 	if (!code && symbols->bare_names)

@@ -6,6 +6,7 @@ it can be: the answers are those of the plain build, which addr2line shares.
 import re
 
 import debug_places as places
+import harness
 import pytest
 
 COMPILERS = ("gcc", "clang")
@@ -191,3 +192,39 @@ def test_minidebuginfo_gives_the_functions_of_the_symbol_table(bases_made, compi
         places.function_of(answers[address][-1]) == name for address, name in entries.items()
     )
     assert right / len(entries) > 0.95
+
+
+BURNER = """
+static inline __attribute__((always_inline)) unsigned spin(unsigned x)
+{
+	for (int i = 0; i < 150000000; i++)
+		x = x * 1664525u + 1013904223u + (x >> 7);
+	return x;
+}
+int main(int argc, char **argv) { return spin(argc) == 1; }
+"""
+
+
+def test_names_of_a_profile_are_completed_when_a_split_file_is_back_and_kept_when_it_is_gone(tmp_path):
+    (tmp_path / "burner.c").write_text(BURNER)
+    burner = places.build(
+        tmp_path / "burner", "-O1", "-g", "-gsplit-dwarf", compiler="gcc", source="burner.c"
+    )
+    (split,) = tmp_path.glob("*.dwo")
+    away = split.rename(tmp_path / "away")
+    profile = tmp_path / "p.pb.gz"
+    harness.cprof("record", "-q", "--no-cache", "-o", profile, "--", burner)
+
+    def report():
+        return harness.cprof("report", profile).stdout
+
+    assert "spin (inlined)" not in report()
+    assert "split debug information is missing" in report()
+    away.rename(split)
+    harness.cprof("symbolize", "--no-cache", profile)
+    mended = report()
+    assert "spin (inlined)" in mended
+    assert "split debug information is missing" not in mended
+    split.rename(away)
+    harness.cprof("symbolize", "--no-cache", profile)
+    assert "spin (inlined)" in report()
