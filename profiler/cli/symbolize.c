@@ -4,6 +4,7 @@
 #include "out_file.h"
 
 #include "base/text.h"
+#include "symbolizer/symbolizer.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -126,6 +127,28 @@ static void tell_what_was_found(const struct profile *profile, const char *path)
 		 cp_format_count(named, named_text), cp_format_count(lined, lined_text));
 }
 
+/* A server that was asked for and gave nothing: the same reason for all binaries, as a rule. */
+static void tell_what_was_not_fetched(const struct profile *profile)
+{
+	const char *first = NULL, *why = NULL;
+	size_t n = 0;
+	for (size_t i = 0; i < profile->n_header; i++) {
+		const struct profile_header_entry *entry = &profile->header[i];
+		const size_t prefix = strlen(SYMBOLIZER_REASON_PREFIX);
+		if (strncmp(entry->key, SYMBOLIZER_REASON_PREFIX, prefix) != 0 ||
+		    !strstr(entry->value, "debuginfod: "))
+			continue;
+		if (n++ == 0) {
+			first = entry->key + prefix;
+			why = entry->value;
+		}
+	}
+	if (n == 1)
+		cli_warn("%s: %s", first, why);
+	else if (n > 1)
+		cli_warn("%s and %zu more: %s", first, n - 1, why);
+}
+
 static int symbolize_file(const char *path, const struct load_symbols *symbols)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
@@ -143,8 +166,10 @@ static int symbolize_file(const char *path, const struct load_symbols *symbols)
 		int code = pprof_save(profile, path, &err);
 		status = cli_output_status(code == -EPIPE ? 0 : code, &err);
 	}
-	if (status == CLI_OK)
+	if (status == CLI_OK) {
+		tell_what_was_not_fetched(profile);
 		tell_what_was_found(profile, is_stdin ? "standard input" : path);
+	}
 	profile_destroy(profile);
 	return status;
 }

@@ -255,9 +255,12 @@ def test_a_profile_is_kept_whatever_the_server_does(program, tmp_path):
     assert profile.exists(), done.stderr
     text = harness.cprof("report", profile, env=env).stdout
     assert "debuginfod: no answer from the server" in text
+    asked_again = harness.cprof("symbolize", profile, env=env).stderr
+    assert f"{tmp_path / 'burn'}" in asked_again
+    assert "debuginfod: no answer from the server" in asked_again
     with debian_server(program.store, tmp_path) as url:
         env["DEBUGINFOD_URLS"] = url
-        harness.cprof("symbolize", profile, env=env)
+        assert "debuginfod: " not in harness.cprof("symbolize", profile, env=env).stderr
     assert "burn.c" in harness.cprof("report", "--by", "line", profile, env=env).stdout
 
 
