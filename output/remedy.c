@@ -67,6 +67,8 @@ static const char *remedy_of_reason(const char *reason)
 		{"split debug information",
 		 "keep its .dwo files where they were compiled or beside it, or build it with "
 		 "-gno-split-dwarf"},
+		{"no build-id to compare: names may be",
+		 "record again, or link it with -Wl,--build-id"},
 		{"the file on disk is another build",
 		 "record again, or name a directory with its old debug file with --debug-dir"},
 	};

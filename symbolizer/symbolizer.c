@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* What is looked up first where there is no time for all: so much of the samples' frames. */
 #define HOT_PCT 90.0
@@ -187,6 +188,19 @@ static int note_time(struct run *run, const char *path, size_t not_reached, size
 	return note_reason(run, path, reason);
 }
 
+/*
+ * Names of a file without build-id may be those of its successor. Not while recording: then it
+ * was kept open.
+ */
+static bool may_be_another_build(const struct run *run, const struct source_request *request)
+{
+	const struct profile *profile = run->profile;
+	struct stat file;
+	return !request->build_id[0] && !run->options->kept_files && profile->start_ns > 0 &&
+	       stat(request->path, &file) == 0 && S_ISREG(file.st_mode) &&
+	       file.st_mtim.tv_sec > (profile->start_ns + profile->duration_ns) / 1000000000;
+}
+
 /* All locations of one binary. */
 static int take_answers(struct run *run, const struct lookup_job *job)
 {
@@ -199,7 +213,11 @@ static int take_answers(struct run *run, const struct lookup_job *job)
 				   "a file of it was changed while it was read, so its names are "
 				   "left out: 'cprof symbolize' looks them up again");
 	struct outcome outcome = {.functions = lookup_has_functions(lookup)};
-	int rc = note_reason(run, path, lookup_shortcoming(lookup));
+	const char *shortcoming = lookup_shortcoming(lookup);
+	if (!shortcoming[0] && may_be_another_build(run, &job->request))
+		shortcoming = "written to after the recording, and no build-id to compare: names "
+			      "may be of another build";
+	int rc = note_reason(run, path, shortcoming);
 	for (size_t i = 0; i < job->n && rc == 0; i++)
 		rc = take_answer(run, lookup, &queries[i], &outcome);
 	set_flags(run->profile, queries, &outcome);

@@ -166,15 +166,19 @@ static void test_remedy__reasons_that_no_package_does_away_with(void **state)
 		{.path = "/lib/libz.so.1",
 		 .build_id = "",
 		 .reason = "the file on disk is another build (build-id 00)"},
+		{.path = "/lib/libz.so.1",
+		 .build_id = "",
+		 .reason = "written to after, and no build-id to compare: names may be of"},
 	};
 	struct fake_system fake = {.owned = owned, .missing = "/gone"};
-	struct remedy_note note = find(&fake, "debian", "bookworm", requests, 5);
+	struct remedy_note note = find(&fake, "debian", "bookworm", requests, 6);
 	assert_string_equal(requests[0].remedy, "apt install libz1-dbgsym");
 	assert_null(requests[1].remedy);
 	assert_non_null(strstr(requests[2].remedy, "-gno-split-dwarf"));
 	assert_non_null(strstr(requests[3].remedy, "elfutils 0.191"));
 	assert_non_null(strstr(requests[4].remedy, "--debug-dir"));
-	release(requests, 5, &note);
+	assert_non_null(strstr(requests[5].remedy, "--build-id"));
+	release(requests, 6, &note);
 }
 
 static void test_remedy__without_a_package_database_the_build_id_helps(void **state)

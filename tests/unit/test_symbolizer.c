@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -183,6 +184,27 @@ static void test_symbolizer__without_build_id_code_must_lie_where_it_was(void **
 	assert_int_equal(stats.modules_mismatched, 1);
 	assert_string_equal(function_at(profile, bad), "none");
 	profile_destroy(profile);
+}
+
+static void test_symbolizer__without_build_id_a_file_of_after_the_recording_is_told(void **state)
+{
+	(void)state;
+	char path[FIXTURE_PATH_MAX];
+	uint64_t inner = fixture_address(fixture_path("chain_no_id", path), "at_innermost");
+	struct stat file;
+	assert_int_equal(stat(path, &file), 0);
+	for (int later = -1; later <= 1; later += 2) {
+		struct profile *profile = new_profile();
+		profile->start_ns = (file.st_mtim.tv_sec + later * 60) * INT64_C(1000000000);
+		profile->duration_ns = INT64_C(30000000000);
+		add_location(profile,
+			     add_module(profile, path, "", inner & ~0xfffULL, inner + 0x1000),
+			     inner);
+		run(profile, NULL);
+		bool told = strstr(reason(profile, path), "may be of another build") != NULL;
+		assert_int_equal(told, later < 0);
+		profile_destroy(profile);
+	}
 }
 
 static void test_symbolizer__missing_and_undebuggable_binaries_say_so(void **state)
@@ -434,6 +456,8 @@ int main(void)
 		cmocka_unit_test(test_symbolizer__one_binary_in_two_modules_is_one_job),
 		cmocka_unit_test(test_symbolizer__another_build_is_not_used_and_named),
 		cmocka_unit_test(test_symbolizer__without_build_id_code_must_lie_where_it_was),
+		cmocka_unit_test(
+			test_symbolizer__without_build_id_a_file_of_after_the_recording_is_told),
 		WITH_DIR(test_symbolizer__missing_and_undebuggable_binaries_say_so),
 		WITH_DIR(test_symbolizer__a_later_run_overrules_an_earlier_reason),
 		cmocka_unit_test(test_symbolizer__files_are_looked_for_below_the_targets_root),
