@@ -29,7 +29,6 @@ struct lookup {
 	struct source *source; /* the owner's */
 	struct answer_table fresh;
 	bool has_functions, has_inlines, is_new;
-	char *shortcoming; /* NULL = none */
 
 	struct miss *misses; /* the batch's addresses without an answer */
 	size_t n_misses, cap_misses;
@@ -39,6 +38,7 @@ struct lookup {
 	struct answer_table *helped;
 	size_t n_helped, cap_helped;
 	bool changed;
+	char *shortcoming; /* NULL = none */
 };
 
 /* Opening may ask a debuginfod server: through one handle, and once for each file. */
@@ -119,14 +119,22 @@ static int open_source(struct lookup *lookup, struct source **out, struct cp_err
 	return rc;
 }
 
-static int note_shortcoming(struct lookup *lookup)
+static int note_shortcoming(struct lookup *lookup, struct source *source)
 {
-	char *copy = strdup(source_shortcoming(lookup->source));
-	if (!copy)
-		return -ENOMEM;
-	free(lookup->shortcoming);
-	lookup->shortcoming = copy;
-	return 0;
+	const char *text = source_shortcoming(source);
+	int rc = 0;
+	pthread_mutex_lock(&lookup->lock);
+	/* one that was seen stays: another's files need not have shown it */
+	if (text[0] || !lookup->shortcoming) {
+		char *copy = strdup(text);
+		rc = copy ? 0 : -ENOMEM;
+		if (copy) {
+			free(lookup->shortcoming);
+			lookup->shortcoming = copy;
+		}
+	}
+	pthread_mutex_unlock(&lookup->lock);
+	return rc;
 }
 
 static int open_own(struct lookup *lookup, struct cp_err *err)
@@ -138,7 +146,7 @@ static int open_own(struct lookup *lookup, struct cp_err *err)
 		return rc;
 	lookup->has_functions = source_has_functions(lookup->source);
 	lookup->has_inlines = source_has_inlines(lookup->source);
-	return note_shortcoming(lookup) < 0 ? cp_fail_nomem(err) : 0;
+	return note_shortcoming(lookup, lookup->source) < 0 ? cp_fail_nomem(err) : 0;
 }
 
 static int collect_misses(struct lookup *lookup, const uint64_t *svmas, size_t n)
@@ -292,6 +300,8 @@ int lookup_help(struct lookup *lookup)
 			rc = -ENOMEM;
 	}
 	note_change(lookup, source);
+	if (note_shortcoming(lookup, source) < 0)
+		rc = -ENOMEM;
 	source_close(source);
 	return rc;
 }
@@ -322,7 +332,7 @@ void lookup_end(struct lookup *lookup)
 	if (!lookup->source)
 		return;
 	note_change(lookup, lookup->source);
-	note_shortcoming(lookup); /* some of it shows only in the look-ups */
+	note_shortcoming(lookup, lookup->source); /* some of it shows only in the look-ups */
 	if (lookup->is_new && !lookup->changed && lookup->has_inlines &&
 	    !lookup_shortcoming(lookup)[0] && may_be_cached(lookup))
 		save(lookup);

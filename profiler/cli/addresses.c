@@ -137,6 +137,14 @@ static int batch_ask(struct batch *batch, uint64_t address)
 	return 0;
 }
 
+static void tell_shortcoming(struct batch *batch)
+{
+	const char *text = lookup_shortcoming(batch->lookup);
+	if (!batch->told && text[0])
+		cli_note("%s: %s", batch->request->path, text);
+	batch->told |= text[0] != '\0';
+}
+
 static int batch_look_up(struct batch *batch)
 {
 	uint64_t *svmas = cp_array_reserve(batch->svmas, &batch->cap_svmas, batch->n + 1,
@@ -149,9 +157,7 @@ static int batch_look_up(struct batch *batch)
 		svmas[i] = batch->questions[i].address;
 	if (lookup_begin(batch->lookup, svmas, batch->n, &err) < 0)
 		return cli_fail("%s: %s", batch->request->path, err.message);
-	if (!batch->told && lookup_shortcoming(batch->lookup)[0])
-		cli_note("%s: %s", batch->request->path, lookup_shortcoming(batch->lookup));
-	batch->told = true;
+	tell_shortcoming(batch);
 	if (lookup_work_together(batch->lookup) < 0)
 		return cli_fail("out of memory");
 	return lookup_changed(batch->lookup)
@@ -295,8 +301,11 @@ int addresses_run(const struct addresses_request *request)
 	struct batch batch = {.request = request};
 	int status = lookup_create(&source, &options, &batch.lookup) < 0 ? cli_fail("out of memory")
 									 : answer_all(&batch);
-	if (batch.lookup)
+	if (batch.lookup) {
 		lookup_end(batch.lookup);
+		if (status == CLI_OK)
+			tell_shortcoming(&batch); /* some of it shows only in the look-ups */
+	}
 	lookup_destroy(batch.lookup);
 	debuginfod_query_destroy(debuginfod);
 	strbuf_deinit(&batch.text);

@@ -116,3 +116,18 @@ def test_it_ends_when_nobody_reads_its_answers():
             answers.stdout.close()
             assert answers.wait(timeout=60) == 0
         questions.kill()
+
+
+def test_a_split_file_of_another_build_is_told(tmp_path):
+    """Only a look-up opens it, so the word comes after the answers."""
+    build = ["gcc", "-g", "-gdwarf-5", "-gsplit-dwarf", "-O1"]
+    for name, text in (("a", "int main(void) { return 0; }"), ("b", "int b(void) { return 1; }")):
+        (tmp_path / f"{name}.c").write_text(text)
+        subprocess.run([*build, "-c", f"{name}.c"], cwd=tmp_path, check=True)
+    subprocess.run(["gcc", "a.o", "-o", "a"], cwd=tmp_path, check=True)
+    address = start_of(tmp_path / "a", "main")
+    assert harness.cprof("symbolize", "-e", tmp_path / "a", address).stderr == ""
+    shutil.move(tmp_path / "b.dwo", tmp_path / "a.dwo")
+    done = harness.cprof("symbolize", "--no-cache", "-e", tmp_path / "a", address)
+    assert "main at" in done.stdout
+    assert "missing or of another build" in done.stderr and "a.dwo" in done.stderr
