@@ -182,8 +182,8 @@ static int note_time(struct run *run, const char *path, size_t not_reached, size
 	if (not_reached == 0 || (run->options->cancel && *run->options->cancel))
 		return 0;
 	snprintf(reason, sizeof(reason),
-		 "the time for symbols was over before %zu of %zu addresses: 'cprof symbolize' "
-		 "looks them up",
+		 SYMBOLIZER_REASON_TIME " before %zu of %zu addresses: 'cprof symbolize' "
+					"looks them up",
 		 not_reached, n);
 	return note_reason(run, path, reason);
 }

@@ -21,6 +21,8 @@
 
 /* Header key of what is wanting for a binary: this and its path. The value is a sentence. */
 #define SYMBOLIZER_REASON_PREFIX "symbols."
+/* How the reason begins where a deadline left addresses out; what was found is whole. */
+#define SYMBOLIZER_REASON_TIME "the time for symbols was over"
 
 /* Modules that fewer samples have a frame in are not worth a download. */
 #define SYMBOLIZER_FETCH_PCT 0.5

@@ -126,7 +126,8 @@ static bool lacks_something(const struct profile *profile, const struct profile_
 	snprintf(key, sizeof(key), "%s%s", SYMBOLIZER_REASON_PREFIX,
 		 profile_text(profile, module->path));
 	const char *reason = profile_header_get(profile, key);
-	return !module->has_lines || (reason && reason[0]);
+	return !module->has_lines ||
+	       (reason && reason[0] && !strstr(reason, SYMBOLIZER_REASON_TIME));
 }
 
 /* Take the names off the locations of such modules. Return: what there was, or NULL. */
