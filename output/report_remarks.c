@@ -106,8 +106,13 @@ static void remark_losses(struct remarks *remarks)
 	const bool limited = profile_header_get(profile, HEADER_BUFFERS_LIMITED) != NULL;
 	if (quality->lost && !report_remark_lost_switches(remarks)) {
 		add_lost(text, quality);
-		strbuf_add(text, ": the kernel's buffers were full; lower the rate (-F)");
-		if (limited)
+		/* all of the target's time was seen: there is nothing to be done for it */
+		const bool of_others = quality->lost_of_cpus && quality->target_cpu_ns &&
+				       quality->sampled_cpu_ns && quality->uncovered_cpu_ns == 0;
+		strbuf_add(text, of_others
+					 ? ": the kernel's buffers were full of others"
+					 : ": the kernel's buffers were full; lower the rate (-F)");
+		if (limited && !of_others)
 			strbuf_add(text, ", or raise kernel.perf_event_mlock_kb");
 		remarks_give(remarks);
 	}

@@ -6,8 +6,9 @@ const char topics_summary[] = "sampling CPU profiler and heap profiler for nativ
 
 const char topics_description[] =
 	"cprof attaches to running processes, or starts a command, and takes samples of what their "
-	"threads execute, with complete call stacks. The target is never stopped and needs no "
-	"preparation. The profile names functions, source lines and inlined calls, says which "
+	"threads execute, with complete call stacks. The target needs no preparation, and is not "
+	"stopped where perf_event_open(2) is permitted. The profile names functions, source lines "
+	"and inlined calls, says which "
 	"samples were lost or incomplete, and is a pprof file that other tools read as it is."
 	"\n\n"
 	"Stacks are unwound with the binaries' unwind tables (.eh_frame), so frame pointers are "
