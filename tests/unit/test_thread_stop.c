@@ -447,8 +447,10 @@ static void test_thread_stop__ignored_signals_interrupt_nothing(void **state)
 	while (!shared->ready)
 		sched_yield();
 	const pid_t sender = fork();
-	while (sender == 0)
-		kill(pid, SIGWINCH);
+	if (sender == 0) {
+		for (;;)
+			kill(pid, SIGWINCH);
+	}
 	while (stopper.counts.rewound < 300 || stopper.counts.signals < 100)
 		take(pid);
 	wait_for_change(&shared->rounds);
