@@ -169,7 +169,7 @@ PLTS = (
     plt("lld_now", CLANG, LLD, "-Wl,-z,now"),
 )
 
-# Binaries that are not, or no longer, what their path says.
+# Binaries that are not, or no longer, what their path says: kept open until they have names.
 LOADER = ("gcc", "loader.c", "-O2")
 GONE = (
     Kind(
@@ -182,20 +182,19 @@ GONE = (
     Kind(
         "memfd",
         LOADER,
-        chain=ROOT + ("main", "kind_run") + 2 * NO_NAMES,
+        chain=ROOT + ("main", "kind_run", "library_enter", "library_a"),
         arguments=("memfd", "{directory}/a.so"),
     ),
     Kind(
         "memfd_exec",
         LOADER,
-        chain=NO_NAMES + ROOT[1:] + 4 * NO_NAMES,
+        chain=ROOT + CHAIN,
         arguments=("exec", "{directory}/O2"),
     ),
     chain(
         "deleted",
         GCC,
         "-O2",
-        chain=NO_NAMES + ROOT[1:] + 4 * NO_NAMES,
         run="{program} {name} {ms} & " + AFTER_EXEC + " rm {program}; wait",
     ),
     chain(
@@ -204,7 +203,6 @@ GONE = (
         "-O2",
         "-no-pie",
         "-fno-pie",
-        chain=NO_NAMES + ROOT[1:] + 4 * NO_NAMES,
         run="{program} {name} {ms} & " + AFTER_EXEC + " cp {directory}/O0 {program}.new;"
         " mv {program}.new {program}; wait",
     ),
@@ -212,7 +210,6 @@ GONE = (
         "namespace",
         GCC,
         "-O2",
-        chain=NO_NAMES + ROOT[1:] + 4 * NO_NAMES,
         run="mkdir {directory}/mount; unshare -m sh -c 'mount -t tmpfs none {directory}/mount;"
         " cp {program} {directory}/mount; exec {directory}/mount/{name} {name} {ms}'",
     ),
@@ -225,7 +222,6 @@ GONE = (
         " cp {program} {directory}/mount2; for i in $(seq 200); do"
         # their binary is found through the shell, which outlives the recorder's next look
         " {directory}/mount2/{name} {name} 2; done; sleep 1'",
-        chain=NO_NAMES + ROOT[1:] + 4 * NO_NAMES,
         leaf_share=0.3,
         stops=("truncated",),
         end=0.95,
