@@ -56,7 +56,8 @@ int procfs_owner(pid_t pid, uid_t *out_uid, pid_t *out_tgid);
  */
 pid_t procfs_tracer(pid_t tid, char *out_state);
 
-/** True when a task stands still in a stop of a tracer that belongs to process @tracer. */
+/** True when a task stands in a stop, or is at its end and waited for, of a tracer in process
+ * @tracer. */
 bool procfs_is_held_by(pid_t tid, pid_t tracer);
 
 /**

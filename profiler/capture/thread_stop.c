@@ -243,12 +243,26 @@ static void follow_exec(struct thread_stopper *stopper, pid_t pid, pid_t tid)
 		set_late(stopper, late, pid, pid);
 }
 
+/*
+ * A thread of the process is still ours. Where another one executes a program, it waits for that
+ * one's end to be taken, and holds what PTRACE_SEIZE waits for meanwhile (cred_guard_mutex): we
+ * would never come to take it.
+ */
+static bool has_late_of(const struct thread_stopper *stopper, pid_t pid)
+{
+	for (size_t i = 0; i < sizeof(stopper->late) / sizeof(stopper->late[0]); i++) {
+		if (stopper->late[i].tid && stopper->late[i].pid == pid)
+			return true;
+	}
+	return false;
+}
+
 static enum thread_stop_status take(struct thread_stopper *stopper, pid_t pid, pid_t tid,
 				    size_t n_bytes, struct thread_copy *copy)
 {
 	/* without room to remember one that does not stop, none is asked to */
 	struct thread_stop_late *late = find_late(stopper, 0);
-	if (!late || find_late(stopper, tid))
+	if (!late || has_late_of(stopper, pid))
 		return THREAD_STOP_LATE;
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0)
 		return errno == EPERM || errno == EACCES ? THREAD_STOP_REFUSED : THREAD_STOP_GONE;
@@ -311,7 +325,7 @@ enum thread_stop_status thread_stop_take(struct thread_stopper *stopper, pid_t p
 	if (n_bytes > THREAD_STOP_MAX_BYTES)
 		n_bytes = THREAD_STOP_MAX_BYTES;
 	thread_stopper_poll(stopper);
-	const bool is_new_late = !find_late(stopper, tid);
+	const bool is_new_late = !has_late_of(stopper, pid);
 	watchdog_note(stopper->watchdog, 0, tid);
 	const enum thread_stop_status status = take(stopper, pid, tid, n_bytes, copy);
 	watchdog_note(stopper->watchdog, 0, 0);
