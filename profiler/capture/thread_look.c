@@ -181,25 +181,30 @@ static enum thread_look_status look_once(struct thread_look *look,
 					 struct thread_sched *sched)
 {
 	char before[LINE_MAX_BYTES], after[LINE_MAX_BYTES];
-	struct thread_sched again;
-	ssize_t n = read_of(target, target->syscall_fd, "syscall", before, sizeof(before));
-	/* after that: what has not run by now waited as it was when it was asked */
-	int code = n < 0 ? (int)n : thread_look_sched_target(target, sched);
-	if (code < 0 || n <= 0)
-		return status_of(code);
+	struct thread_sched first;
+	/* A slice is counted when it begins. So what waits after the first look at the count, and
+	 * has begun none by the second, has waited all the while in between. */
+	int code = thread_look_sched_target(target, &first);
+	ssize_t n =
+		code < 0 ? code
+			 : read_of(target, target->syscall_fd, "syscall", before, sizeof(before));
+	if (n <= 0)
+		return status_of(n);
+	*sched = first;
 	if (!thread_look_parse(before, copy))
 		return THREAD_LOOK_RUNNING;
-	if (sched->slices == slices)
+	if (first.slices == slices)
 		return THREAD_LOOK_UNCHANGED;
 	copy->time_ns = clock_now_ns();
 	const enum thread_look_status status = read_stack(look, target->tid, n_bytes, copy);
 	if (status != THREAD_LOOK_TAKEN)
 		return status;
 	n = read_of(target, target->syscall_fd, "syscall", after, sizeof(after));
-	code = n < 0 ? (int)n : thread_look_sched_target(target, &again);
+	/* its times are those of the wait: at the first look it may have been running still */
+	code = n < 0 ? (int)n : thread_look_sched_target(target, sched);
 	if (code < 0 || n <= 0)
 		return status_of(code);
-	return strcmp(before, after) == 0 && again.slices == sched->slices ? THREAD_LOOK_TAKEN
+	return strcmp(before, after) == 0 && sched->slices == first.slices ? THREAD_LOOK_TAKEN
 									   : THREAD_LOOK_MOVED;
 }
 
