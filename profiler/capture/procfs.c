@@ -158,7 +158,8 @@ bool procfs_is_held_by(pid_t tid, pid_t tracer)
 	pid_t tgid;
 	const pid_t by = procfs_tracer(tid, &state);
 	/* an end that its tracer has not taken yet keeps an exec or the parent waiting */
-	return by && (state == 't' || state == 'Z') && procfs_owner(by, &uid, &tgid) == 0 && tgid == tracer;
+	return by && (state == 't' || state == 'Z') && procfs_owner(by, &uid, &tgid) == 0 &&
+	       tgid == tracer;
 }
 
 static void close_dir(DIR **dir)
