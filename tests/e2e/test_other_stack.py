@@ -98,9 +98,15 @@ class GoCalls:
 def assert_goroutine(calls, frames):
     """A stack of two: the goroutine's frames, the switch, and what it calls."""
     assert frames[0] == "runtime.goexit", frames
-    away = GO_SWITCHES.keys() | GO_CALLS_OF_THE_VDSO
-    switch = max(i for i, frame in enumerate(frames) if frame in away)
-    assert frames[switch] in GO_CALLS_OF_THE_VDSO or frames[switch - 1] == "[frames omitted]"
+    # further in, systemstack() may stand once more, as the leaf: it changes nothing there
+    switches = [
+        i
+        for i, frame in enumerate(frames)
+        if frame in GO_CALLS_OF_THE_VDSO
+        or (frame in GO_SWITCHES and frames[i - 1] == "[frames omitted]")
+    ]
+    assert switches, frames
+    switch = switches[-1]
     for i in range(2, switch + 1):
         caller, callee = frames[i - 1 : i + 1]
         if callee == "[frames omitted]":
