@@ -112,6 +112,14 @@ static bool links_agree(struct address_space *space, const struct unwind_result 
 	return true;
 }
 
+/* By its information. A return address of 0 ends a walk too, but zeros are everywhere. */
+static bool is_root(struct address_space *space, uint64_t lookup)
+{
+	const struct mapping *mapping = address_space_find(space, lookup);
+	return mapping && mapping->rows &&
+	       cfi_rule_kind(cfi_table_find(mapping->rows, lookup - mapping->bias)) == CFI_END;
+}
+
 /* @n: frames of the walk */
 static bool leads_to_root(struct fp_search *search, const struct fp_search_thread *thread,
 			  const struct wanted *wanted, uint64_t cfa, uint64_t ra, size_t *n)
@@ -125,7 +133,8 @@ static bool leads_to_root(struct fp_search *search, const struct fp_search_threa
 	const size_t caller = wanted->at + 1;
 	*n = walk.n;
 	return walk.stop == CP_STOP_END && !walk.n_omitted && walk.n > caller &&
-	       walk.sps[caller] == cfa && walk.pcs[caller] == unwind_lookup_pc(ra, true) &&
+	       is_root(thread->space, walk.pcs[walk.n - 1]) && walk.sps[caller] == cfa &&
+	       walk.pcs[caller] == unwind_lookup_pc(ra, true) &&
 	       links_agree(thread->space, &walk, caller);
 }
 
