@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-int load_add_debug_dir(struct load_symbols *symbols, const char *path, struct cp_err *err)
+static int add_debug_dir(struct load_symbols *symbols, const char *path, struct cp_err *err)
 {
 	struct stat st;
 	if (stat(path, &st) != 0)
@@ -32,13 +32,52 @@ int load_add_debug_dir(struct load_symbols *symbols, const char *path, struct cp
 	return 0;
 }
 
-int load_set_budget(struct load_symbols *symbols, const char *value, struct cp_err *err)
+static int set_budget(struct load_symbols *symbols, const char *value, struct cp_err *err)
 {
 	if (!cp_parse_duration(value, &symbols->budget_ns))
 		return cp_fail(err, -EINVAL,
 			       "--symbol-budget %s: give a time such as 10, 500ms, 1.5s or 2m",
 			       value);
 	return 0;
+}
+
+bool load_take_option(const struct cli_command *command, int option, const char *value,
+		      struct load_symbols *out, int *status)
+{
+	struct cp_err err;
+	int code = 0;
+	switch (option) {
+	case LOAD_DEBUG_DIR:
+		code = add_debug_dir(out, value, &err);
+		break;
+	case LOAD_DEBUGINFOD:
+		code = debuginfod_choose(&out->debuginfod, value, &err);
+		break;
+	case LOAD_DEBUGINFOD_LIMIT:
+		code = debuginfod_choose_limit(&out->debuginfod, value, &err);
+		break;
+	case LOAD_SYMBOL_BUDGET:
+		code = set_budget(out, value, &err);
+		break;
+	case LOAD_SOURCE_PREFIX:
+		code = source_prefixes_add(&out->prefixes, value, &err);
+		break;
+	case LOAD_NO_PARAMETERS:
+		out->bare_names = true;
+		break;
+	case LOAD_NO_CACHE:
+		out->no_cache = true;
+		break;
+	default:
+		return false;
+	}
+	*status = CLI_OK;
+	/* what a server or this machine lacks is no mistake of the command line */
+	if (code == -EINVAL && option != LOAD_DEBUGINFOD)
+		*status = cli_usage(command, "%s", err.message);
+	else if (code < 0)
+		*status = cli_fail("%s", err.message);
+	return true;
 }
 
 struct symbolizer_options load_symbolizer_options(const struct load_symbols *symbols,

@@ -6,6 +6,7 @@
 #ifndef CPROF_CLI_LOAD_H
 #define CPROF_CLI_LOAD_H
 
+#include "cli.h"
 #include "debuginfod.h"
 #include "profile/pprof_file.h"
 #include "profile/profile.h"
@@ -32,24 +33,58 @@ struct load_symbols {
 	bool quiet;
 };
 
-/** Add a --debug-dir. Return: 0, or a negative errno value with a message. */
-int load_add_debug_dir(struct load_symbols *symbols, const char *path, struct cp_err *err);
+/* Options of every command that looks up names: their order in its table, from some place on. */
+enum load_option {
+	LOAD_DEBUG_DIR,
+	LOAD_DEBUGINFOD,
+	LOAD_DEBUGINFOD_LIMIT,
+	LOAD_SYMBOL_BUDGET,
+	LOAD_NO_CACHE,
+	LOAD_SOURCE_PREFIX,
+	LOAD_NO_PARAMETERS,
+	LOAD_N_OPTIONS,
+};
 
-/* What the options of several commands say. */
+#define LOAD_DEBUG_DIR_HELP                                                                        \
+	"look for debug files here first: DIR/.build-id/xx/yyyy.debug, or by the binary's path "   \
+	"below DIR; may be given more than once"
 #define LOAD_BUDGET_HELP                                                                           \
 	"stop looking up names after this time (10, 500ms, 2m); what most samples are in comes "   \
 	"first, 'cprof symbolize' does the rest"
 #define LOAD_NO_CACHE_HELP                                                                         \
 	"neither use nor fill the cache of names and lines found earlier, in "                     \
 	"$XDG_CACHE_HOME/cprof or ~/.cache/cprof"
-
 #define LOAD_SOURCE_PREFIX_HELP                                                                    \
 	"source files below OLD, as the compiler saw them, are below NEW; may be given more "      \
 	"than once, the longest OLD that fits holds"
 #define LOAD_NO_PARAMETERS_HELP "C++ functions without their parameters: ns::f, not ns::f(int)"
 
-/** Take the value of --symbol-budget. Return: 0, or -EINVAL with a message. */
-int load_set_budget(struct load_symbols *symbols, const char *value, struct cp_err *err);
+#define LOAD_OPTION(index, name, arg, heading, help) [index] = {name, 0, arg, heading, help}
+
+/* Their entries in the table of a command, from index @at on; @heading: of the group, or NULL. */
+#define LOAD_OPTIONS(at, heading)                                                                  \
+	LOAD_OPTION((at) + LOAD_DEBUG_DIR, "debug-dir", "DIR", heading, LOAD_DEBUG_DIR_HELP),      \
+		LOAD_OPTION((at) + LOAD_DEBUGINFOD, "debuginfod", "[=URLS]", NULL,                 \
+			    DEBUGINFOD_HELP),                                                      \
+		LOAD_OPTION((at) + LOAD_DEBUGINFOD_LIMIT, "debuginfod-limit", "TIME", NULL,        \
+			    DEBUGINFOD_LIMIT_HELP),                                                \
+		LOAD_OPTION((at) + LOAD_SYMBOL_BUDGET, "symbol-budget", "TIME", NULL,              \
+			    LOAD_BUDGET_HELP),                                                     \
+		LOAD_OPTION((at) + LOAD_NO_CACHE, "no-cache", NULL, NULL, LOAD_NO_CACHE_HELP),     \
+		LOAD_OPTION((at) + LOAD_SOURCE_PREFIX, "source-prefix", "OLD=NEW", NULL,           \
+			    LOAD_SOURCE_PREFIX_HELP),                                              \
+		LOAD_OPTION((at) + LOAD_NO_PARAMETERS, "no-parameters", NULL, NULL,                \
+			    LOAD_NO_PARAMETERS_HELP)
+
+/**
+ * Take one of them.
+ *
+ * @option: index in the command's table, less that of the first of these
+ * @status: set when it is one: CLI_OK, or the exit status (message printed)
+ * Return: false when it is another option.
+ */
+bool load_take_option(const struct cli_command *command, int option, const char *value,
+		      struct load_symbols *out, int *status);
 
 /**
  * What the symbolizer shall do, as far as it follows from the options.

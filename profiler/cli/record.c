@@ -23,14 +23,8 @@ enum {
 	OPT_NO_TIMELINE,
 	OPT_OUTPUT,
 	OPT_NO_SYMBOLS,
-	OPT_DEBUG_DIR,
-	OPT_DEBUGINFOD,
-	OPT_DEBUGINFOD_LIMIT,
-	OPT_SYMBOL_BUDGET,
-	OPT_NO_CACHE,
-	OPT_SOURCE_PREFIX,
-	OPT_NO_PARAMETERS,
-	OPT_MIN_QUALITY,
+	OPT_LOAD, /* and the rest of enum load_option */
+	OPT_MIN_QUALITY = OPT_LOAD + LOAD_N_OPTIONS,
 	OPT_QUIET,
 };
 
@@ -80,14 +74,7 @@ static const struct cli_option record_options[] = {
 			"write the profile here; - = standard output (default: cprof.pb.gz)"},
 	[OPT_NO_SYMBOLS] = {"no-symbols", 0, NULL, NULL,
 			    "do not look up names at the end; 'cprof symbolize' does it later"},
-	[OPT_DEBUG_DIR] = {"debug-dir", 0, "DIR", NULL,
-			   "look for debug files here first; may be given more than once"},
-	[OPT_DEBUGINFOD] = {"debuginfod", 0, "[=URLS]", NULL, DEBUGINFOD_HELP},
-	[OPT_DEBUGINFOD_LIMIT] = {"debuginfod-limit", 0, "TIME", NULL, DEBUGINFOD_LIMIT_HELP},
-	[OPT_SYMBOL_BUDGET] = {"symbol-budget", 0, "TIME", NULL, LOAD_BUDGET_HELP},
-	[OPT_NO_CACHE] = {"no-cache", 0, NULL, NULL, LOAD_NO_CACHE_HELP},
-	[OPT_SOURCE_PREFIX] = {"source-prefix", 0, "OLD=NEW", NULL, LOAD_SOURCE_PREFIX_HELP},
-	[OPT_NO_PARAMETERS] = {"no-parameters", 0, NULL, NULL, LOAD_NO_PARAMETERS_HELP},
+	LOAD_OPTIONS(OPT_LOAD, NULL),
 	[OPT_MIN_QUALITY] =
 		{"min-quality", 0, "PCT", NULL,
 		 "exit with 3 when less than PCT % of the samples are complete and have "
@@ -164,52 +151,13 @@ static int take_flag(int option, struct recording_request *out)
 	return CLI_OK;
 }
 
-/* How names are looked up. Return: false when it is another option. */
-static bool take_symbols(const struct cli_command *self, int option, const char *value,
-			 struct load_symbols *out, int *status)
-{
-	struct cp_err err;
-	int code = 0;
-	switch (option) {
-	case OPT_DEBUG_DIR:
-		code = load_add_debug_dir(out, value, &err);
-		break;
-	case OPT_DEBUGINFOD:
-		code = debuginfod_choose(&out->debuginfod, value, &err);
-		break;
-	case OPT_DEBUGINFOD_LIMIT:
-		code = debuginfod_choose_limit(&out->debuginfod, value, &err);
-		break;
-	case OPT_SYMBOL_BUDGET:
-		code = load_set_budget(out, value, &err);
-		break;
-	case OPT_SOURCE_PREFIX:
-		code = source_prefixes_add(&out->prefixes, value, &err);
-		break;
-	case OPT_NO_PARAMETERS:
-		out->bare_names = true;
-		break;
-	case OPT_NO_CACHE:
-		out->no_cache = true;
-		break;
-	default:
-		return false;
-	}
-	*status = CLI_OK;
-	if (code == -EINVAL && option != OPT_DEBUGINFOD)
-		*status = cli_usage(self, "%s", err.message);
-	else if (code < 0)
-		*status = cli_fail("%s", err.message);
-	return true;
-}
-
 static int take_option(const struct cli_command *self, int option, const char *value,
 		       void *arguments)
 {
 	struct record_arguments *out = arguments;
 	struct cp_err err;
 	int status;
-	if (take_symbols(self, option, value, &out->request.symbols, &status))
+	if (load_take_option(self, option - OPT_LOAD, value, &out->request.symbols, &status))
 		return status;
 	switch (option) {
 	case OPT_PID:

@@ -12,14 +12,8 @@
 #include <unistd.h>
 
 enum {
-	OPT_DEBUG_DIR,
-	OPT_DEBUGINFOD,
-	OPT_DEBUGINFOD_LIMIT,
-	OPT_SYMBOL_BUDGET,
-	OPT_NO_CACHE,
-	OPT_SOURCE_PREFIX,
-	OPT_NO_PARAMETERS,
-	OPT_EXE,
+	OPT_LOAD, /* and the rest of enum load_option */
+	OPT_EXE = OPT_LOAD + LOAD_N_OPTIONS,
 	OPT_ADDRESSES,
 	OPT_FUNCTIONS,
 	OPT_INLINES,
@@ -29,16 +23,7 @@ enum {
 };
 
 static const struct cli_option symbolize_options[] = {
-	[OPT_DEBUG_DIR] =
-		{"debug-dir", 0, "DIR", "What is looked up",
-		 "look for debug files here first: DIR/.build-id/xx/yyyy.debug, or by the "
-		 "binary's path below DIR; may be given more than once"},
-	[OPT_DEBUGINFOD] = {"debuginfod", 0, "[=URLS]", NULL, DEBUGINFOD_HELP},
-	[OPT_DEBUGINFOD_LIMIT] = {"debuginfod-limit", 0, "TIME", NULL, DEBUGINFOD_LIMIT_HELP},
-	[OPT_SYMBOL_BUDGET] = {"symbol-budget", 0, "TIME", NULL, LOAD_BUDGET_HELP},
-	[OPT_NO_CACHE] = {"no-cache", 0, NULL, NULL, LOAD_NO_CACHE_HELP},
-	[OPT_SOURCE_PREFIX] = {"source-prefix", 0, "OLD=NEW", NULL, LOAD_SOURCE_PREFIX_HELP},
-	[OPT_NO_PARAMETERS] = {"no-parameters", 0, NULL, NULL, LOAD_NO_PARAMETERS_HELP},
+	LOAD_OPTIONS(OPT_LOAD, "What is looked up"),
 	[OPT_EXE] = {"exe", 'e', "FILE", "Addresses of a file, as addr2line has them",
 		     "no profile: tell what is at addresses of this program or library, given as "
 		     "hexadecimal numbers or, without any, a line each on standard input"},
@@ -76,41 +61,15 @@ static int take_option(const struct cli_command *self, int option, const char *v
 		       void *arguments)
 {
 	struct symbolize_arguments *out = arguments;
-	struct cp_err err;
-	switch (option) {
-	case OPT_DEBUG_DIR:
-		return load_add_debug_dir(&out->symbols, value, &err) ? cli_fail("%s", err.message)
-								      : CLI_OK;
-	case OPT_DEBUGINFOD:
-		return debuginfod_choose(&out->symbols.debuginfod, value, &err)
-			       ? cli_fail("%s", err.message)
-			       : CLI_OK;
-	case OPT_DEBUGINFOD_LIMIT:
-		return debuginfod_choose_limit(&out->symbols.debuginfod, value, &err)
-			       ? cli_usage(self, "%s", err.message)
-			       : CLI_OK;
-	case OPT_SYMBOL_BUDGET:
-		return load_set_budget(&out->symbols, value, &err)
-			       ? cli_usage(self, "%s", err.message)
-			       : CLI_OK;
-	case OPT_NO_CACHE:
-		out->symbols.no_cache = true;
-		return CLI_OK;
-	case OPT_SOURCE_PREFIX:
-		return source_prefixes_add(&out->symbols.prefixes, value, &err)
-			       ? cli_usage(self, "%s", err.message)
-			       : CLI_OK;
-	case OPT_NO_PARAMETERS:
-		out->symbols.bare_names = true;
-		return CLI_OK;
-	case OPT_EXE:
-		if (out->exe)
-			return cli_usage(self, "-e names one file at a time");
-		out->exe = value;
-		return CLI_OK;
-	default:
+	int status;
+	if (load_take_option(self, option - OPT_LOAD, value, &out->symbols, &status))
+		return status;
+	if (option != OPT_EXE)
 		return take_format(option, out);
-	}
+	if (out->exe)
+		return cli_usage(self, "-e names one file at a time");
+	out->exe = value;
+	return CLI_OK;
 }
 
 static void tell_what_was_found(const struct profile *profile, const char *path)

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 
 import harness
+import pytest
 
 SOURCES = str(harness.REPOSITORY / "samples")
 
@@ -84,6 +85,23 @@ def test_wrong_questions_are_refused():
     assert "go with -e FILE" in done.stderr
     done = harness.cprof("symbolize", "-e", program, "--source-prefix", "/no-equals", status=2)
     assert "OLD=NEW" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "option,value,status",
+    [
+        ("--debug-dir", "/nonexistent", 1),
+        ("--debug-dir", "/etc/passwd", 1),
+        ("--debuginfod-limit", "soon", 2),
+        ("--symbol-budget", "soon", 2),
+        ("--source-prefix", "/no-equals", 2),
+    ],
+)
+def test_both_commands_refuse_the_same_values_in_the_same_words(option, value, status):
+    recorded = harness.cprof("record", option, value, "--", "true", status=status).stderr
+    symbolized = harness.cprof("symbolize", option, value, "x.pb.gz", status=status).stderr
+    assert f"{option} {value}: " in recorded
+    assert recorded.replace("record", "symbolize") == symbolized
 
 
 def test_lines_that_are_no_addresses_are_answered_and_told(tmp_path):
