@@ -62,7 +62,8 @@ int dwarf_info_init(struct dwarf_info *info, Elf *elf, const char *elf_path,
 		rc = attach_alt(info, elf_path, search);
 	dwarf_names_init(&info->names, &info->units.tables);
 	if (rc == 0)
-		rc = dwarf_units_init(&info->units, info->dwarf, elf_path, code, range_budget(elf));
+		rc = dwarf_units_init(&info->units, info->dwarf, elf_path, search->root, code,
+				      range_budget(elf));
 	if (rc == 0 && info->units.ranges.n == 0)
 		rc = -ENOENT; /* debugging sections, but nothing about code */
 	if (rc < 0)

@@ -8,15 +8,19 @@
 #include <elfutils/libdwfl.h>
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-void dwarf_split_init(struct dwarf_split *split, const char *elf_path)
+void dwarf_split_init(struct dwarf_split *split, const char *elf_path, const char *root)
 {
 	*split = (struct dwarf_split){.elf_path = elf_path};
+	if (root && strlen(root) < sizeof(split->root))
+		memcpy(split->root, root, strlen(root) + 1);
 }
 
 void dwarf_split_deinit(struct dwarf_split *split)
@@ -43,17 +47,22 @@ static const char *file_of(Dwarf_Die *skeleton)
 
 enum place { PLACE_NONE, PLACE_FILE, PLACE_ODD };
 
-/* What is at @dir / @between / @file; each part counts from the last absolute one on. */
-static enum place look(const char *dir, const char *between, const char *file, char *path)
+/* Where to look: each of @between and @file counts alone where it is absolute. */
+struct place_names {
+	const char *root, *dir, *between, *file;
+};
+
+static enum place look(const struct place_names *names, char *path)
 {
 	struct stat st;
 	int n;
-	if (file[0] == '/')
-		n = snprintf(path, PATH_MAX, "%s", file);
-	else if (between[0] == '/' || !dir[0])
-		n = snprintf(path, PATH_MAX, "%s/%s", between, file);
+	if (names->file[0] == '/')
+		n = snprintf(path, PATH_MAX, "%s%s", names->root, names->file);
+	else if (names->between[0] == '/' || !names->dir[0])
+		n = snprintf(path, PATH_MAX, "%s%s/%s", names->root, names->between, names->file);
 	else
-		n = snprintf(path, PATH_MAX, "%s/%s/%s", dir, between, file);
+		n = snprintf(path, PATH_MAX, "%s%s/%s/%s", names->root, names->dir, names->between,
+			     names->file);
 	if (n < 0 || n >= PATH_MAX || stat(path, &st) < 0)
 		return PLACE_NONE;
 	return S_ISREG(st.st_mode) ? PLACE_FILE : PLACE_ODD;
@@ -62,23 +71,50 @@ static enum place look(const char *dir, const char *between, const char *file, c
 /*
  * Whether the file is where libdw is going to look: in the compilation directory, and beside the
  * linked file. One that is no regular file must not even be opened.
+ *
+ * @root: the places are below it; "" = none
+ * @path: where it is, else where it was meant to be
  */
-static bool is_there(const struct dwarf_split *split, Dwarf_Die *skeleton, char *path)
+static bool is_below(const struct dwarf_split *split, const char *root, Dwarf_Die *skeleton,
+		     char *path)
 {
-	const char *file = file_of(skeleton);
 	const char *comp_dir = text_of(skeleton, DW_AT_comp_dir, DW_AT_comp_dir);
 	char beside[PATH_MAX], elf_dir[PATH_MAX] = "";
 	const char *slash = strrchr(split->elf_path, '/');
+	struct place_names names = {root, elf_dir, comp_dir ? comp_dir : ".", file_of(skeleton)};
 	path[0] = '\0';
-	if (!file)
+	if (!names.file)
 		return false;
 	if (slash && slash - split->elf_path < PATH_MAX)
 		memcpy(elf_dir, split->elf_path, (size_t)(slash - split->elf_path));
 	elf_dir[slash && slash - split->elf_path < PATH_MAX ? slash - split->elf_path : 0] = '\0';
-	const enum place first = look(elf_dir, comp_dir ? comp_dir : ".", file, path);
-	const enum place second = look(elf_dir, ".", file, beside);
+	const enum place first = look(&names, path);
+	names.between = ".";
+	const enum place second = look(&names, beside);
+	if (first == PLACE_NONE && second == PLACE_FILE)
+		memcpy(path, beside, strlen(beside) + 1);
 	return first != PLACE_ODD && second != PLACE_ODD &&
 	       (first == PLACE_FILE || second == PLACE_FILE);
+}
+
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat st_a, st_b;
+	return stat(a, &st_a) == 0 && stat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev &&
+	       st_a.st_ino == st_b.st_ino;
+}
+
+enum whereabouts { NOWHERE, HERE, IN_ROOT };
+
+/* The target's own file comes first: another of the same path may be here. */
+static enum whereabouts find(const struct dwarf_split *split, Dwarf_Die *skeleton, char *path)
+{
+	char inside[PATH_MAX];
+	const bool here = is_below(split, "", skeleton, path);
+	if (!split->root[0] || !is_below(split, split->root, skeleton, inside) ||
+	    (here && is_same_file(path, inside)))
+		return here ? HERE : NOWHERE;
+	return IN_ROOT;
 }
 
 static void note_missing(struct dwarf_split *split, const char *path)
@@ -93,7 +129,7 @@ bool dwarf_split_note(struct dwarf_split *split, Dwarf_Die *unit)
 	if (!file_of(unit))
 		return false;
 	split->any = true;
-	if (!is_there(split, unit, path))
+	if (find(split, unit, path) == NOWHERE)
 		note_missing(split, path);
 	return true;
 }
@@ -116,22 +152,62 @@ static void find_files(struct dwarf_body *body, Dwarf *dwarf)
 		body->files = NULL;
 }
 
+struct opening {
+	const char *root;
+	Dwarf_Die *skeleton;
+	struct dwarf_body body;
+	bool refused, done;
+};
+
+static void open_body(struct opening *opening)
+{
+	struct dwarf_body *body = &opening->body;
+	map_guard_open_begin();
+	const int rc = dwarf_cu_info(opening->skeleton->cu, NULL, NULL, NULL, &body->die, NULL,
+				     NULL, NULL);
+	const bool gone = map_guard_open_end();
+	opening->done = rc == 0 && !gone && body->die.addr && die_unit_of(&body->die, &body->place);
+}
+
+/* libdw takes no other path than the one it reads: so "/" is another one, of this thread alone. */
+static void *open_in_root(void *argument)
+{
+	struct opening *opening = argument;
+	opening->refused = unshare(CLONE_FS) < 0 || chroot(opening->root) < 0 || chdir("/") < 0;
+	if (!opening->refused)
+		open_body(opening);
+	return NULL;
+}
+
+static void open_there(struct dwarf_split *split, struct opening *opening)
+{
+	pthread_t thread;
+	opening->root = split->root;
+	opening->refused = pthread_create(&thread, NULL, open_in_root, opening) != 0;
+	if (!opening->refused)
+		pthread_join(thread, NULL);
+	split->refused = split->refused || opening->refused;
+}
+
 bool dwarf_split_open(struct dwarf_split *split, Dwarf_Die *skeleton, struct dwarf_body *out)
 {
 	char path[PATH_MAX];
-	struct dwarf_body body = {.files = NULL};
-	if (!is_there(split, skeleton, path))
+	struct opening opening = {.skeleton = skeleton};
+	const enum whereabouts where = find(split, skeleton, path);
+	if (where == NOWHERE)
 		return false; /* has been noted */
-	map_guard_open_begin();
-	const int rc = dwarf_cu_info(skeleton->cu, NULL, NULL, NULL, &body.die, NULL, NULL, NULL);
-	const bool gone = map_guard_open_end();
-	if (rc != 0 || gone || !body.die.addr || !die_unit_of(&body.die, &body.place)) {
+	if (where == IN_ROOT)
+		open_there(split, &opening);
+	/* libdw asks for the unit's id: what is here by the same path may be it all the same */
+	if (where == HERE || opening.refused)
+		open_body(&opening);
+	if (!opening.done) {
 		note_missing(split, path); /* a file of another build, or damaged */
 		return false;
 	}
-	guard(split, body.place.dwarf);
-	find_files(&body, body.place.dwarf);
-	*out = body;
+	guard(split, opening.body.place.dwarf);
+	find_files(&opening.body, opening.body.place.dwarf);
+	*out = opening.body;
 	return true;
 }
 
@@ -163,6 +239,13 @@ bool dwarf_split_describe(const struct dwarf_split *split, char *buf, size_t siz
 			 "its split debug information is in %s, which elfutils %s cannot read "
 			 "(0.191 can): no inlined calls, no names but ELF symbols",
 			 package, dwfl_version(NULL));
+		return true;
+	}
+	if (split->refused) {
+		snprintf(buf, size,
+			 "its split debug information lies below another root, where it takes "
+			 "CAP_SYS_CHROOT to open it: no inlined calls there, no names but ELF "
+			 "symbols");
 		return true;
 	}
 	if (split->n_missing > 1)

@@ -3,7 +3,8 @@
  *
  * The linked file keeps a skeleton of such a unit: its ranges, its line table, and the name of the
  * file with the rest (DWARF 5, 3.1.2; in DWARF 4 an extension of GNU). libdw opens that, where the
- * compiler wrote it or beside the linked file, and compares the unit's id.
+ * compiler wrote it or beside the linked file, and compares the unit's id. Of a target in a
+ * container both are places below its root: a thread whose root that is opens it (CAP_SYS_CHROOT).
  *
  * Packages of such files (.dwp) need elfutils 0.191; with an earlier one their name is told.
  *
@@ -19,7 +20,9 @@
 
 struct dwarf_split {
 	const char *elf_path; /* of the linked file; borrowed */
+	char root[64];        /* of the target, looked below first; "" = none */
 	bool any;             /* there are skeletons */
+	bool refused;         /* it was not permitted to open one below the root */
 	size_t n_missing;     /* skeletons whose file is nowhere, or of another build */
 	char *first_missing;  /* its path */
 	int *guards;
@@ -34,7 +37,8 @@ struct dwarf_body {
 	size_t n_files;
 };
 
-void dwarf_split_init(struct dwarf_split *split, const char *elf_path);
+/** @root: see debug_file.h; NULL = none. */
+void dwarf_split_init(struct dwarf_split *split, const char *elf_path, const char *root);
 void dwarf_split_deinit(struct dwarf_split *split);
 
 /** Whether a unit's first entry is a skeleton; looks whether its file is there. */

@@ -144,13 +144,13 @@ static int read_aranges(struct dwarf_units *units)
 }
 
 int dwarf_units_init(struct dwarf_units *units, Dwarf *dwarf, const char *elf_path,
-		     const struct code_ranges *code, uint64_t range_budget)
+		     const char *root, const struct code_ranges *code, uint64_t range_budget)
 {
 	*units = (struct dwarf_units){.dwarf = dwarf,
 				      .code = code,
 				      .range_budget = range_budget,
 				      .max_bytes = MAX_LOADED_BYTES};
-	dwarf_split_init(&units->split, elf_path);
+	dwarf_split_init(&units->split, elf_path, root);
 	die_tables_init(&units->tables, dwarf);
 	line_sections_init(&units->line_sections, dwarf_getelf(dwarf));
 	units->ranges_at_once = ranges_at_once(dwarf);

@@ -71,12 +71,13 @@ struct dwarf_units {
  * Read all unit headers of a file.
  *
  * @elf_path:     of the file; kept
+ * @root:         of the target, for dwarf_split_init(); NULL = none
  * @code:         where the file has code; kept
  * @range_budget: ranges that may be read in all
  * Return: 0 (also when there are no units) or -ENOMEM (nothing to release).
  */
 int dwarf_units_init(struct dwarf_units *units, Dwarf *dwarf, const char *elf_path,
-		     const struct code_ranges *code, uint64_t range_budget);
+		     const char *root, const struct code_ranges *code, uint64_t range_budget);
 void dwarf_units_deinit(struct dwarf_units *units);
 
 /**

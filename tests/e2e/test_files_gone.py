@@ -70,7 +70,7 @@ def record_while(process, tmp_path, *changes):
     """Attach; then each of @changes between some samples; the process ends before cprof does."""
     profile = tmp_path / "cprof.pb.gz"
     with harness.Recorder("-p", process.pid, "-o", profile, "-q") as recorder:
-        recorder.wait_attached()
+        recorder.first_in_line().wait_attached()
         for change in (*changes, process.kill):
             wanted = cpu_seconds(process.pid) + SAMPLES / 999
             harness.wait_until("samples", lambda: cpu_seconds(process.pid) > wanted, timeout=60)
@@ -106,6 +106,12 @@ def test_a_program_deleted_before_and_a_library_while_it_is_recorded(tmp_path):
     assert profile.total_share("main") > 0.95
 
 
+def mounted(hidden, shown):
+    """The command that runs the program of one directory where the other one is."""
+    script = f"mount --bind {hidden} {shown} && exec {shown}/spinner"
+    return "unshare", "--mount", "--propagation", "private", "sh", "-c", script
+
+
 def test_a_program_in_a_mount_namespace_that_ends_with_it(tmp_path):
     """Its path names nothing here, or, as here, something else."""
     hidden = tmp_path / "hidden"
@@ -114,10 +120,28 @@ def test_a_program_in_a_mount_namespace_that_ends_with_it(tmp_path):
     shown.mkdir()
     build(hidden, True)
     build(shown, True, "-O1", "-DOTHER")
-    script = f"mount --bind {hidden} {shown} && exec {shown}/spinner"
-    with running("unshare", "--mount", "--propagation", "private", "sh", "-c", script) as process:
+    with running(*mounted(hidden, shown)) as process:
         profile = record_while(process, tmp_path)
     expect_lines(profile)
+
+
+def test_split_debug_information_in_a_mount_namespace(tmp_path):
+    """Only there the .dwo files are where the compiler wrote them."""
+    hidden = tmp_path / "hidden"
+    shown = tmp_path / "shown"
+    hidden.mkdir()
+    shown.mkdir()
+    build(shown, True, "-gsplit-dwarf")
+    for file in list(shown.iterdir()):
+        file.rename(hidden / file.name)
+    path = tmp_path / "cprof.pb.gz"
+    with running(*mounted(hidden, shown)) as process:
+        harness.cprof("record", "-q", "-p", process.pid, "-d", "1", "-o", path)
+    profile = harness.Profile(path)
+    expect_lines(profile)
+    inlined = sum(row["self_pct"] for row in profile.hotspots() if row["function"] == "mix")
+    assert inlined > 20, profile.hotspots()[:5]
+    assert "split debug information" not in harness.cprof("report", path).stdout
 
 
 def test_a_command_that_deletes_itself(tmp_path):
