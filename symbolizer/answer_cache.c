@@ -4,6 +4,8 @@
 #include "base/cleanup.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
+#include <elfutils/libdwfl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,7 +20,7 @@
 #define TEMPORARY_PREFIX ".new-"
 
 /* A file that a writer left behind: none takes as long. */
-enum { STALE_AFTER_S = 3600, MAX_KEY_BYTES = PATH_MAX + 512 };
+enum { STALE_AFTER_S = 3600, MAX_KEY_BYTES = PATH_MAX + 768, MAX_MAKER_BYTES = 128 };
 
 bool answer_cache_default_dir(char *buf, size_t size)
 {
@@ -86,18 +88,38 @@ static void entry_name(const struct answer_cache_key *key, char name[64])
 		 name_hash(key->path));
 }
 
+/* One of those that make answers, as it is now. */
+static bool maker_text(const char *path, char buf[MAX_MAKER_BYTES])
+{
+	struct stat st;
+	if (stat(path, &st) != 0)
+		return false;
+	snprintf(buf, MAX_MAKER_BYTES, "%" PRIu64 " %" PRId64 ".%09ld %" PRId64 ".%09ld",
+		 (uint64_t)st.st_size, (int64_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+		 (int64_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+	return true;
+}
+
+/* Where libdw is: an update of its package may keep the version. */
+static const char *libdw_path(void)
+{
+	Dl_info info;
+	const bool found = dladdr((const void *)(uintptr_t)dwfl_version, &info) != 0;
+	return found && info.dli_fname && info.dli_fname[0] == '/' ? info.dli_fname
+								   : "/proc/self/exe";
+}
+
 /*
- * What an entry is for, in full. This program is part of it: another build of it may name things
- * otherwise.
+ * What an entry is for, in full. Those who made it are part of it, since others may name things
+ * otherwise: this program, with its demangler, and libdw.
  */
 static bool key_text(const struct answer_cache_key *key, char *buf, size_t size)
 {
-	struct stat self;
-	if (stat("/proc/self/exe", &self) != 0)
+	char self[MAX_MAKER_BYTES], libdw[MAX_MAKER_BYTES];
+	if (!maker_text("/proc/self/exe", self) || !maker_text(libdw_path(), libdw))
 		return false;
-	int n = snprintf(buf, size, "%" PRIu64 " %" PRIu64 ".%09ld\n%s\n%s", (uint64_t)self.st_size,
-			 (uint64_t)self.st_mtim.tv_sec, self.st_mtim.tv_nsec, key->build_id,
-			 key->path);
+	int n = snprintf(buf, size, "cprof %s\nlibdw %s %s\n%s\n%s", self, dwfl_version(NULL),
+			 libdw, key->build_id, key->path);
 	return n > 0 && (size_t)n < size;
 }
 

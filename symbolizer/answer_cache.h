@@ -1,16 +1,16 @@
 /*
  * answer_cache.h - answers of earlier runs, one file per binary in a directory of the user's.
  *
- * An entry is used only when everything it came from is as it was: this program, the binary, its
- * debug file (device, inode, size, time of change). Whatever is wrong with an entry - damaged, of
- * another version, of files that changed - makes it as good as absent, and the next save replaces
- * it. Entries are written apart and renamed into place, so that processes at the same time see
- * whole ones; the last one counts.
+ * An entry is used only when everything it came from is as it was: this program, libdw, the binary,
+ * its debug file (device, inode, size, time of change). Whatever is wrong with an entry - damaged,
+ * of another version, of files that changed - makes it as good as absent, and the next save
+ * replaces it. Entries are written apart and renamed into place, so that processes at the same time
+ * see whole ones; the last one counts.
  *
  * The directory is used only when it belongs to this user and nobody else may write to it. It is
  * kept below a bound by removing what was not used for the longest time.
  *
- * Depends on: base, answer_file. Threads: any; one at a time per object.
+ * Depends on: base, answer_file, libdw (its version). Threads: any; one at a time per object.
  */
 #ifndef CPROF_SYMBOLIZER_ANSWER_CACHE_H
 #define CPROF_SYMBOLIZER_ANSWER_CACHE_H

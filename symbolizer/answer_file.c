@@ -28,14 +28,14 @@ struct answer_input answer_input_of(const struct stat *st)
 	return (struct answer_input){.device = st->st_dev,
 				     .inode = st->st_ino,
 				     .size = (uint64_t)st->st_size,
-				     .mtime_s = st->st_mtim.tv_sec,
-				     .mtime_ns = (uint32_t)st->st_mtim.tv_nsec};
+				     .ctime_s = st->st_ctim.tv_sec,
+				     .ctime_ns = (uint32_t)st->st_ctim.tv_nsec};
 }
 
 bool answer_input_equal(const struct answer_input *a, const struct answer_input *b)
 {
 	return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-	       a->mtime_s == b->mtime_s && a->mtime_ns == b->mtime_ns;
+	       a->ctime_s == b->ctime_s && a->ctime_ns == b->ctime_ns;
 }
 
 static uint32_t checksum(uint32_t crc, const void *bytes, size_t n)

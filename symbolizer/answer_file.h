@@ -16,13 +16,18 @@
 
 #include <sys/stat.h>
 
-enum { ANSWER_FILE_VERSION = 1, ANSWER_FILE_MAX_INPUTS = 16 };
+/* Of the format, and of the answers: a change that names or places anything otherwise counts too.
+ */
+enum { ANSWER_FILE_VERSION = 2, ANSWER_FILE_MAX_INPUTS = 16 };
 
-/* A file that answers came from, and what it was then. */
+/*
+ * A file that answers came from, and what it was then. The time is that of its change, which
+ * nobody can set: that of its modification is put back by cp -p, tar, rsync and package managers.
+ */
 struct answer_input {
 	uint64_t device, inode, size;
-	int64_t mtime_s;
-	uint32_t mtime_ns;
+	int64_t ctime_s;
+	uint32_t ctime_ns;
 	uint32_t path; /* offset in the text */
 };
 

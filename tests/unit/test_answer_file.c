@@ -36,7 +36,7 @@ static int written(uint64_t start, size_t n)
 {
 	struct answer_table table;
 	const struct answer_table *tables[] = {&table};
-	const struct answer_input inputs[] = {{.device = 1, .inode = 2, .size = 3, .mtime_ns = 4}};
+	const struct answer_input inputs[] = {{.device = 1, .inode = 2, .size = 3, .ctime_ns = 4}};
 	const char *paths[] = {"/bin/true"};
 	int fd = memory_file();
 	fill(&table, start, n);
