@@ -41,6 +41,25 @@ static void add_debug_package(struct strbuf *out, const char *package)
 	}
 }
 
+/* Servers were asked already: what might help where they failed; "" = nothing, NULL: not asked. */
+static const char *remedy_of_fetch(const char *reason)
+{
+	static const struct {
+		const char *part, *remedy;
+	} known[] = {
+		{"the time limit is used up",
+		 "cprof symbolize --debuginfod-limit 10m gives the server more time"},
+		{"no server has it", ""},
+		{"is not installed", ""}, /* says it itself */
+	};
+	const char *fetch = reason ? strstr(reason, "debuginfod: ") : NULL;
+	for (size_t i = 0; fetch && i < sizeof(known) / sizeof(known[0]); i++)
+		if (strstr(fetch, known[i].part))
+			return known[i].remedy;
+	return fetch ? "cprof symbolize --debuginfod=URL asks another server, or this one again"
+		     : NULL;
+}
+
 static void add_for_file(struct strbuf *out, const struct remedy_source *source,
 			 const struct remedy_request *request, bool database)
 {
@@ -51,7 +70,7 @@ static void add_for_file(struct strbuf *out, const struct remedy_source *source,
 	}
 	strbuf_add(out, request->has_functions ? "build it with -g"
 					       : "stripped: build it with -g and keep its symbols");
-	if (!database && request->build_id[0])
+	if (!database && request->build_id[0] && !remedy_of_fetch(request->reason))
 		strbuf_addf(out, ", or: debuginfod-find debuginfo %s", request->build_id);
 }
 
@@ -63,6 +82,7 @@ static const char *remedy_of_reason(const char *reason)
 	} known[] = {
 		{"cprof symbolize", ""}, /* says it itself */
 		{"half of this machine's memory", "symbolize it on a larger one"},
+		{"debug information is damaged", "install or build it anew"},
 		{"which elfutils", "install elfutils 0.191, or build it with -gno-split-dwarf"},
 		{"split debug information",
 		 "keep its .dwo files where they were compiled or beside it, or build it with "
@@ -103,6 +123,9 @@ static char *remedy_of(const struct remedy_source *source, const struct remedy_r
 	} else {
 		strbuf_add(&out, "build it with -g");
 	}
+	const char *of_fetch = remedy_of_fetch(request->reason);
+	if (of_fetch && of_fetch[0])
+		strbuf_addf(&out, ", or: %s", of_fetch);
 	if (strbuf_failed(&out))
 		strbuf_deinit(&out);
 	return out.bytes;

@@ -24,6 +24,7 @@ struct binary {
 	struct cp_err fetch_failure;
 	bool has_symbol_table;
 	bool has_dwarf;
+	unsigned int lost; /* enum dwarf_damage: of debug information that is no use for it */
 	struct dwarf_info dwarf;
 	char shortcoming[CP_ERR_MAX + 1024];
 	struct dwarf_chain chain;
@@ -70,6 +71,8 @@ static int try_dwarf(struct binary *binary, const struct debug_elf *file, const 
 		return file->trouble[0] ? -ENOENT : -ENOMEM;
 	int rc = dwarf_info_init(&binary->dwarf, file->dwarf, path, search, &binary->code);
 	binary->has_dwarf = rc == 0;
+	if (rc == -ENOENT)
+		binary->lost |= binary->dwarf.lost;
 	return rc;
 }
 
@@ -133,8 +136,27 @@ static const char *missing_text(const struct binary *binary)
 					: "no debug information and no symbol table";
 }
 
+/* Damage. Return: false when there is none, or what is told otherwise says more. */
+static bool describe_damage(struct binary *binary)
+{
+	char damage[160];
+	const unsigned int parts =
+		binary->has_dwarf ? dwarf_info_damage(&binary->dwarf) : binary->lost;
+	const struct binary_files *files = &binary->files;
+	if (parts == 0 || (!binary->has_dwarf && (files->debug.trouble[0] || files->trouble[0])))
+		return false;
+	dwarf_damage_describe(parts, damage, sizeof(damage));
+	snprintf(binary->shortcoming, sizeof(binary->shortcoming), "%s: %s", damage,
+		 binary->has_dwarf          ? "names, lines or inlined calls may be wanting"
+		 : binary->has_symbol_table ? "function names as far as ELF symbols go, no lines"
+					    : "and no symbol table");
+	return true;
+}
+
 static void describe_shortcoming(struct binary *binary)
 {
+	if (describe_damage(binary))
+		return;
 	if (binary->has_dwarf &&
 	    dwarf_split_describe(&binary->dwarf.units.split, binary->shortcoming,
 				 sizeof(binary->shortcoming)))

@@ -161,6 +161,7 @@ static bool read_entry(struct die_scan *scan)
 	struct dwarf_cursor *cursor = &scan->cursor;
 	struct die_entry *entry = scan->current;
 	const uint8_t *addr = cursor->at;
+	scan->ran_out = addr == cursor->end && !cursor->failed;
 	uint64_t code = dwarf_cursor_uleb(cursor);
 	if (code == 0)
 		return false;

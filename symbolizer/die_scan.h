@@ -32,6 +32,7 @@ struct die_scan {
 	const uint8_t *sibling; /* of the current entry, NULL = not stated */
 	unsigned int depth;     /* of the next entry */
 	bool started;
+	bool ran_out; /* no damage yet: a unit that ends without the marks of its lists' ends */
 	struct die_entry *current; /* the caller's */
 };
 

@@ -6,13 +6,16 @@
 /* A unit's table is read once, and again when the unit is; units may share one. */
 enum { READ_EACH_AT_MOST = 64, READ_AT_LEAST = 1 << 20 };
 
-void die_unit_bound(struct die_unit *unit, const struct elf_bytes *info)
+bool die_unit_bound(struct die_unit *unit, const struct elf_bytes *info)
 {
 	const uint8_t *end = info->bytes ? info->bytes + info->n : NULL;
 	if (!end || unit->start < info->bytes || unit->start > end)
 		unit->end = unit->start;
 	else if (unit->end > end)
 		unit->end = end;
+	else
+		return true;
+	return false;
 }
 
 bool die_unit_of(Dwarf_Die *first, struct die_unit *out)

@@ -11,6 +11,7 @@
 #define CPROF_SYMBOLIZER_DIE_TABLES_H
 
 #include "die_abbrevs.h"
+#include "dwarf_damage.h"
 
 #include <elfutils/libdw.h>
 
@@ -28,8 +29,9 @@ struct die_unit {
  * Keep a unit inside of its section: the length in its header may be any.
  *
  * @info: the .debug_info of the unit's file; a unit that does not start in it becomes empty
+ * Return: false when it was not inside.
  */
-void die_unit_bound(struct die_unit *unit, const struct elf_bytes *info);
+bool die_unit_bound(struct die_unit *unit, const struct elf_bytes *info);
 
 /**
  * Where the entries of a unit are.
@@ -45,6 +47,7 @@ struct die_tables {
 	struct die_abbrevs kept[DIE_TABLES_KEPT];
 	size_t next;     /* to be replaced */
 	uint64_t budget; /* bytes that may still be read: tables may overlap in a damaged file */
+	unsigned int damage; /* enum dwarf_damage: what visits of entries have met */
 };
 
 /** Of a little-endian file; of another, no table will be found. */

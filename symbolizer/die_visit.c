@@ -9,6 +9,7 @@ void die_visit_init(struct die_visit *visit, struct die_tables *tables, const st
 	visit->quick = abbrevs != NULL;
 	visit->started = false;
 	visit->cu = root->cu;
+	visit->tables = tables;
 	if (abbrevs)
 		die_scan_init(&visit->scan, abbrevs, unit->start, root->addr, unit->end,
 			      &visit->current);
@@ -28,8 +29,11 @@ static uint32_t number_attribute(Dwarf_Die *die, unsigned int attribute)
 
 static bool walk_next(struct die_visit *visit, bool descend)
 {
-	if (visit->started && !die_walk_next(&visit->walk, descend))
+	if (visit->started && !die_walk_next(&visit->walk, descend)) {
+		if (visit->walk.failed)
+			visit->tables->damage |= DWARF_DAMAGE_ENTRIES;
 		return false;
+	}
 	visit->started = true;
 	visit->die = *die_walk_current(&visit->walk);
 	visit->current = (struct die_entry){.addr = visit->die.addr,
@@ -48,8 +52,11 @@ bool die_visit_next(struct die_visit *visit, bool descend)
 {
 	if (!visit->quick)
 		return walk_next(visit, descend);
-	if (!die_scan_next(&visit->scan, descend && visit->scan.depth + 1 < DIE_VISIT_MAX_DEPTH))
+	if (!die_scan_next(&visit->scan, descend && visit->scan.depth + 1 < DIE_VISIT_MAX_DEPTH)) {
+		if (visit->scan.cursor.failed && !visit->scan.ran_out)
+			visit->tables->damage |= DWARF_DAMAGE_ENTRIES;
 		return false;
+	}
 	visit->die.addr = (void *)visit->current.addr;
 	visit->die.cu = visit->cu;
 	visit->die.abbrev = NULL;

@@ -23,7 +23,8 @@ struct die_visit {
 	struct die_scan scan;
 	struct die_walk walk;
 	struct Dwarf_CU *cu;
-	Dwarf_Die die; /* the current entry */
+	struct die_tables *tables; /* told of damage */
+	Dwarf_Die die;             /* the current entry */
 	struct die_entry current;
 };
 

@@ -5,6 +5,7 @@ void die_walk_init(struct die_walk *walk, const Dwarf_Die *root, const uint8_t *
 	walk->path[0] = *root;
 	walk->depth = 0;
 	walk->end = end;
+	walk->failed = false;
 }
 
 /*
@@ -29,16 +30,21 @@ static bool go_on_behind(struct die_walk *walk, const uint8_t *end_mark)
 bool die_walk_next(struct die_walk *walk, bool descend)
 {
 	Dwarf_Die *current = die_walk_current(walk);
-	if (descend && walk->depth + 1 < DIE_WALK_MAX_DEPTH &&
-	    dwarf_child(current, &walk->path[walk->depth + 1]) == 0) {
-		walk->depth++;
-		return true;
+	if (descend && walk->depth + 1 < DIE_WALK_MAX_DEPTH) {
+		int rc = dwarf_child(current, &walk->path[walk->depth + 1]);
+		walk->failed |= rc < 0;
+		if (rc == 0) {
+			walk->depth++;
+			return true;
+		}
 	}
 	while (walk->depth > 0) {
 		Dwarf_Die next = {.addr = NULL};
 		int rc = dwarf_siblingof(die_walk_current(walk), &next);
-		if (rc < 0)
+		if (rc < 0) {
+			walk->failed = true;
 			return false;
+		}
 		if (rc == 0) {
 			*die_walk_current(walk) = next;
 			return true;

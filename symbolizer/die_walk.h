@@ -22,6 +22,7 @@ struct die_walk {
 	Dwarf_Die path[DIE_WALK_MAX_DEPTH]; /* path[depth] is the current entry */
 	unsigned depth;                     /* 0 = the root itself */
 	const uint8_t *end;                 /* of the unit's bytes */
+	bool failed;                        /* an entry could not be read */
 };
 
 /** Start at @root (the current entry). @end: behind the last byte of its unit. */

@@ -55,8 +55,10 @@ int dwarf_info_init(struct dwarf_info *info, Elf *elf, const char *elf_path,
 {
 	*info = (struct dwarf_info){.alt_file = DEBUG_ELF_EMPTY};
 	info->dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
-	if (!info->dwarf)
+	if (!info->dwarf) {
+		info->lost = elf_bytes_exist(elf, ".debug_info") ? DWARF_DAMAGE_UNITS : 0U;
 		return -ENOENT;
+	}
 	int rc = interner_init(&info->paths);
 	if (rc == 0)
 		rc = attach_alt(info, elf_path, search);
@@ -66,9 +68,17 @@ int dwarf_info_init(struct dwarf_info *info, Elf *elf, const char *elf_path,
 				      range_budget(elf));
 	if (rc == 0 && info->units.ranges.n == 0)
 		rc = -ENOENT; /* debugging sections, but nothing about code */
-	if (rc < 0)
+	if (rc < 0) {
+		const unsigned int lost = rc == -ENOENT ? dwarf_info_damage(info) : 0;
 		dwarf_info_deinit(info);
+		info->lost = lost;
+	}
 	return rc;
+}
+
+unsigned int dwarf_info_damage(const struct dwarf_info *info)
+{
+	return dwarf_units_damage(&info->units);
 }
 
 void dwarf_info_deinit(struct dwarf_info *info)

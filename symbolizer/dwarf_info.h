@@ -25,6 +25,8 @@ struct dwarf_info {
 	Dwarf *dwarf, *alt;
 	struct debug_elf alt_file;
 	bool alt_missing; /* refers to shared debug information that was not found */
+	unsigned int
+		lost; /* enum dwarf_damage: why dwarf_info_init() found nothing; 0 = nothing is */
 	struct dwarf_units units;
 	struct dwarf_names names;
 	struct interner paths; /* file names joined with the compilation directory */
@@ -37,11 +39,15 @@ struct dwarf_info {
  * @elf_path: of that file, from where a relative name of shared debug information starts
  * @search:   where to look for that
  * @code:     where the binary has code; borrowed likewise
- * Return: 0; -ENOENT: no DWARF, or none that is readable; -ENOMEM. Nothing to release then.
+ * Return: 0; -ENOENT: no DWARF, or none that is readable: then info->lost; -ENOMEM. Nothing to
+ *         release then.
  */
 int dwarf_info_init(struct dwarf_info *info, Elf *elf, const char *elf_path,
 		    const struct debug_file_search *search, const struct code_ranges *code);
 void dwarf_info_deinit(struct dwarf_info *info);
+
+/** What of the file could not be read so far: enum dwarf_damage, or-ed. */
+unsigned int dwarf_info_damage(const struct dwarf_info *info);
 
 struct dwarf_chain {
 	/* innermost inlined call first, the function last; a name is "" when the DWARF has none */

@@ -70,6 +70,8 @@ static int add_call(struct dwarf_inlines *inlines, struct die_visit *visit,
 	while (dwarf_range_next(&cursor, &range.start, &range.end))
 		if (add_range(inlines, &range) < 0)
 			return -ENOMEM;
+	if (cursor.failed)
+		visit->tables->damage |= DWARF_DAMAGE_RANGES;
 	return 0;
 }
 

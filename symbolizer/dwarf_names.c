@@ -36,13 +36,25 @@ static const char *string_attribute(Dwarf_Die *die, unsigned int attribute)
 	return dwarf_attr(die, attribute, &found) ? dwarf_formstring(&found) : NULL;
 }
 
+/* References into files that need not be at hand: shared ones (dwz), those of type units. */
+static bool leads_elsewhere(unsigned int form)
+{
+	return form == DW_FORM_GNU_ref_alt || form == DW_FORM_ref_sup4 ||
+	       form == DW_FORM_ref_sup8 || form == DW_FORM_ref_sig8;
+}
+
 /* Follow a reference in place. Return: false when there is none, or it leads nowhere. */
-static bool follow(Dwarf_Die *die, unsigned int attribute)
+static bool follow(struct dwarf_names *names, Dwarf_Die *die, unsigned int attribute)
 {
 	Dwarf_Attribute found;
 	Dwarf_Die target;
-	if (!dwarf_attr(die, attribute, &found) || !dwarf_formref_die(&found, &target))
+	if (!dwarf_attr(die, attribute, &found))
 		return false;
+	if (!dwarf_formref_die(&found, &target)) {
+		if (!leads_elsewhere(dwarf_whatform(&found)))
+			names->scopes.tables->damage |= DWARF_DAMAGE_ENTRIES;
+		return false;
+	}
 	*die = target;
 	return true;
 }
@@ -111,7 +123,8 @@ static void describe(struct dwarf_names *names, Dwarf_Die die, struct dwarf_name
 			out->decl_line = (uint32_t)line;
 		if (linkage && out->decl_line)
 			break;
-		if (!follow(&die, DW_AT_abstract_origin) && !follow(&die, DW_AT_specification))
+		if (!follow(names, &die, DW_AT_abstract_origin) &&
+		    !follow(names, &die, DW_AT_specification))
 			break;
 	}
 	/*
@@ -139,7 +152,7 @@ int dwarf_names_get(struct dwarf_names *names, Dwarf_Die *die, struct dwarf_name
 	/* All inlined copies of a function have one origin; that is what to remember. */
 	Dwarf_Die origin = *die;
 	if (dwarf_tag(die) == DW_TAG_inlined_subroutine)
-		follow(&origin, DW_AT_abstract_origin);
+		follow(names, &origin, DW_AT_abstract_origin);
 	uint64_t hash = cp_hash_mix((uintptr_t)origin.addr, 0);
 	uint32_t id = cp_index_find(&names->index, hash, same_entry, origin.addr, names);
 	if (id == CP_INDEX_NONE) {

@@ -19,6 +19,7 @@ struct dwarf_range_cursor {
 	ptrdiff_t offset;
 	Dwarf_Addr base;
 	uint64_t *budget;
+	bool failed; /* the list is damaged, or there are too many of them */
 };
 
 static inline struct dwarf_range_cursor dwarf_range_begin(Dwarf_Die *die, uint64_t *budget)
@@ -31,14 +32,18 @@ static inline bool dwarf_range_next(struct dwarf_range_cursor *cursor, uint64_t 
 				    uint64_t *end)
 {
 	Dwarf_Addr low, high;
-	if (*cursor->budget == 0)
+	if (*cursor->budget == 0) {
+		cursor->failed = true;
 		return false;
+	}
 	--*cursor->budget;
 	cursor->offset = dwarf_ranges(cursor->die, cursor->offset, &cursor->base, &low, &high);
 	/* Damaged: perhaps a list that was passed over to the end of its section without a range.
 	 * Not many of those. */
-	if (cursor->offset < 0)
+	if (cursor->offset < 0) {
 		*cursor->budget /= 2;
+		cursor->failed = true;
+	}
 	if (cursor->offset <= 0)
 		return false;
 	*start = low;

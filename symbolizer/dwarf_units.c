@@ -2,6 +2,7 @@
 
 #include "base/array.h"
 #include "die_visit.h"
+#include "dwarf_headers.h"
 #include "dwarf_ranges.h"
 #include "elf_bytes.h"
 
@@ -16,12 +17,6 @@ enum { MAX_LOADED_BYTES = 8 * 1024 * 1024 };
 
 /* Enough for one unit of split DWARF, whose lists are in another file. */
 enum { MIN_RANGES_AT_ONCE = 64 * 1024 };
-
-/* Code that the linker dropped keeps ranges near 0, where no code is. */
-static bool is_code(const struct dwarf_units *units, uint64_t start)
-{
-	return units->code->n == 0 || code_ranges_find(units->code, start) != NULL;
-}
 
 /*
  * Entries of a sound file do not share their lists, so one unit's are no more than all sections can
@@ -49,100 +44,6 @@ static void give_back(struct dwarf_units *units, uint64_t part)
 	units->range_budget += part;
 }
 
-static int add_unit(struct dwarf_units *units, Dwarf_Die *die, const struct die_unit *place,
-		    uint64_t *budget)
-{
-	if (units->n >= UINT32_MAX)
-		return -ENOMEM;
-	struct dwarf_unit *unit = CP_ARRAY_PUSH(units->units, units->n, units->cap);
-	if (!unit)
-		return -ENOMEM;
-	*unit = (struct dwarf_unit){.die = *die, .place = *place};
-	unit->is_skeleton = dwarf_split_note(&units->split, die);
-	struct dwarf_range_cursor cursor = dwarf_range_begin(die, budget);
-	uint64_t start, end;
-	while (dwarf_range_next(&cursor, &start, &end)) {
-		unit->has_ranges = true;
-		if (is_code(units, start) &&
-		    range_table_add(&units->ranges, start, end, (uint32_t)(units->n - 1)) < 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int read_headers(struct dwarf_units *units, uint64_t *budget)
-{
-	Dwarf_Off offset = 0, next;
-	size_t header_size;
-	Dwarf_Half version;
-	Dwarf_Off abbrevs;
-	uint8_t address_size, offset_size;
-	const struct elf_bytes info = elf_bytes_find(dwarf_getelf(units->dwarf), ".debug_info");
-	while (dwarf_next_unit(units->dwarf, offset, &next, &header_size, &version, &abbrevs,
-			       &address_size, &offset_size, NULL, NULL) == 0) {
-		Dwarf_Die die;
-		/* Partial units (dwz) and type units have no code. */
-		if (dwarf_offdie(units->dwarf, offset + header_size, &die)) {
-			const uint8_t *start = (const uint8_t *)die.addr - header_size;
-			struct die_unit place = {.dwarf = units->dwarf,
-						 .start = start,
-						 .end = start + (next - offset),
-						 .abbrev_offset = abbrevs,
-						 .format = {.version = version,
-							    .address_size = address_size,
-							    .offset_size = offset_size}};
-			die_unit_bound(&place, &info);
-			int tag = dwarf_tag(&die);
-			if ((tag == DW_TAG_compile_unit || tag == DW_TAG_skeleton_unit) &&
-			    add_unit(units, &die, &place, budget) < 0)
-				return -ENOMEM;
-		}
-		if (next <= offset)
-			break;
-		offset = next;
-	}
-	return 0;
-}
-
-/* Units come in the order of the file. */
-static struct dwarf_unit *unit_at_offset(struct dwarf_units *units, Dwarf_Off die_offset)
-{
-	size_t low = 0, high = units->n;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		Dwarf_Off here = dwarf_dieoffset(&units->units[middle].die);
-		if (here == die_offset)
-			return &units->units[middle];
-		if (here < die_offset)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
-}
-
-static int read_aranges(struct dwarf_units *units)
-{
-	Dwarf_Aranges *aranges;
-	size_t n;
-	if (dwarf_getaranges(units->dwarf, &aranges, &n) != 0)
-		return 0;
-	for (size_t i = 0; i < n; i++) {
-		Dwarf_Addr start;
-		Dwarf_Word size;
-		Dwarf_Off offset;
-		Dwarf_Arange *arange = dwarf_onearange(aranges, i);
-		if (!arange || dwarf_getarangeinfo(arange, &start, &size, &offset) != 0)
-			continue;
-		struct dwarf_unit *unit = unit_at_offset(units, offset);
-		if (unit && !unit->has_ranges && is_code(units, start) && start + size > start &&
-		    range_table_add(&units->ranges, start, start + size,
-				    (uint32_t)(unit - units->units)) < 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
 int dwarf_units_init(struct dwarf_units *units, Dwarf *dwarf, const char *elf_path,
 		     const char *root, const struct code_ranges *code, uint64_t range_budget)
 {
@@ -155,13 +56,8 @@ int dwarf_units_init(struct dwarf_units *units, Dwarf *dwarf, const char *elf_pa
 	line_sections_init(&units->line_sections, dwarf_getelf(dwarf));
 	units->ranges_at_once = ranges_at_once(dwarf);
 	uint64_t budget = take_part(units);
-	int rc = read_headers(units, &budget);
+	int rc = dwarf_headers_read(units, &budget);
 	give_back(units, budget);
-	bool all_have_ranges = true;
-	for (size_t i = 0; i < units->n; i++)
-		all_have_ranges &= units->units[i].has_ranges;
-	if (rc == 0 && !all_have_ranges)
-		rc = read_aranges(units);
 	if (rc < 0)
 		dwarf_units_deinit(units);
 	else
@@ -239,7 +135,7 @@ static void trim(struct dwarf_units *units, const struct dwarf_unit *in_use)
 static int add_function_range(struct dwarf_units *units, struct dwarf_unit *unit,
 			      const Dwarf_Die *die, uint64_t start, uint64_t end, bool *added)
 {
-	if (end <= start || !is_code(units, start))
+	if (end <= start || !dwarf_units_is_code(units, start))
 		return 0;
 	if (!*added) {
 		struct dwarf_function *function =
@@ -268,6 +164,7 @@ static int add_function(struct dwarf_units *units, struct dwarf_unit *unit, stru
 	while (dwarf_range_next(&cursor, &start, &end))
 		if (add_function_range(units, unit, &visit->die, start, end, &added) < 0)
 			return -ENOMEM;
+	units->damage |= cursor.failed ? DWARF_DAMAGE_RANGES : 0U;
 	return 0;
 }
 
@@ -368,6 +265,12 @@ int dwarf_units_find(struct dwarf_units *units, uint64_t svma, struct dwarf_unit
 		}
 	}
 	return 0;
+}
+
+unsigned int dwarf_units_damage(const struct dwarf_units *units)
+{
+	return units->damage | units->tables.damage |
+	       (units->line_sections.damaged ? DWARF_DAMAGE_LINES : 0U);
 }
 
 uint32_t dwarf_units_number(const struct dwarf_units *units, uint64_t svma)

@@ -59,6 +59,7 @@ struct dwarf_units {
 	struct dwarf_split split;
 	struct die_tables tables;
 	struct line_sections line_sections;
+	unsigned int damage;     /* enum dwarf_damage: what reading headers and functions has met */
 	uint64_t range_budget;   /* see dwarf_ranges.h */
 	uint64_t ranges_at_once; /* as many as all lists of a sound file have, or more */
 	size_t bytes, max_bytes; /* held by all units, and what they are kept below */
@@ -66,6 +67,12 @@ struct dwarf_units {
 	size_t n_loaded, cap_loaded;
 	uint64_t clock;
 };
+
+/** Code that the linker dropped keeps ranges near 0, where no code is. */
+static inline bool dwarf_units_is_code(const struct dwarf_units *units, uint64_t start)
+{
+	return units->code->n == 0 || code_ranges_find(units->code, start) != NULL;
+}
 
 /**
  * Read all unit headers of a file.
@@ -89,6 +96,9 @@ void dwarf_units_deinit(struct dwarf_units *units);
  */
 int dwarf_units_find(struct dwarf_units *units, uint64_t svma, struct dwarf_unit **unit,
 		     struct dwarf_function **function);
+
+/** What of the file could not be read so far: enum dwarf_damage, or-ed. */
+unsigned int dwarf_units_damage(const struct dwarf_units *units);
 
 /** The number of the unit that an address is looked for in first; UINT32_MAX = in none. */
 uint32_t dwarf_units_number(const struct dwarf_units *units, uint64_t svma);

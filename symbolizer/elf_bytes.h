@@ -9,6 +9,7 @@
 #define CPROF_SYMBOLIZER_ELF_BYTES_H
 
 #include <libelf.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,9 @@ struct elf_bytes {
 
 /** @name: of the section, ".debug_line"; one called ".zdebug_line" is found too. */
 struct elf_bytes elf_bytes_find(Elf *elf, const char *name);
+
+/** Whether the file has bytes for such a section, also if they cannot be inflated. */
+bool elf_bytes_exist(Elf *elf, const char *name);
 
 /** The string at an offset, or NULL. */
 const char *elf_bytes_string(const struct elf_bytes *section, uint64_t offset);

@@ -325,7 +325,9 @@ int line_program_run(struct line_program *program, struct line_table *table,
 			run_standard(program, &machine, opcode);
 		}
 	}
-	if (machine.open) /* no end was stated: what it would cover is unknown */
+	if (machine.open) { /* no end was stated: what it would cover is unknown */
 		table->n_rows = machine.sequence.first;
-	return rc;
+		return rc < 0 ? rc : -EINVAL;
+	}
+	return rc < 0 || !cursor->failed ? rc : -EINVAL;
 }

@@ -21,6 +21,7 @@ void line_sections_init(struct line_sections *sections, Elf *elf)
 					   .str = elf_bytes_find(elf, ".debug_str"),
 					   .line_str = elf_bytes_find(elf, ".debug_line_str")};
 	sections->budget = READ_EACH_AT_MOST * (uint64_t)sections->line.n;
+	sections->damaged = !sections->line.bytes && elf_bytes_exist(elf, ".debug_line");
 }
 
 void line_sections_deinit(struct line_sections *sections)
@@ -79,8 +80,10 @@ int line_table_read(struct line_table *table, struct line_sections *sections, ui
 {
 	*table = (struct line_table){0};
 	struct line_program program;
-	if (sections->budget == 0)
+	if (sections->budget == 0) {
+		sections->damaged |= sections->line.bytes != NULL;
 		return 0;
+	}
 	int rc = line_program_begin(&program, table, sections, offset);
 	/* the names too: a header of a damaged file may be all of the section */
 	uint64_t size = program.cursor.end
@@ -95,6 +98,7 @@ int line_table_read(struct line_table *table, struct line_sections *sections, ui
 		if (settle_rows(table, sections) < 0)
 			rc = -ENOMEM;
 	}
+	sections->damaged |= !run || rc == -EINVAL;
 	if (rc == -ENOMEM) {
 		line_table_deinit(table);
 		return rc;

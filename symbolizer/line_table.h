@@ -14,10 +14,12 @@
 #include "code_ranges.h"
 #include "elf_bytes.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct line_sections {
 	struct elf_bytes line, str, line_str;
+	bool damaged;             /* a program could not be read to its end */
 	uint64_t budget;          /* bytes that may still be read: units may share a program */
 	struct line_row *scratch; /* rows of the program that is run: kept from one to the next */
 	size_t cap_scratch;

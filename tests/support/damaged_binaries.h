@@ -24,6 +24,9 @@ struct damaged_binary {
 	size_t n_small; /* the same idea in a file of some hundred bytes */
 	/* The damage leaves the sound functions' entries alone: they must be answered. */
 	bool rest_is_sound;
+	/* A section that is said to be damaged when DAMAGED_SVMA is asked for; NULL = not asserted
+	 */
+	const char *told;
 };
 
 extern const struct damaged_binary damaged_binaries[];

@@ -169,16 +169,20 @@ static void test_remedy__reasons_that_no_package_does_away_with(void **state)
 		{.path = "/lib/libz.so.1",
 		 .build_id = "",
 		 .reason = "written to after, and no build-id to compare: names may be of"},
+		{.path = "/lib/libz.so.1",
+		 .build_id = "",
+		 .reason = "its debug information is damaged (.debug_line): names may be wanting"},
 	};
 	struct fake_system fake = {.owned = owned, .missing = "/gone"};
-	struct remedy_note note = find(&fake, "debian", "bookworm", requests, 6);
+	struct remedy_note note = find(&fake, "debian", "bookworm", requests, 7);
 	assert_string_equal(requests[0].remedy, "apt install libz1-dbgsym");
 	assert_null(requests[1].remedy);
 	assert_non_null(strstr(requests[2].remedy, "-gno-split-dwarf"));
 	assert_non_null(strstr(requests[3].remedy, "elfutils 0.191"));
 	assert_non_null(strstr(requests[4].remedy, "--debug-dir"));
 	assert_non_null(strstr(requests[5].remedy, "--build-id"));
-	release(requests, 6, &note);
+	assert_string_equal(requests[6].remedy, "install or build it anew");
+	release(requests, 7, &note);
 }
 
 static void test_remedy__without_a_package_database_the_build_id_helps(void **state)
@@ -195,6 +199,40 @@ static void test_remedy__without_a_package_database_the_build_id_helps(void **st
 	assert_string_equal(requests[1].remedy, "build it with -g");
 	assert_null(note.text);
 	release(requests, 2, &note);
+}
+
+static void test_remedy__after_a_fetch_that_failed_it_says_how_to_go_on(void **state)
+{
+	(void)state;
+	struct remedy_request requests[] = {
+		{.path = "/opt/a", .reason = "no debug information; debuginfod: no server has it"},
+		{.path = "/opt/b",
+		 .reason = "no debug information; debuginfod: no answer, and the time limit is "
+			   "used up: 60 s"},
+		{.path = "/opt/c",
+		 .reason = "no debug information; debuginfod: no answer from the server: "
+			   "Connection refused"},
+		{.path = "/opt/d",
+		 .reason = "no debug information; debuginfod: the fetch failed: Connection reset"},
+	};
+	static const char *const expected[] = {
+		"build it with -g",
+		"build it with -g, or: cprof symbolize --debuginfod-limit 10m gives the server "
+		"more time",
+		"build it with -g, or: cprof symbolize --debuginfod=URL asks another server, or "
+		"this one again",
+		"build it with -g, or: cprof symbolize --debuginfod=URL asks another server, or "
+		"this one again",
+	};
+	struct fake_system fake = {.owned = NULL};
+	for (size_t i = 0; i < 4; i++) {
+		requests[i].build_id = "abcd0123";
+		requests[i].has_functions = true;
+	}
+	struct remedy_note note = find(&fake, "fedora", "", requests, 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_string_equal(requests[i].remedy, expected[i]);
+	release(requests, 4, &note);
 }
 
 /* On the system that runs the tests; whatever it is, odd names must come to no harm. */
@@ -239,6 +277,7 @@ int main(void)
 		cmocka_unit_test(test_remedy__files_of_no_package),
 		cmocka_unit_test(test_remedy__reasons_that_no_package_does_away_with),
 		cmocka_unit_test(test_remedy__without_a_package_database_the_build_id_helps),
+		cmocka_unit_test(test_remedy__after_a_fetch_that_failed_it_says_how_to_go_on),
 		cmocka_unit_test(test_remedy__system_source_survives_odd_paths),
 		cmocka_unit_test(test_remedy__system_source_knows_both_names_of_a_merged_usr),
 	};

@@ -7,6 +7,7 @@
 
 #include "../support/damaged_binaries.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,11 +48,15 @@ static void write_file(const char *path, const struct bytes *bytes)
 	assert_int_equal(fclose(file), 0);
 }
 
-static module_id add_module(struct profile *profile, const char *path)
+/* @placed: with the place of its code; without, what is found may be cached */
+static module_id add_module(struct profile *profile, const char *path, bool placed)
 {
-	struct profile_module module = {.svma_start = DWARF_WRITER_CODE,
-					.svma_end = DWARF_WRITER_CODE + DWARF_WRITER_CODE_BYTES};
+	struct profile_module module = {.svma_start = 0};
 	module_id id;
+	if (placed) {
+		module.svma_start = DWARF_WRITER_CODE;
+		module.svma_end = DWARF_WRITER_CODE + DWARF_WRITER_CODE_BYTES;
+	}
 	assert_int_equal(profile_string(profile, path, &module.path), 0);
 	assert_int_equal(profile_string(profile, "", &module.build_id), 0);
 	assert_int_equal(profile_add_module(profile, &module, &id), 0);
@@ -96,7 +101,8 @@ static void symbolize_both(const char *damaged, const char *sound, FILE *out)
 	alarm(2 * MAX_CPU_SECONDS + 30);
 	if (profile_create(&profile) != 0)
 		_exit(1);
-	const module_id first = add_module(profile, damaged), second = add_module(profile, sound);
+	const module_id first = add_module(profile, damaged, true);
+	const module_id second = add_module(profile, sound, true);
 	if (symbolizer_run(profile, &none, &stats, &err) != 0)
 		_exit(2);
 	describe(profile, first, text);
@@ -223,6 +229,75 @@ static void test_symbolizer_damaged__a_name_that_is_not_there_is_not_made_up(voi
 	}
 }
 
+/* Symbolize one file with a cache. Return: what is said to be wanting; to be freed. */
+static char *reason_with_cache(const char *path, const char *cache_dir)
+{
+	const struct symbolizer_options options = {.cache_dir = cache_dir};
+	struct symbolizer_stats stats;
+	struct profile *profile;
+	struct cp_err err;
+	char key[PATH_MAX + 32];
+	assert_int_equal(profile_create(&profile), 0);
+	add_module(profile, path, false);
+	assert_int_equal(symbolizer_run(profile, &options, &stats, &err), 0);
+	snprintf(key, sizeof(key), SYMBOLIZER_REASON_PREFIX "%s", path);
+	const char *reason = profile_header_get(profile, key);
+	char *copy = strdup(reason ? reason : "");
+	assert_non_null(copy);
+	profile_destroy(profile);
+	return copy;
+}
+
+static size_t count_entries(const char *path)
+{
+	size_t n = 0;
+	DIR *dir = opendir(path);
+	for (struct dirent *entry; dir && (entry = readdir(dir)) != NULL;)
+		n += entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+static void test_symbolizer_damaged__damage_is_named_and_not_cached(void **state)
+{
+	struct temp_dir *dir = *state;
+	char path[PATH_MAX], cache[PATH_MAX];
+	size_t n_told = 0;
+	snprintf(path, sizeof(path), "%s/damaged", dir->path);
+	snprintf(cache, sizeof(cache), "%s/cache", dir->path);
+	for (size_t i = 0; i < n_damaged_binaries; i++) {
+		const struct damaged_binary *binary = &damaged_binaries[i];
+		if (!binary->told)
+			continue;
+		struct bytes file = damaged_binary_make(binary, true);
+		write_file(path, &file);
+		free(file.data);
+		char *reason = reason_with_cache(path, cache);
+		if (!strstr(reason, "its debug information is damaged (") ||
+		    !strstr(reason, binary->told))
+			fail_msg("%s: %s", binary->name, reason);
+		free(reason);
+		assert_int_equal(count_entries(cache), 0);
+		n_told++;
+	}
+	assert_true(n_told >= 20);
+	write_sound(dir);
+	snprintf(path, sizeof(path), "%s/sound", dir->path);
+	char *reason = reason_with_cache(path, cache);
+	assert_string_equal(reason, "");
+	free(reason);
+	assert_int_equal(count_entries(cache), 1);
+}
+
+static int remove_cache_too(void **state)
+{
+	const struct temp_dir *dir = *state;
+	char command[PATH_MAX + 16];
+	snprintf(command, sizeof(command), "rm -rf '%s/cache'", dir->path);
+	return system(command) == 0 ? temp_dir_teardown(state) : -1;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +311,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_symbolizer_damaged__a_name_that_is_not_there_is_not_made_up,
 			temp_dir_setup, temp_dir_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_symbolizer_damaged__damage_is_named_and_not_cached, temp_dir_setup,
+			remove_cache_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
