@@ -147,6 +147,22 @@ static int begin(struct debuginfod_query *query)
 	return 0;
 }
 
+/*
+ * Whether nobody is there who could answer the next question: it would have to wait as long. Of
+ * several servers the library tells what became of one.
+ */
+static bool is_gone(const struct debuginfod_query *query, int code)
+{
+	static const int codes[] = {ECONNREFUSED, EHOSTUNREACH, ENETUNREACH,
+				    ETIME,        ETIMEDOUT,    EINVAL}; /* EINVAL: no URL */
+	if (strchr(query->options.urls, ' '))
+		return false;
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (code == -codes[i])
+			return true;
+	return false;
+}
+
 /* What a failed fetch means, and whether to go on asking. */
 static int explain(struct debuginfod_query *query, int code, struct cp_err *why)
 {
@@ -158,7 +174,9 @@ static int explain(struct debuginfod_query *query, int code, struct cp_err *why)
 		return refuse(query, -EINTR, "interrupted", "");
 	if (code == -ENOENT)
 		return cp_fail(why, code, "debuginfod: no server has it");
-	return refuse(query, code, "no answer from the server: ", strerror(-code));
+	if (is_gone(query, code))
+		return refuse(query, code, "no answer from the server: ", strerror(-code));
+	return cp_fail(why, code, "debuginfod: the fetch failed: %s", strerror(-code));
 }
 
 static int ask(struct debuginfod_query *query, const struct elf_build_id *id, char **path,

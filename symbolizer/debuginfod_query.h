@@ -5,7 +5,8 @@
  * and a cache shared with gdb and others, and most runs need neither. What a server sends is a
  * claim: a file is handed on only when it is an ELF file with the build-id that was asked for.
  *
- * All fetches of a run share one time limit. A server that does not answer is not asked twice.
+ * All fetches of a run share one time limit. A server that cannot be reached is not asked twice;
+ * what it fails to give of one file says nothing about the next.
  *
  * Depends on: base, elf (debug_file), libdebuginfod at run time. Threads: any; one fetch at a time.
  */

@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -262,6 +263,84 @@ def test_a_profile_is_kept_whatever_the_server_does(program, tmp_path):
         env["DEBUGINFOD_URLS"] = url
         assert "debuginfod: " not in harness.cprof("symbolize", profile, env=env).stderr
     assert "burn.c" in harness.cprof("report", "--by", "line", profile, env=env).stdout
+
+
+HALF = """
+__attribute__((noinline)) int burn_{0}(int n)
+{{
+	int x = n;
+	for (int i = 0; i < n; i++)
+		x = (x + i) * 2654435761u ^ x >> 7;
+	return x;
+}}
+"""
+
+
+def reset(handler, stop):
+    """It goes away in the middle of an answer."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000000")
+    handler.end_headers()
+    handler.wfile.write(b"\x7fELF")
+    handler.wfile.flush()
+    linger = struct.pack("ii", 1, 0)
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    handler.connection.close()
+
+
+@pytest.mark.parametrize(
+    "fail,word",
+    [
+        (lambda handler, stop: send(handler, b"<html>sign in</html>"), "something else than a debug"),
+        (reset, "the fetch failed: "),
+    ],
+)
+def test_what_fails_for_one_file_is_no_word_about_the_next(tmp_path, fail, word):
+    """Neither which of the two is asked about first matters."""
+    (tmp_path / "lib.c").write_text(HALF.format("library"))
+    (tmp_path / "main.c").write_text(
+        HALF.format("program") + "int burn_library(int n);\n"
+        "volatile int kept;\n"
+        "int main(void) { kept = burn_program(300000000) + burn_library(300000000); return 0; }\n"
+    )
+    library, program = tmp_path / "libburn.so", tmp_path / "burn"
+    places.build(
+        library, "-O1", "-g", "-fPIC", "-shared", compiler="gcc", source=tmp_path / "lib.c"
+    )
+    places.build(
+        program, "-O1", "-g", "main.c", f"-Wl,-rpath,{tmp_path}", compiler="gcc", source=library
+    )
+    ids = {name: places.build_id(name) for name in (library, program)}
+    debug = {}
+    for name in (library, program):
+        places.split_off(name, tmp_path / "stripped", tmp_path / "debug")
+        debug[name] = (tmp_path / "debug").read_bytes()
+        shutil.copy(tmp_path / "stripped", name)
+    bare = tmp_path / "bare.pb.gz"
+    env = places.home(tmp_path)
+    harness.cprof("record", "-q", "--no-symbols", "-o", bare, "--", program, env=env)
+
+    for failing, other in ((library, program), (program, library)):
+        def answer(handler, stop):
+            whose = [name for name in ids if ids[name] in handler.path]
+            if whose == [failing]:
+                fail(handler, stop)
+            elif whose == [other]:
+                send(handler, debug[other])
+            else:
+                handler.send_error(404)
+
+        shutil.rmtree(tmp_path / "debuginfod", ignore_errors=True)
+        profile = shutil.copy(bare, tmp_path / "profile.pb.gz")
+        with bad_server(answer) as (url, _):
+            env["DEBUGINFOD_URLS"] = url
+            harness.cprof("symbolize", "--no-cache", profile, env=env)
+        text = harness.cprof("report", "--by", "line", profile, env=env).stdout
+        lines = {library: "lib.c:", program: "main.c:"}
+        assert lines[other] in text and lines[failing] not in text, text
+        (told,) = re.findall(rf"no .*: {failing} \(.*", text)
+        assert word in told, text
+        assert "or: cprof symbolize --debuginfod=URL asks another server" in told, text
 
 
 def test_shared_debug_information_is_fetched_as_well(program, tmp_path):
