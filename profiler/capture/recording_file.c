@@ -167,38 +167,43 @@ static int set_join_failures(struct profile *profile, const struct stack_join_co
 	return code;
 }
 
-static int set_counts(struct recording_file *file, const struct recording_counts *counts)
+struct number {
+	const char *key;
+	uint64_t value;
+	bool absent;
+};
+
+static int set_numbers(struct profile *profile, const struct number *numbers, size_t n)
 {
-	struct profile *profile = file->profile;
-	const struct stack_join_counts *joins = &counts->samples->joins;
+	int code = 0;
+	for (size_t i = 0; i < n && code == 0; i++) {
+		if (!numbers[i].absent)
+			code = set_number(profile, numbers[i].key, numbers[i].value);
+	}
+	return code;
+}
+
+/* What was sampled, and how. */
+static int set_sampled(struct profile *profile, const struct recording_counts *counts)
+{
+	const struct sample_counts *samples = counts->samples;
+	const struct stack_join_counts *joins = &samples->joins;
 	const bool no_dumps = counts->off_cpu != NULL;
-	struct rusage usage;
-	uint64_t peak_rss_kb = getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss : 0;
-	uint64_t peak_rss_bytes = peak_rss_kb << 10;
-	uint64_t cpu_ns = own_cpu_ns() - file->recorder_cpu_start_ns;
-	/* the child that compacts shares most of our memory, so it is not added */
-	if (pprof_writer_helper_peak_rss_bytes(file->writer) > peak_rss_bytes)
-		peak_rss_bytes = pprof_writer_helper_peak_rss_bytes(file->writer);
-	cpu_ns += pprof_writer_helper_cpu_ns(file->writer);
-	const struct {
-		const char *key;
-		uint64_t value;
-		bool absent;
-	} numbers[] = {
-		{HEADER_SAMPLES, counts->samples->samples, false},
-		{HEADER_PROCESSES, counts->samples->processes, false},
-		{HEADER_THREADS, counts->samples->threads, false},
+	const struct number numbers[] = {
+		{HEADER_SAMPLES, samples->samples, false},
+		{HEADER_PROCESSES, samples->processes, false},
+		{HEADER_THREADS, samples->threads, false},
 		{HEADER_LOST, counts->lost, false},
 		{HEADER_THROTTLED, counts->throttled, false},
 		{HEADER_UNTRACKED, counts->untracked, false},
-		{HEADER_FRAMES, counts->samples->user_frames, false},
-		{HEADER_FP_FRAMES, counts->samples->fp_frames, false},
-		{HEADER_LIBUNWIND_STACKS, counts->samples->libunwind_stacks, false},
+		{HEADER_FRAMES, samples->user_frames, false},
+		{HEADER_FP_FRAMES, samples->fp_frames, false},
+		{HEADER_LIBUNWIND_STACKS, samples->libunwind_stacks, false},
 		{HEADER_JOINED_MEMORY, joins->joined[CP_JOINED_MEMORY], false},
 		{HEADER_JOINED_CALLCHAIN, joins->joined[CP_JOINED_CALLCHAIN], false},
 		{HEADER_JOINED_FRAME_POINTERS, joins->joined[CP_JOINED_FRAME_POINTERS], false},
-		{HEADER_LEFT_COPY, counts->samples->left_copy, false},
-		{HEADER_OMITTED_FRAMES, counts->samples->omitted_frames, false},
+		{HEADER_LEFT_COPY, samples->left_copy, false},
+		{HEADER_OMITTED_FRAMES, samples->omitted_frames, false},
 		{HEADER_DUMP_BYTES, counts->dump_bytes, no_dumps},
 		{HEADER_DUMP_BYTES_MIN, dump_rung_bytes(counts->dump->smallest), no_dumps},
 		{HEADER_DUMP_BYTES_MAX, dump_rung_bytes(counts->dump->largest), no_dumps},
@@ -209,9 +214,32 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 		{HEADER_TARGET_SYSTEM_NS, counts->target_cpu.system_ns, !counts->target_cpu_known},
 		{HEADER_UNWIND_TABLES_BYTES, counts->unwind_tables_bytes, false},
 		{HEADER_UNWIND_TABLES_SKIPPED, counts->unwind_tables_skipped, false},
+	};
+	const int code = set_numbers(profile, numbers, sizeof(numbers) / sizeof(numbers[0]));
+	return code < 0 ? code : set_join_failures(profile, joins);
+}
+
+/* What the recorder itself has used. */
+static int set_own_use(struct recording_file *file)
+{
+	struct rusage usage;
+	uint64_t peak_rss_kb = getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss : 0;
+	uint64_t peak_rss_bytes = peak_rss_kb << 10;
+	uint64_t cpu_ns = own_cpu_ns() - file->recorder_cpu_start_ns;
+	/* the child that compacts shares most of our memory, so it is not added */
+	if (pprof_writer_helper_peak_rss_bytes(file->writer) > peak_rss_bytes)
+		peak_rss_bytes = pprof_writer_helper_peak_rss_bytes(file->writer);
+	cpu_ns += pprof_writer_helper_cpu_ns(file->writer);
+	const struct number numbers[] = {
 		{HEADER_RECORDER_CPU_NS, cpu_ns, false},
 		{HEADER_RECORDER_PEAK_RSS_BYTES, peak_rss_bytes, peak_rss_kb == 0},
 	};
+	return set_numbers(file->profile, numbers, sizeof(numbers) / sizeof(numbers[0]));
+}
+
+static int set_counts(struct recording_file *file, const struct recording_counts *counts)
+{
+	struct profile *profile = file->profile;
 	int code = set_stops(profile, counts->samples);
 	if (code == 0 && counts->live)
 		code = live_header_set(profile, counts->live);
@@ -220,11 +248,9 @@ static int set_counts(struct recording_file *file, const struct recording_counts
 	if (code == 0 && counts->wall)
 		code = wall_header_set(profile, counts->wall, counts->duration_ns);
 	if (code == 0)
-		code = set_join_failures(profile, joins);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && code == 0; i++) {
-		if (!numbers[i].absent)
-			code = set_number(profile, numbers[i].key, numbers[i].value);
-	}
+		code = set_sampled(profile, counts);
+	if (code == 0)
+		code = set_own_use(file);
 	if (code == 0)
 		code = profile_header_set(profile, HEADER_LOST_SCOPE,
 					  counts->lost_of_cpus ? HEADER_LOST_SCOPE_CPUS
