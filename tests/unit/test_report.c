@@ -5,40 +5,12 @@
 
 #include <cmocka.h>
 
-#include "output/report.h"
-
 #include "../support/profile_builder.h"
+#include "../support/report_made.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The report of a profile; the caller frees it. */
-static char *report(const struct profile *profile, const struct report_options *options)
-{
-	struct cp_err err = {""};
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
-	assert_non_null(out);
-	int rc = report_write(profile, options, out, &err);
-	fclose(out);
-	if (rc)
-		fail_msg("%d: %s", rc, err.message);
-	return text;
-}
-
-static void expect_part(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		fail_msg("'%s' is not in:\n%s", part, text);
-}
-
-static void expect_no_part(const char *text, const char *part)
-{
-	if (strstr(text, part))
-		fail_msg("'%s' is in:\n%s", part, text);
-}
 
 static void set(struct profile *profile, const char *key, const char *value)
 {
@@ -80,7 +52,7 @@ static void test_report__text_from_end_to_end(void **state)
 	(void)state;
 	struct profile *profile = cpu_split();
 	struct report_options options = {.limit = 4, .path = "cprof.pb.gz"};
-	char *text = report(profile, &options);
+	char *text = report_made(profile, &options);
 	assert_string_equal(
 		text,
 		"cprof: samples/cpu_split 10 (pid 4711)\n"
@@ -105,17 +77,17 @@ static void test_report__limit_says_what_it_leaves_out(void **state)
 	(void)state;
 	struct profile *profile = cpu_split();
 	struct report_options options = {.limit = 2};
-	char *text = report(profile, &options);
+	char *text = report_made(profile, &options);
 	expect_part(text, "  10.0 % in 2 more functions (--limit 0 shows all)\n");
 	expect_no_part(text, "do_syscall_64");
 	free(text);
 	options = (struct report_options){.limit = 4, .by = REPORT_BY_LINE};
-	text = report(profile, &options);
+	text = report_made(profile, &options);
 	expect_part(text, "  0.0 % in 1 more line (--limit 0 shows all)\n");
 	free(text);
 	/* totals overlap, so their sum would mean nothing */
 	options = (struct report_options){.limit = 1, .sort = REPORT_SORT_TOTAL};
-	text = report(profile, &options);
+	text = report_made(profile, &options);
 	expect_part(text,
 		    " 3 more functions, in the order of their totals (--limit 0 shows all)\n");
 	expect_no_part(text, "% in 3 more");
@@ -128,27 +100,27 @@ static void test_report__other_kinds_of_rows(void **state)
 	(void)state;
 	struct profile *profile = cpu_split();
 	struct report_options options = {.by = REPORT_BY_THREAD};
-	char *text = report(profile, &options);
+	char *text = report_made(profile, &options);
 	expect_part(text, "  SELF %  SELF s  THREAD            ID\n"
 			  "  80.0 %    8.00  cpu_split         pid 4711 tid 4711\n"
 			  "  20.0 %    2.00  cpu_split/worker  pid 4711 tid 4712\n");
 	free(text);
 	options.by = REPORT_BY_FILE;
-	text = report(profile, &options);
+	text = report_made(profile, &options);
 	expect_part(text, "  SELF %  SELF s  TOTAL %  FILE\n"
 			  "  60.1 %    6.01  100.0 %  cpu_split.c\n"
 			  "  30.0 %    3.00   30.0 %  b.h\n"
 			  "   9.9 %    0.99    9.9 %  [kernel.kallsyms]\n");
 	free(text);
 	options.by = REPORT_BY_MODULE;
-	text = report(profile, &options);
+	text = report_made(profile, &options);
 	expect_part(text, "  SELF %  SELF s  TOTAL %  MODULE\n"
 			  "  90.1 %    9.01  100.0 %  /bin/cpu_split\n"
 			  "   9.9 %    0.99    9.9 %  [kernel.kallsyms]\n");
 	free(text);
 	options.by = REPORT_BY_LINE;
 	options.sort = REPORT_SORT_TOTAL;
-	text = report(profile, &options);
+	text = report_made(profile, &options);
 	expect_part(text, "   0.1 %    0.01   90.0 %  main              cpu_split.c:10\n"
 			  "  60.0 %    6.00   60.0 %  burn_a            cpu_split.c:42\n");
 	expect_part(text, "   0.0 %    0.00   10.0 %  main              cpu_split.c:12\n");
@@ -161,13 +133,13 @@ static void test_report__focus_is_said_with_both_numbers(void **state)
 	(void)state;
 	struct profile *profile = cpu_split();
 	struct report_options options = {.focus = "burn", .ignore = "_b"};
-	char *text = report(profile, &options);
+	char *text = report_made(profile, &options);
 	expect_part(text, "\nfocus 'burn', ignore '_b': 600 of 1,000 samples (60.0 %); "
 			  "percentages are of the whole profile\n");
 	expect_part(text, "   0.0 %    0.00   60.0 %  main");
 	free(text);
 	options = (struct report_options){.focus = "nothing"};
-	text = report(profile, &options);
+	text = report_made(profile, &options);
 	expect_part(text, "\nfocus 'nothing': no sample is left\n");
 	expect_no_part(text, "SELF");
 	free(text);
@@ -194,20 +166,20 @@ static void test_report__lines_fit_the_width(void **state)
 	static const unsigned widths[] = {60, 80, 100, 200};
 	for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
 		struct report_options options = {.width = widths[i]};
-		char *text = report(profile, &options);
+		char *text = report_made(profile, &options);
 		for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL;)
 			assert_in_range(strlen(line), 0, widths[i]);
 		free(text);
 	}
 	struct report_options options = {.width = 80};
-	char *text = report(profile, &options);
+	char *text = report_made(profile, &options);
 	/* arguments go first, then what is in the templates; of a path the tail stays */
 	expect_part(text, " std::vector<...>::emplace_back");
 	expect_part(text, ".../a/vector.tcc:123\n");
 	expect_part(text, " (inlined)  k.h:7\n");
 	free(text);
 	options.width = 0;
-	text = report(profile, &options);
+	text = report_made(profile, &options);
 	expect_part(text, "::emplace_back(std::pair<std::string, int>&&)  "
 			  "/usr/include/c++/12/bits/deeply/nested/directory/of/a/vector.tcc:123\n");
 	free(text);
@@ -228,13 +200,13 @@ static void test_report__names_cannot_reach_the_terminal(void **state)
 					     REPORT_BY_THREAD,   REPORT_BY_PROCESS};
 	for (size_t i = 0; i < 6; i++) {
 		struct report_options options = {.by = bys[i], .width = 80, .focus = "\x1b|e"};
-		char *text = report(profile, &options);
+		char *text = report_made(profile, &options);
 		for (const char *c = text; *c; c++)
 			assert_true(*c == '\n' || (unsigned char)*c >= ' ');
 		expect_no_part(text, "\nfake row");
 		free(text);
 		options.format = REPORT_MARKDOWN;
-		text = report(profile, &options);
+		text = report_made(profile, &options);
 		for (const char *c = text; *c; c++)
 			assert_true(*c == '\n' || (unsigned char)*c >= ' ');
 		free(text);
@@ -247,7 +219,7 @@ static void test_report__colour_only_when_asked(void **state)
 	(void)state;
 	struct profile *profile = cpu_split();
 	struct report_options options = {.colour = true};
-	char *text = report(profile, &options);
+	char *text = report_made(profile, &options);
 	expect_part(text, "\033[1;31m60.0 %\033[0m");
 	expect_part(text, "\033[1;31mburn_a\033[0m            cpu_split.c:42\n");
 	free(text);
@@ -276,7 +248,7 @@ static void test_report__losses_say_what_to_do(void **state)
 	set(profile, HEADER_TARGET_USER_NS, "1000500000000");
 	set(profile, HEADER_TARGET_SYSTEM_NS, "500000000");
 	struct report_options options = {.torn_bytes = 123};
-	char *text = report(profile, &options);
+	char *text = report_made(profile, &options);
 	expect_part(text, "; kernel time not visible\n");
 	/* not rounded up to 100.0 */
 	expect_part(text, "Quality: 99.9 % complete stacks, 99.9 % symbolized");
@@ -308,7 +280,7 @@ static char *report_of_truncated(const char *truncated, const char *left_copy)
 	set(profile, HEADER_DUMP_BYTES_MAX, "65528");
 	set(profile, HEADER_STOP_PREFIX "truncated", truncated);
 	set(profile, HEADER_LEFT_COPY, left_copy);
-	char *text = report(profile, &(struct report_options){0});
+	char *text = report_made(profile, &(struct report_options){0});
 	profile_destroy(profile);
 	return text;
 }
@@ -350,7 +322,7 @@ static char *report_of_losses(bool of_cpus, bool limited)
 	set(profile, HEADER_TARGET_USER_NS, "9990000000");
 	if (limited)
 		set(profile, HEADER_BUFFERS_LIMITED, "mlock");
-	char *text = report(profile, &(struct report_options){0});
+	char *text = report_made(profile, &(struct report_options){0});
 	profile_destroy(profile);
 	return text;
 }
@@ -400,7 +372,7 @@ static void test_report__summary_is_short(void **state)
 		BUILD_SAMPLES(profile, thread, 2, build_at(profile, app, name, "leaf.c", 1));
 	}
 	struct report_options options = {.summary = true};
-	char *text = report(profile, &options);
+	char *text = report_made(profile, &options);
 	assert_memory_equal(text, "1,024 samples, ", 15);
 	expect_part(text, "leaf_g");
 	expect_no_part(text, "leaf_h"); /* burn_a, burn_b, do_syscall_64 and seven of these */
@@ -426,7 +398,7 @@ static void test_report__foreign_heap_profile(void **state)
 	int64_t values[PROFILE_MAX_VALUES] = {3, 1536};
 	assert_int_equal(profile_add_sample(profile, &key, values), 0);
 	struct report_options options = {.path = "heap.pb.gz"};
-	char *text = report(profile, &options);
+	char *text = report_made(profile, &options);
 	expect_part(text, "cprof: heap.pb.gz\n1.5 KiB inuse_space\n\n");
 	expect_part(text, "  SELF %  SELF inuse_space  TOTAL %  FUNCTION    LOCATION\n"
 			  " 100.0 %           1.5 KiB  100.0 %  main.alloc  app.go:10\n");
@@ -442,7 +414,7 @@ static void test_report__threads_without_a_process(void **state)
 	BUILD_SAMPLES(profile, build_thread(profile, 0, 5, "", "worker"), 2,
 		      build_at(profile, app, "main", "m.c", 1));
 	struct report_options options = {.limit = 0};
-	char *text = report(profile, &options);
+	char *text = report_made(profile, &options);
 	expect_part(text, " on 1 thread\n");
 	free(text);
 	profile_destroy(profile);
@@ -453,7 +425,7 @@ static void test_report__markdown_table(void **state)
 	(void)state;
 	struct profile *profile = cpu_split();
 	struct report_options options = {.format = REPORT_MARKDOWN, .limit = 3};
-	char *text = report(profile, &options);
+	char *text = report_made(profile, &options);
 	expect_part(text, "### cprof: `samples/cpu_split 10 (pid 4711)`\n\n");
 	expect_part(text, "| Self % | Self s | Total % | Function | Location |\n"
 			  "|---:|---:|---:|---|---|\n"
@@ -464,7 +436,7 @@ static void test_report__markdown_table(void **state)
 			  "**Quality:** 100.0 % complete stacks");
 	free(text);
 	options.by = REPORT_BY_THREAD;
-	text = report(profile, &options);
+	text = report_made(profile, &options);
 	expect_part(text, "| Self % | Self s | Thread | pid | tid |\n"
 			  "|---:|---:|---|---:|---:|\n"
 			  "| 80.0 % | 8.00 | `cpu_split` | 4711 | 4711 |\n");
@@ -481,22 +453,22 @@ static void test_report__markdown_escapes_what_ends_a_cell(void **state)
 	BUILD_SAMPLES(profile, thread, 2, build_at(profile, app, "operator|(A, B)", "a|b.c", 1));
 	BUILD_SAMPLES(profile, thread, 1, build_at(profile, app, "`tick``", "c.c", 2));
 	struct report_options options = {.format = REPORT_MARKDOWN, .focus = "o|<b>"};
-	char *text = report(profile, &options);
+	char *text = report_made(profile, &options);
 	expect_part(text, "| `operator\\|(A, B)` | `a\\|b.c:1` |\n");
 	expect_part(text, "focus 'o\\|&lt;b>': 2 of 3 samples");
 	free(text);
 	options.focus = NULL;
-	text = report(profile, &options);
+	text = report_made(profile, &options);
 	expect_part(text, "| ``` `tick`` ``` | `c.c:2` |\n");
 	free(text);
 	/* two backslashes are one that escapes nothing: the | after them would end the cell */
 	BUILD_SAMPLES(profile, thread, 1, build_at(profile, app, "x\\|y", "d\\\\|.c", 3));
-	text = report(profile, &options);
+	text = report_made(profile, &options);
 	expect_part(text, "| `x\\\\\\|y` | `d\\\\\\|.c:3` |\n");
 	free(text);
 	/* outside of a table it would be shown */
 	set(profile, HEADER_COMMAND, "sh -c 'a | b'");
-	text = report(profile, &options);
+	text = report_made(profile, &options);
 	expect_part(text, "### cprof: `sh -c 'a | b'`\n");
 	free(text);
 	profile_destroy(profile);

@@ -5,9 +5,8 @@
 
 #include <cmocka.h>
 
-#include "output/report.h"
-
 #include "../support/profile_builder.h"
+#include "../support/report_made.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -17,19 +16,13 @@
 /* The report, parsed by a strict parser: invalid UTF-8 and duplicate keys are errors. */
 static json_t *report(const struct profile *profile, struct report_options options)
 {
-	struct cp_err err = {""};
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
-	assert_non_null(out);
 	options.format = REPORT_JSON;
-	assert_int_equal(report_write(profile, &options, out, &err), 0);
-	fclose(out);
+	char *text = report_made(profile, &options);
 	json_error_t error;
-	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+	json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &error);
 	if (!root)
 		fail_msg("line %d: %s", error.line, error.text);
-	assert_int_equal(text[size - 1], '\n');
+	assert_int_equal(text[strlen(text) - 1], '\n');
 	free(text);
 	return root;
 }

@@ -7,9 +7,9 @@
 
 #include "output/flamegraph.h"
 #include "output/folded.h"
-#include "output/report.h"
 
 #include "../support/profile_builder.h"
+#include "../support/report_made.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -68,57 +68,66 @@ static struct profile *example(const char *type)
 	return of_waiting(type, waits, sizeof(waits) / sizeof(waits[0]));
 }
 
-static char *written(const struct profile *profile, enum report_format format, enum report_by by,
-		     int code)
+/* The example in *state. */
+static int setup(void **state)
 {
-	const struct report_options options = {.format = format, .by = by, .path = "p"};
-	struct cp_err err = {""};
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
-	assert_non_null(out);
-	assert_int_equal(report_write(profile, &options, out, &err), code);
-	fclose(out);
-	if (code) {
-		free(text);
-		return strdup(err.message);
-	}
-	return text;
+	*state = example("off_cpu");
+	return 0;
 }
 
-static void expect_part(const char *text, const char *part)
+static int teardown(void **state)
 {
-	if (!strstr(text, part))
-		fail_msg("'%s' is not in:\n%s", part, text);
+	profile_destroy(*state);
+	return 0;
+}
+
+static char *written(const struct profile *profile, enum report_format format, enum report_by by)
+{
+	const struct report_options options = {.format = format, .by = by, .path = "p"};
+	return report_made(profile, &options);
+}
+
+/* @parts: all of them in one report; NULL ends them */
+static void expect_parts(const struct profile *profile, enum report_format format,
+			 enum report_by by, const char *const *parts)
+{
+	char *text = written(profile, format, by);
+	for (; *parts; parts++)
+		expect_part(text, *parts);
+	free(text);
+}
+
+#define EXPECT(profile, format, by, ...)                                                           \
+	expect_parts(profile, format, by, (const char *const[]){__VA_ARGS__, NULL})
+
+static json_t *written_json(const struct profile *profile, enum report_by by)
+{
+	char *text = written(profile, REPORT_JSON, by);
+	json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(root);
+	free(text);
+	return root;
 }
 
 static void test_wait_rows__time_counts_and_not_the_number_of_waits(void **state)
 {
-	(void)state;
-	struct profile *profile = example("off_cpu");
-	char *text = written(profile, REPORT_TEXT, REPORT_BY_FUNCTION, 0);
-	expect_part(text, "5,009 waits, 10.00 s off-CPU time on 3 threads of 1 process");
-	expect_part(text, "  SELF %  SELF s  TOTAL %  FUNCTION");
-	expect_part(text, "  40.0 %    4.00   40.0 %  take      app.c:20\n");
-	expect_part(text, "Quality: 100.0 % complete stacks (45.0 % inferred)");
-	expect_part(text, "45.0 % of the time has an inferred stack: callers were searched for");
-	free(text);
-	text = written(profile, REPORT_MARKDOWN, REPORT_BY_FUNCTION, 0);
-	expect_part(text, "5,009 waits, 10.00 s off-CPU time");
-	free(text);
-	profile_destroy(profile);
-	profile = example("wall");
-	text = written(profile, REPORT_TEXT, REPORT_BY_FUNCTION, 0);
-	expect_part(text, "5,009 samples, 10.00 s wall time on 3 threads of 1 process");
-	free(text);
-	profile_destroy(profile);
+	EXPECT(*state, REPORT_TEXT, REPORT_BY_FUNCTION,
+	       "5,009 waits, 10.00 s off-CPU time on 3 threads of 1 process",
+	       "  SELF %  SELF s  TOTAL %  FUNCTION",
+	       "  40.0 %    4.00   40.0 %  take      app.c:20\n",
+	       "Quality: 100.0 % complete stacks (45.0 % inferred)",
+	       "45.0 % of the time has an inferred stack: callers were searched for");
+	EXPECT(*state, REPORT_MARKDOWN, REPORT_BY_FUNCTION, "5,009 waits, 10.00 s off-CPU time");
+	struct profile *wall = example("wall");
+	EXPECT(wall, REPORT_TEXT, REPORT_BY_FUNCTION,
+	       "5,009 samples, 10.00 s wall time on 3 threads of 1 process");
+	profile_destroy(wall);
 }
 
 static void
 test_wait_rows__the_report_says_how_durations_are_known_and_what_is_missing(void **state)
 {
-	(void)state;
-	struct profile *profile = example("off_cpu");
+	struct profile *profile = *state;
 	profile_header_set(profile, HEADER_EVENT, "context-switches");
 	profile_header_set(profile, HEADER_OFF_CPU_DURATIONS, HEADER_OFF_CPU_EXACT);
 	profile_header_set(profile, HEADER_OFF_CPU_WAIT_NS, "9000000000");
@@ -126,40 +135,27 @@ test_wait_rows__the_report_says_how_durations_are_known_and_what_is_missing(void
 	profile_header_set(profile, HEADER_OFF_CPU_BROKEN, "2");
 	profile_header_set(profile, HEADER_LOST, "12");
 	profile_header_set(profile, HEADER_BUFFERS_LIMITED, "mlock");
-	char *text = written(profile, REPORT_TEXT, REPORT_BY_FUNCTION, 0);
-	expect_part(text, "context-switches (exact durations)");
-	expect_part(text,
-		    "durations are exact, from the kernel's records of switches; 50.0 % of the "
-		    "time waited for something has the stack that was taken in that wait");
-	expect_part(text, "2 waits are missing: the record of the beginning or the end was lost");
-	expect_part(text, "12 records of switches were lost, and with them the waits around: the "
-			  "kernel's buffers were full; raise kernel.perf_event_mlock_kb\n");
-	free(text);
+	EXPECT(profile, REPORT_TEXT, REPORT_BY_FUNCTION, "context-switches (exact durations)",
+	       "durations are exact, from the kernel's records of switches; 50.0 % of the "
+	       "time waited for something has the stack that was taken in that wait",
+	       "2 waits are missing: the record of the beginning or the end was lost",
+	       "12 records of switches were lost, and with them the waits around: the "
+	       "kernel's buffers were full; raise kernel.perf_event_mlock_kb\n");
 	profile_header_set(profile, HEADER_OFF_CPU_DURATIONS, HEADER_OFF_CPU_SAMPLED);
-	text = written(profile, REPORT_TEXT, REPORT_BY_FUNCTION, 0);
-	expect_part(text, "5,009 samples, 10.00 s off-CPU time");
-	expect_part(text,
-		    "durations are sampled, as the kernel's records of switches may not be had");
-	free(text);
-	profile_destroy(profile);
+	EXPECT(profile, REPORT_TEXT, REPORT_BY_FUNCTION, "5,009 samples, 10.00 s off-CPU time",
+	       "durations are sampled, as the kernel's records of switches may not be had");
 }
 
 static void test_wait_rows__states_add_up_to_all_of_the_time(void **state)
 {
-	(void)state;
-	struct profile *profile = example("off_cpu");
-	char *text = written(profile, REPORT_TEXT, REPORT_BY_STATE, 0);
-	expect_part(text, "  SELF %  SELF s  STATE              NUMBER\n"
-			  "  60.0 %    6.00  lock               1,008 waits\n"
-			  "  30.0 %    3.00  sleep              1 wait\n"
-			  "  10.0 %    1.00  waiting for a CPU  4,000 waits\n");
-	free(text);
-	text = written(profile, REPORT_MARKDOWN, REPORT_BY_STATE, 0);
-	expect_part(text, "| 60.0 % | 6.00 | `lock` | 1,008 waits |\n");
-	free(text);
-	text = written(profile, REPORT_JSON, REPORT_BY_STATE, 0);
-	json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-	assert_non_null(root);
+	EXPECT(*state, REPORT_TEXT, REPORT_BY_STATE,
+	       "  SELF %  SELF s  STATE              NUMBER\n"
+	       "  60.0 %    6.00  lock               1,008 waits\n"
+	       "  30.0 %    3.00  sleep              1 wait\n"
+	       "  10.0 %    1.00  waiting for a CPU  4,000 waits\n");
+	EXPECT(*state, REPORT_MARKDOWN, REPORT_BY_STATE,
+	       "| 60.0 % | 6.00 | `lock` | 1,008 waits |\n");
+	json_t *root = written_json(*state, REPORT_BY_STATE);
 	const char *name = NULL;
 	json_int_t ns = 0, count = 0, all = 0;
 	assert_int_equal(json_unpack(root, "{s:{s:I},s:[{s:s,s:I,s:I}]}", "totals", "samples", &all,
@@ -171,26 +167,19 @@ static void test_wait_rows__states_add_up_to_all_of_the_time(void **state)
 	assert_int_equal(ns, 6000000000);
 	assert_int_equal(count, 1008);
 	json_decref(root);
-	free(text);
-	profile_destroy(profile);
 }
 
 static void test_wait_rows__locks_come_with_their_waiters(void **state)
 {
-	(void)state;
-	struct profile *profile = example("off_cpu");
-	char *text = written(profile, REPORT_TEXT, REPORT_BY_LOCK, 0);
-	expect_part(text, "  55.0 %    5.50  0x1000  app (pid 7), 2 threads, 1,007 waits\n"
-			  "            4.00 s  take < main\n"
-			  "            1.50 s  read_all < main\n"
-			  "   5.0 %    0.50  0x2000  app (pid 7), 1 thread, 1 wait\n");
-	free(text);
-	text = written(profile, REPORT_MARKDOWN, REPORT_BY_LOCK, 0);
-	expect_part(text, "| 55.0 % | 5.50 | `0x1000` | app (pid 7), 2 threads, 1,007 waits |\n");
-	expect_part(text, "- `0x1000`: 4.00 s");
-	free(text);
-	text = written(profile, REPORT_JSON, REPORT_BY_LOCK, 0);
-	json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	EXPECT(*state, REPORT_TEXT, REPORT_BY_LOCK,
+	       "  55.0 %    5.50  0x1000  app (pid 7), 2 threads, 1,007 waits\n"
+	       "            4.00 s  take < main\n"
+	       "            1.50 s  read_all < main\n"
+	       "   5.0 %    0.50  0x2000  app (pid 7), 1 thread, 1 wait\n");
+	EXPECT(*state, REPORT_MARKDOWN, REPORT_BY_LOCK,
+	       "| 55.0 % | 5.50 | `0x1000` | app (pid 7), 2 threads, 1,007 waits |\n",
+	       "- `0x1000`: 4.00 s");
+	json_t *root = written_json(*state, REPORT_BY_LOCK);
 	const char *lock = NULL, *leaf = NULL, *outer = NULL;
 	json_int_t pid = 0, threads = 0, ns = 0;
 	assert_int_equal(json_unpack(root, "{s:[{s:s,s:I,s:I,s:[{s:I,s:[s,s]}]}]}", "hotspots",
@@ -204,8 +193,14 @@ static void test_wait_rows__locks_come_with_their_waiters(void **state)
 	assert_string_equal(leaf, "take");
 	assert_string_equal(outer, "main");
 	json_decref(root);
-	free(text);
-	profile_destroy(profile);
+}
+
+static void expect_refused(const struct profile *profile, enum report_by by)
+{
+	const struct report_options options = {.by = by, .path = "p"};
+	char *message = report_made_with(profile, &options, -ENODATA);
+	expect_part(message, "record with --mode wall or --mode offcpu");
+	free(message);
 }
 
 static void test_wait_rows__a_profile_without_states_is_told_apart_from_one_without_locks(void **s)
@@ -213,30 +208,22 @@ static void test_wait_rows__a_profile_without_states_is_told_apart_from_one_with
 	(void)s;
 	static const struct wait asleep[] = {{7, CP_STATE_SLEEP, "", CP_INFERRED_NO, 1, 10, 2}};
 	struct profile *profile = of_waiting("wall", asleep, 1);
-	char *text = written(profile, REPORT_TEXT, REPORT_BY_LOCK, 0);
-	expect_part(text, "no lock was waited for\n");
-	free(text);
+	EXPECT(profile, REPORT_TEXT, REPORT_BY_LOCK, "no lock was waited for\n");
 	profile_destroy(profile);
 	static const struct wait silent[] = {{7, CP_STATE_NONE, "", CP_INFERRED_NO, 1, 10, 2}};
 	profile = of_waiting("wall", silent, 1);
-	text = written(profile, REPORT_TEXT, REPORT_BY_LOCK, -ENODATA);
-	expect_part(text, "record with --mode wall or --mode offcpu");
-	free(text);
-	text = written(profile, REPORT_TEXT, REPORT_BY_STATE, -ENODATA);
-	expect_part(text, "record with --mode wall or --mode offcpu");
-	free(text);
+	expect_refused(profile, REPORT_BY_LOCK);
+	expect_refused(profile, REPORT_BY_STATE);
 	profile_destroy(profile);
 }
 
 static void test_wait_rows__folded_stacks_and_flame_graphs_are_in_time(void **state)
 {
-	(void)state;
-	struct profile *profile = example("off_cpu");
 	struct cp_err err = {""};
 	char *text = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
-	assert_int_equal(folded_write(profile, &(struct folded_options){0}, out, &err), 0);
+	assert_int_equal(folded_write(*state, &(struct folded_options){0}, out, &err), 0);
 	fclose(out);
 	assert_string_equal(text, "app;[estimated];main;read_all 1500000000\n"
 				  "app;[inferred];main;nap 3000000000\n"
@@ -245,27 +232,32 @@ static void test_wait_rows__folded_stacks_and_flame_graphs_are_in_time(void **st
 				  "app;main;take 4000000000\n");
 	free(text);
 	out = open_memstream(&text, &size);
-	assert_int_equal(flamegraph_write(profile, &(struct flamegraph_options){0}, out, &err), 0);
+	assert_int_equal(flamegraph_write(*state, &(struct flamegraph_options){0}, out, &err), 0);
 	fclose(out);
 	expect_part(text, "10.0 s off-CPU time");
 	expect_part(text, "<title>take (4.0 s, 40.00 %)</title>");
 	expect_part(text, "[estimated]: short waits, with another stack of the thread");
 	expect_part(text, "[inferred]: callers searched for, not seen");
 	free(text);
-	profile_destroy(profile);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_wait_rows__time_counts_and_not_the_number_of_waits),
-		cmocka_unit_test(
-			test_wait_rows__the_report_says_how_durations_are_known_and_what_is_missing),
-		cmocka_unit_test(test_wait_rows__states_add_up_to_all_of_the_time),
-		cmocka_unit_test(test_wait_rows__locks_come_with_their_waiters),
+		cmocka_unit_test_setup_teardown(
+			test_wait_rows__time_counts_and_not_the_number_of_waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_wait_rows__the_report_says_how_durations_are_known_and_what_is_missing,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wait_rows__states_add_up_to_all_of_the_time,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wait_rows__locks_come_with_their_waiters,
+						setup, teardown),
 		cmocka_unit_test(
 			test_wait_rows__a_profile_without_states_is_told_apart_from_one_without_locks),
-		cmocka_unit_test(test_wait_rows__folded_stacks_and_flame_graphs_are_in_time),
+		cmocka_unit_test_setup_teardown(
+			test_wait_rows__folded_stacks_and_flame_graphs_are_in_time, setup,
+			teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
