@@ -2,6 +2,9 @@
 
 enum { CREDIT_MAX_NS = 20000000, FIRST_COST_NS = 20000, GRANT_NS = 200000 };
 
+/* Looks that cost so many times as much as others have read a binary for the first time. */
+enum { USUAL_TIMES = 4 };
+
 void thread_rounds_init(struct thread_rounds *rounds, uint64_t interval_ns, double cpu_share,
 			uint64_t seed, uint64_t now_ns)
 {
@@ -35,12 +38,17 @@ void thread_rounds_charge(struct thread_rounds *rounds, uint64_t other_cpu_ns)
 	rounds->charged_ns += (double)other_cpu_ns;
 }
 
+static void grant(struct thread_rounds *rounds, double ns)
+{
+	const double left_ns = (double)THREAD_ROUNDS_GRANT_NS - rounds->grants_ns;
+	const double granted_ns = ns < left_ns ? ns : left_ns;
+	rounds->grants_ns += granted_ns;
+	rounds->granted_ns += granted_ns;
+}
+
 void thread_rounds_grant(struct thread_rounds *rounds)
 {
-	if (rounds->grants_ns + GRANT_NS > (double)THREAD_ROUNDS_GRANT_NS)
-		return;
-	rounds->grants_ns += GRANT_NS;
-	rounds->granted_ns += GRANT_NS;
+	grant(rounds, GRANT_NS);
 }
 
 size_t thread_rounds_begin(struct thread_rounds *rounds, size_t n, uint64_t now_ns)
@@ -74,17 +82,19 @@ uint32_t thread_rounds_pick(struct thread_rounds *rounds, uint32_t *order, size_
 void thread_rounds_end(struct thread_rounds *rounds, size_t n_looks, uint64_t cpu_ns,
 		       uint64_t now_ns)
 {
+	const double usual_ns = USUAL_TIMES * rounds->look_cost_ns * (double)n_looks;
 	rounds->n_looks += n_looks;
+	const double covered_ns = usual_ns > rounds->granted_ns ? usual_ns : rounds->granted_ns;
+	if ((double)cpu_ns > covered_ns)
+		grant(rounds, (double)cpu_ns - covered_ns);
 	const double granted_ns =
 		rounds->granted_ns < (double)cpu_ns ? rounds->granted_ns : (double)cpu_ns;
 	rounds->granted_ns -= granted_ns;
 	rounds->credit_ns -= (double)cpu_ns - granted_ns;
 	if (n_looks > 0) {
-		double cost_ns = (double)cpu_ns / (double)n_looks;
-		/* a binary that is read for the first time is paid for, but is not what looks cost
-		 */
-		if (cost_ns > 4 * rounds->look_cost_ns)
-			cost_ns = 4 * rounds->look_cost_ns;
+		/* a binary that is read for the first time is not what looks cost */
+		const double cost_ns =
+			((double)cpu_ns < usual_ns ? (double)cpu_ns : usual_ns) / (double)n_looks;
 		const double weight = n_looks < 64 ? (double)n_looks / 64 : 1;
 		rounds->look_cost_ns += (cost_ns - rounds->look_cost_ns) * weight;
 		if (rounds->look_cost_ns < 1)

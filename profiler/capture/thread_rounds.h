@@ -46,7 +46,8 @@ void thread_rounds_charge(struct thread_rounds *rounds, uint64_t other_cpu_ns);
 /**
  * There is a new thread: one more look may be made, beyond the share. In all THREAD_ROUNDS_GRANT_NS
  * are given so: without it the threads that are there at the beginning would be looked at for the
- * first time at the end, or never.
+ * first time at the end, or never. The same sum pays for what first looks take to read binaries:
+ * else a small share would be silent for seconds, to pay that back.
  */
 void thread_rounds_grant(struct thread_rounds *rounds);
 

@@ -107,11 +107,20 @@ static void test_thread_rounds__a_first_look_is_granted(void **state)
 	assert_true(rounds.granted_ns <= (double)THREAD_ROUNDS_GRANT_NS);
 }
 
-/* A look that takes far longer (unwind tables are compiled) is paid back. */
-static void test_thread_rounds__what_was_too_much_is_paid_back(void **state)
+/* A look that takes far longer (unwind tables are compiled) is granted: rounds go on at once. */
+static void test_thread_rounds__a_costly_beginning_silences_nothing(void **state)
 {
 	(void)state;
 	thread_rounds_end(&rounds, 1, 50 * MS, 50 * MS);
+	rounds.look_cost_ns = 1000;
+	assert_int_equal(thread_rounds_begin(&rounds, THREADS, 60 * MS), THREADS);
+}
+
+/* But no more than all grants together. */
+static void test_thread_rounds__what_was_too_much_is_paid_back(void **state)
+{
+	(void)state;
+	thread_rounds_end(&rounds, 1, 50 * MS + THREAD_ROUNDS_GRANT_NS, 50 * MS);
 	for (uint64_t ms = 100; ms < 4900; ms += 100)
 		assert_int_equal(thread_rounds_begin(&rounds, THREADS, ms * MS), 0);
 	rounds.look_cost_ns = 1000;
@@ -144,6 +153,8 @@ int main(void)
 		cmocka_unit_test_setup(test_thread_rounds__a_random_subset_beyond_that, setup),
 		cmocka_unit_test_setup(test_thread_rounds__leave_room_for_other_work, setup),
 		cmocka_unit_test_setup(test_thread_rounds__a_first_look_is_granted, setup),
+		cmocka_unit_test_setup(test_thread_rounds__a_costly_beginning_silences_nothing,
+				       setup),
 		cmocka_unit_test_setup(test_thread_rounds__what_was_too_much_is_paid_back, setup),
 		cmocka_unit_test_setup(test_thread_rounds__are_in_step_with_nothing, setup),
 	};
