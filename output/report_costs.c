@@ -159,6 +159,16 @@ void report_each_cost(const struct report *report, struct strbuf *scratch,
 	cost_counted(&costs, HEADER_STOPS_LATE,
 		     "thread did not stop within 20 ms: no sample, and let go when it did",
 		     "threads did not stop within 20 ms: no sample, and let go when they did");
+	cost_counted(&costs, HEADER_STOPS_LEFT_OUT,
+		     "sample was left out while a thread of its process did not stop, or a round "
+		     "took long",
+		     "samples were left out while threads of their process did not stop, or rounds "
+		     "took long");
+	cost_counted(&costs, HEADER_STOPS_UNFINISHED,
+		     "thread had not stopped yet when the recording ended: a system call that it "
+		     "was in may have returned EINTR",
+		     "threads had not stopped yet when the recording ended: system calls that they "
+		     "were in may have returned EINTR");
 	cost_counted(&costs, HEADER_STOPS_REFUSED,
 		     "thread could not be stopped: another tracer had it, or it is not permitted",
 		     "threads could not be stopped: another tracer had them, or it is not "

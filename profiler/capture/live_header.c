@@ -45,6 +45,8 @@ int live_header_set(struct profile *profile, const struct live_recorder *live)
 		{HEADER_STOPS_REFUSED, stops->by_status[THREAD_STOP_REFUSED]},
 		{HEADER_STOPS_HELD, stops->by_status[THREAD_STOP_HELD]},
 		{HEADER_STOPS_OTHER, stops->by_status[THREAD_STOP_OTHER]},
+		{HEADER_STOPS_LEFT_OUT, stops->left_out},
+		{HEADER_STOPS_UNFINISHED, stops->unstopped},
 	};
 	int code = 0;
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && code == 0; i++)

@@ -6,6 +6,7 @@
 #include "thread_look.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,15 @@
 
 /* A late thread stands still until it is noticed. */
 #define LATE_LOOK_NS UINT64_C(200000)
+
+/*
+ * A round asks no further thread to stop after so long. Waiting for one takes 80 ms at the most;
+ * rounds would take that once for each CPU.
+ */
+#define ROUND_NS UINT64_C(50000000)
+
+/* Threads that are late at the end are given so long. SIGINT promises 100 ms. */
+#define FINISH_NS UINT64_C(20000000)
 
 /* Looking at a thread takes about 1 us: so many are looked at in a round. */
 enum { LOOKS_MAX = 256 };
@@ -72,6 +82,13 @@ static void on_pause(void *ctx, uint64_t pause_ns)
 	overhead_add_pause(ctx, pause_ns);
 }
 
+static bool is_asked_to_stop(void *ctx)
+{
+	const struct live_recorder *live = ctx;
+	struct pollfd stop = {.fd = live->setup.stop_fd, .events = POLLIN};
+	return live->setup.stop_fd >= 0 && poll(&stop, 1, 0) > 0;
+}
+
 int live_recorder_open(struct live_recorder *live, const struct live_setup *setup,
 		       struct cp_err *err)
 {
@@ -85,7 +102,9 @@ int live_recorder_open(struct live_recorder *live, const struct live_setup *setu
 		.stopper = {.watchdog = &live->watchdog,
 			    .own_child = setup->own_child,
 			    .on_pause = on_pause,
-			    .pause_ctx = &live->overhead},
+			    .pause_ctx = &live->overhead,
+			    .gives_up = is_asked_to_stop,
+			    .gives_up_ctx = live},
 	};
 	live_threads_init(&live->threads);
 	if (thread_stopper_init(&live->stopper) < 0)
@@ -222,8 +241,13 @@ static void add_sample(struct live_recorder *live, const struct live_candidate *
 /* Take candidates at random, as many as can have been on a CPU. */
 static void take_running(struct live_recorder *live, uint32_t dump_bytes, uint64_t elapsed_ns)
 {
-	const size_t n_max = live->overhead.limits.n_cpus;
-	for (size_t i = 0; i < live->n_candidates && i < n_max; i++) {
+	const size_t n_cpus = live->overhead.limits.n_cpus;
+	const size_t n = live->n_candidates < n_cpus ? live->n_candidates : n_cpus;
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0 && clock_now_ns() - live->round_ns > ROUND_NS) {
+			live->stopper.counts.left_out += n - i;
+			break;
+		}
 		const size_t at = i + next_random(live) % (live->n_candidates - i);
 		const struct live_candidate candidate = live->candidates[at];
 		struct thread_copy copy;
@@ -272,4 +296,9 @@ int live_recorder_work(struct live_recorder *live, uint32_t dump_bytes)
 		at_ns = now_ns + LATE_LOOK_NS;
 	set_timer(live, at_ns);
 	return code;
+}
+
+void live_recorder_finish(struct live_recorder *live)
+{
+	thread_stopper_finish(&live->stopper, clock_now_ns() + FINISH_NS);
 }

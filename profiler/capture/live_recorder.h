@@ -39,6 +39,7 @@ struct live_setup {
 	uint64_t max_pause_ns;
 	bool follow_children;
 	pid_t own_child; /* the command, whose end is waited for elsewhere; 0 = none */
+	int stop_fd; /* readable: the recording is to end, so no stop is waited for; -1 = none */
 };
 
 /* A thread that was seen running. */
@@ -96,5 +97,11 @@ int live_recorder_begin(struct live_recorder *live, const pid_t *pids, size_t n,
  * Return: 0 or -ENOMEM.
  */
 int live_recorder_work(struct live_recorder *live, uint32_t dump_bytes);
+
+/**
+ * Nothing is sampled any more: let go of the threads that are late, as far as they stop in time.
+ * The others are let go when this thread ends, which it should do at once.
+ */
+void live_recorder_finish(struct live_recorder *live);
 
 #endif

@@ -415,23 +415,26 @@ static int end(struct recorder *r, int code, struct recorder_result *result, str
 /* From the first sample to the last. */
 struct run {
 	struct recorder *recorder;
-	struct recorder_result *result;
 	struct cp_err *err;
 	int code;
+	bool begun;
 };
 
 static void *run(void *arg)
 {
 	struct run *run = arg;
 	run->code = begin(run->recorder, run->err);
-	if (run->code == 0)
-		run->code =
-			end(run->recorder, record(run->recorder, run->err), run->result, run->err);
+	run->begun = run->code == 0;
+	if (run->begun)
+		run->code = record(run->recorder, run->err);
+	if (run->recorder->s.by_ptrace)
+		live_recorder_finish(&run->recorder->s.live);
 	return NULL;
 }
 
 /*
- * In a thread of its own: whatever is still traced when that ends is let go by the kernel.
+ * In a thread of its own: whatever is still traced when that ends is let go by the kernel. So it
+ * does nothing else any more when the recording is over.
  * SIGCHLD is taken where a stop is waited for, and what Ctrl-Z sends between two samples.
  */
 static void run_live(struct run *arg)
@@ -463,12 +466,12 @@ int recorder_run(const struct recorder_options *options, struct recorder_result 
 	struct session *s = &r.s;
 	int code = session_open(s, options, err);
 	if (code == 0) {
-		struct run all = {.recorder = &r, .result = result, .err = err};
+		struct run all = {.recorder = &r, .err = err};
 		if (s->by_ptrace)
 			run_live(&all);
 		else
 			run(&all);
-		code = all.code;
+		code = all.begun ? end(&r, all.code, result, err) : all.code;
 		if (code < 0) /* an empty file is no profile; one with content is kept */
 			recording_file_discard(&s->file);
 	}

@@ -260,6 +260,7 @@ static int open_live(struct session *s, struct cp_err *err)
 		.max_pause_ns = max_pause_ns(s->options),
 		.follow_children = !s->options->no_inherit,
 		.own_child = s->has_command ? s->command.pid : 0,
+		.stop_fd = s->options->stop_fd,
 	};
 	return live_recorder_open(&s->live, &setup, err);
 }

@@ -87,6 +87,8 @@ static enum seen wait_for_stop(const struct thread_stopper *stopper, pid_t tid, 
 		/* before that it may have been interrupted already, and on its way into the stop */
 		if (now_ns - since_ns <= SPIN_NS)
 			continue;
+		if (stopper->gives_up && stopper->gives_up(stopper->gives_up_ctx))
+			return SEEN_NOTHING;
 		*looked_ns = now_ns;
 		sigtimedwait(&child, NULL, &doze);
 		if (now_ns - since_ns > DOZE_MAX_NS)
@@ -262,8 +264,10 @@ static enum thread_stop_status take(struct thread_stopper *stopper, pid_t pid, p
 {
 	/* without room to remember one that does not stop, none is asked to */
 	struct thread_stop_late *late = find_late(stopper, 0);
-	if (!late || has_late_of(stopper, pid))
+	if (!late || has_late_of(stopper, pid)) {
+		stopper->counts.left_out++;
 		return THREAD_STOP_LATE;
+	}
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0)
 		return errno == EPERM || errno == EACCES ? THREAD_STOP_REFUSED : THREAD_STOP_GONE;
 	const uint64_t since_ns = clock_now_ns();
@@ -283,6 +287,7 @@ static enum thread_stop_status take(struct thread_stopper *stopper, pid_t pid, p
 		return THREAD_STOP_GONE;
 	default:
 		set_late(stopper, late, pid, tid);
+		stopper->counts.by_status[THREAD_STOP_LATE]++;
 		return THREAD_STOP_LATE;
 	}
 }
@@ -325,11 +330,25 @@ enum thread_stop_status thread_stop_take(struct thread_stopper *stopper, pid_t p
 	if (n_bytes > THREAD_STOP_MAX_BYTES)
 		n_bytes = THREAD_STOP_MAX_BYTES;
 	thread_stopper_poll(stopper);
-	const bool is_new_late = !has_late_of(stopper, pid);
 	watchdog_note(stopper->watchdog, 0, tid);
 	const enum thread_stop_status status = take(stopper, pid, tid, n_bytes, copy);
 	watchdog_note(stopper->watchdog, 0, 0);
-	/* one that is late already is not counted anew */
-	stopper->counts.by_status[status] += status != THREAD_STOP_LATE || is_new_late;
+	/* of the late ones, those that were asked to stop have been counted */
+	stopper->counts.by_status[status] += status != THREAD_STOP_LATE;
 	return status;
+}
+
+void thread_stopper_finish(struct thread_stopper *stopper, uint64_t until_ns)
+{
+	const struct timespec doze = {.tv_nsec = (long)DOZE_NS};
+	sigset_t child;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	thread_stopper_poll(stopper);
+	while (thread_stopper_has_late(stopper) && clock_now_ns() < until_ns) {
+		sigtimedwait(&child, NULL, &doze);
+		thread_stopper_poll(stopper);
+	}
+	for (size_t i = 0; i < sizeof(stopper->late) / sizeof(stopper->late[0]); i++)
+		stopper->counts.unstopped += stopper->late[i].tid != 0;
 }

@@ -18,7 +18,9 @@
  *   milliseconds and becomes late: it runs on, and is let go at the moment when it does stop.
  *
  * A thread that is late can be let go only when it stops, or by the end of the tracing thread. So
- * whoever uses this does it in a thread of its own that ends with the recording.
+ * whoever uses this does it in a thread of its own that ends with the recording. Until then no
+ * thread of its process is asked to stop, and this is counted: where another one executes a
+ * program, it waits for the late one's end to be taken, and holds what PTRACE_SEIZE waits for.
  *
  * Depends on: thread_copy.h, thread_regs.h, watchdog.h. Threads: one, always the same; SIGCHLD has
  * to be blocked in all of the process, and not ignored.
@@ -44,7 +46,7 @@ enum thread_stop_status {
 	THREAD_STOP_TAKEN,
 	THREAD_STOP_GONE,    /* it has ended, or is ending */
 	THREAD_STOP_REFUSED, /* not permitted, or another one traces it */
-	THREAD_STOP_LATE,    /* it does not stop; or has not done so since the last time */
+	THREAD_STOP_LATE,    /* it does not stop; or one of its process has not done so yet */
 	THREAD_STOP_HELD,    /* by job control */
 	THREAD_STOP_OTHER,   /* it runs 32-bit code, or its memory cannot be read */
 	THREAD_STOP_STATUSES
@@ -56,6 +58,8 @@ struct thread_stop_counts {
 	uint64_t eintr_left;   /* that did, as they may not be entered once more */
 	uint64_t signals;      /* that arrived in a stop and were passed on */
 	uint64_t short_writes; /* writes that may have been cut short by a stop */
+	uint64_t left_out;     /* not asked to stop, as one of their process was late */
+	uint64_t unstopped;    /* late at the end: what call they were in is not known */
 };
 
 struct thread_stop_late {
@@ -74,13 +78,16 @@ struct thread_stopper {
 	 */
 	void (*on_pause)(void *ctx, uint64_t pause_ns);
 	void *pause_ctx;
+	/* Called while a stop is waited for: true = it is not worth it any more. May be NULL. */
+	bool (*gives_up)(void *ctx);
+	void *gives_up_ctx;
 	/* filled here */
 	struct thread_stop_counts counts;
 	struct thread_stop_late late[WATCHDOG_THREADS - 1];
 	uint8_t *bytes; /* THREAD_STOP_MAX_BYTES */
 };
 
-/** @stopper: the fields up to pause_ctx set by the caller. Return: 0 or -ENOMEM. */
+/** @stopper: the fields up to gives_up_ctx set by the caller. Return: 0 or -ENOMEM. */
 int thread_stopper_init(struct thread_stopper *stopper);
 void thread_stopper_deinit(struct thread_stopper *stopper);
 
@@ -100,5 +107,12 @@ bool thread_stopper_has_late(const struct thread_stopper *stopper);
 
 /** Let go late threads that have stopped. */
 void thread_stopper_poll(struct thread_stopper *stopper);
+
+/**
+ * Nothing will be taken any more: wait for late threads until @until_ns. Those that have not
+ * stopped by then are counted, and let go by the kernel when this thread ends, which it should do
+ * at once.
+ */
+void thread_stopper_finish(struct thread_stopper *stopper, uint64_t until_ns);
 
 #endif

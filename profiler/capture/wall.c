@@ -281,9 +281,13 @@ void wall_round(struct wall *wall, uint64_t now_ns)
 	const size_t n = wall->n_order;
 	thread_rounds_charge(&wall->rounds, cpu_ns - wall->cpu_ns);
 	const size_t k = thread_rounds_begin(&wall->rounds, n, now_ns);
-	for (size_t i = 0; i < k; i++)
+	for (size_t i = 0; i < k; i++) {
 		visit(wall, wall->threads[thread_rounds_pick(&wall->rounds, wall->order, i, n)],
 		      false);
+		/* one that is late stands still until it is noticed */
+		if (wall->stopper)
+			thread_stopper_poll(wall->stopper);
+	}
 	wall->cpu_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
 	thread_rounds_end(&wall->rounds, k, wall->cpu_ns - cpu_ns, clock_now_ns());
 }
@@ -291,6 +295,7 @@ void wall_round(struct wall *wall, uint64_t now_ns)
 void wall_finish(struct wall *wall, uint64_t now_ns)
 {
 	list(wall, now_ns);
+	wall->stacks.stopper = NULL;
 	for (size_t i = 0; i < wall->n_threads; i++)
 		visit(wall, wall->threads[i], true);
 }

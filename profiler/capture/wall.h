@@ -81,7 +81,7 @@ static inline uint64_t wall_due_ns(const struct wall *wall)
  */
 void wall_round(struct wall *wall, uint64_t now_ns);
 
-/** The last one: of all threads, so that their time is accounted for to the end. */
+/** The last one: of all threads, so that their time is accounted for to the end. It stops none. */
 void wall_finish(struct wall *wall, uint64_t now_ns);
 
 /** Add a sample of a running thread, as sample_sink_add(), and keep its stack. */

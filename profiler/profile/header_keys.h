@@ -102,6 +102,9 @@
 #define HEADER_OFF_CPU_FP_SEARCHED "off_cpu_fp_searched"
 #define HEADER_OFF_CPU_FP_UNKNOWN "off_cpu_fp_unknown"
 
+/* + OLD of a --source-prefix OLD=NEW that the source paths were put under. The value is NEW. */
+#define HEADER_SOURCE_PREFIX_PREFIX "source_prefix."
+
 #define HEADER_TIME_QUANTUM_NS "time_quantum_ns" /* of the timeline; absent = none */
 
 /*
@@ -151,7 +154,9 @@
  * once more, those that did return it, writes that may have been cut short, signals that arrived
  * and were passed on. Threads that gave no sample: not stopped within 20 ms (let go when they did),
  * not permitted or traced by another, stopped by job control, of 32 bits or without a readable
- * stack.
+ * stack; not asked to stop, as one of their process had not stopped yet, or as a round had taken
+ * long. Threads that had not stopped when the recording ended: let go by the kernel, and a system
+ * call that they were in may have returned EINTR.
  */
 #define HEADER_EINTR_REWOUND "eintr_rewound"
 #define HEADER_EINTR_LEFT "eintr_left"
@@ -161,6 +166,8 @@
 #define HEADER_STOPS_REFUSED "stops_refused"
 #define HEADER_STOPS_HELD "stops_held"
 #define HEADER_STOPS_OTHER "stops_other"
+#define HEADER_STOPS_LEFT_OUT "stops_left_out"
+#define HEADER_STOPS_UNFINISHED "stops_unfinished"
 
 /* "yes" once every location was looked up; absent = not, or only in part. */
 #define HEADER_SYMBOLIZED "symbolized"

@@ -10,7 +10,9 @@
 #include "capture/procfs.h"
 #include "capture/thread_stop.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -20,6 +22,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/sem.h>
 #include <sys/socket.h>
@@ -81,6 +84,21 @@ static pid_t start(void (*run)(void))
 		_exit(0);
 	}
 	assert_true(pid > 0);
+	stopper.own_child = pid;
+	return pid;
+}
+
+/* In a group of its own, with all its children. */
+static pid_t start_group(void (*run)(void))
+{
+	const pid_t pid = fork();
+	if (pid == 0) {
+		setpgid(0, 0);
+		run();
+		_exit(0);
+	}
+	assert_true(pid > 0);
+	setpgid(pid, pid);
 	stopper.own_child = pid;
 	return pid;
 }
@@ -395,18 +413,62 @@ static void test_thread_stop__job_control_is_not_undone(void **state)
 	kill_and_reap(pid);
 }
 
-static void wait_for_vfork_child(void)
+static void wait_for_vfork_child_until(time_t seconds, long ns)
 {
 	const pid_t child = vfork();
 	if (child == 0) {
 		/* shares our memory: nothing but system calls */
-		const struct timespec time = {.tv_nsec = 200000000};
+		const struct timespec time = {.tv_sec = seconds, .tv_nsec = ns};
 		nanosleep(&time, NULL);
 		_exit(7);
 	}
 	int status;
 	const bool is_right = waitpid(child, &status, 0) == child && WEXITSTATUS(status) == 7;
 	_exit(is_right ? 0 : 1);
+}
+
+static void wait_for_vfork_child(void)
+{
+	wait_for_vfork_child_until(0, 200000000);
+}
+
+static void *work_beside(void *unused)
+{
+	work();
+	return unused;
+}
+
+/* Its first thread waits so, for long; its second one works. */
+static void wait_for_vfork_child_beside_work(void)
+{
+	pthread_t thread;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	pthread_create(&thread, NULL, work_beside, NULL);
+	wait_for_vfork_child_until(600, 0);
+}
+
+/* The thread of a process with two that is not its first one. */
+static pid_t second_thread(pid_t pid)
+{
+	char path[64];
+	struct dirent *entry;
+	pid_t tid = 0;
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	DIR *tasks = opendir(path);
+	assert_non_null(tasks);
+	while ((entry = readdir(tasks))) {
+		if (entry->d_name[0] != '.' && atoi(entry->d_name) != pid)
+			tid = atoi(entry->d_name);
+	}
+	closedir(tasks);
+	return tid;
+}
+
+/* The child of vfork() shares the group, and would sleep on. */
+static void kill_group_and_reap(pid_t pid)
+{
+	kill(-pid, SIGKILL);
+	kill_and_reap(pid);
 }
 
 static void test_thread_stop__a_thread_that_does_not_stop_is_not_waited_for(void **state)
@@ -421,11 +483,79 @@ static void test_thread_stop__a_thread_that_does_not_stop_is_not_waited_for(void
 	assert_true(thread_stopper_has_late(&stopper));
 	assert_int_equal(take(pid), THREAD_STOP_LATE); /* not asked a second time */
 	assert_int_equal(stopper.counts.by_status[THREAD_STOP_LATE], 1);
+	assert_int_equal(stopper.counts.left_out, 1);
 	while (thread_stopper_has_late(&stopper))
 		thread_stopper_poll(&stopper);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_int_equal(n_pauses, 1);
+}
+
+static void test_thread_stop__beside_a_late_thread_none_of_its_process_is_stopped(void **state)
+{
+	(void)state;
+	const pid_t pid = start_group(wait_for_vfork_child_beside_work);
+	while (!shared->ready)
+		sched_yield();
+	wait_for_state(pid, 'D');
+	const pid_t other = second_thread(pid);
+	assert_int_equal(take(pid), THREAD_STOP_LATE);
+	for (uint64_t i = 0; i < 10; i++) {
+		assert_int_equal(stopper.counts.left_out, i);
+		assert_int_equal(thread_stop_take(&stopper, pid, other, DUMP_BYTES, &copy),
+				 THREAD_STOP_LATE);
+		assert_free(other);
+	}
+	assert_int_equal(stopper.counts.by_status[THREAD_STOP_LATE], 1);
+	kill_group_and_reap(pid);
+}
+
+static bool give_up(void *ctx)
+{
+	uint64_t *n = ctx;
+	(*n)++;
+	return true;
+}
+
+/* Of several tries, as on a busy machine one may take as long for other reasons. */
+static void test_thread_stop__a_wait_is_given_up_when_that_is_asked_for(void **state)
+{
+	(void)state;
+	enum { TRIES = 20 };
+	uint64_t n_asked = 0, shortest_ns = UINT64_MAX;
+	stopper.gives_up = give_up;
+	stopper.gives_up_ctx = &n_asked;
+	for (uint64_t i = 0; i < TRIES && shortest_ns > THREAD_STOP_PATIENCE_NS / 4; i++) {
+		const pid_t pid = start_group(wait_for_vfork_child_beside_work);
+		wait_for_state(pid, 'D');
+		const uint64_t before_ns = clock_now_ns();
+		assert_int_equal(take(pid), THREAD_STOP_LATE);
+		const uint64_t took_ns = clock_now_ns() - before_ns;
+		shortest_ns = took_ns < shortest_ns ? took_ns : shortest_ns;
+		assert_int_equal(n_asked, i + 1);
+		assert_int_equal(stopper.counts.by_status[THREAD_STOP_LATE], i + 1);
+		/* it is given its time at the end, and then counted */
+		thread_stopper_finish(&stopper, clock_now_ns() + CLOCK_NS_PER_S / 1000);
+		assert_int_equal(stopper.counts.unstopped, i + 1);
+		kill_group_and_reap(pid);
+		thread_stopper_poll(&stopper);
+		assert_false(thread_stopper_has_late(&stopper));
+	}
+	assert_in_range(shortest_ns, 0, THREAD_STOP_PATIENCE_NS / 4);
+}
+
+static void test_thread_stop__at_the_end_a_late_thread_is_waited_for(void **state)
+{
+	(void)state;
+	const pid_t pid = start(wait_for_vfork_child);
+	int status;
+	wait_for_state(pid, 'D');
+	assert_int_equal(take(pid), THREAD_STOP_LATE);
+	thread_stopper_finish(&stopper, UINT64_MAX);
+	assert_int_equal(stopper.counts.unstopped, 0);
+	assert_false(thread_stopper_has_late(&stopper));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 static void wait_and_ignore(void)
@@ -557,6 +687,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_thread_stop__a_thread_that_does_not_stop_is_not_waited_for, setup,
 			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_thread_stop__beside_a_late_thread_none_of_its_process_is_stopped,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_thread_stop__a_wait_is_given_up_when_that_is_asked_for, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_thread_stop__at_the_end_a_late_thread_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_thread_stop__the_end_of_a_child_stays_its_parents_to_see, setup,
 			teardown),
