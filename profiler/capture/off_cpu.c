@@ -77,22 +77,6 @@ static struct off_cpu_thread **bucket_of(struct off_cpu *off, pid_t tid)
 	return at;
 }
 
-static struct off_cpu_thread *find_or_add(struct off_cpu *off, pid_t pid, pid_t tid)
-{
-	struct off_cpu_thread **at = bucket_of(off, tid);
-	if (!*at) {
-		*at = calloc(1, sizeof(**at));
-		if (!*at) {
-			off->counts.untracked++;
-			return NULL;
-		}
-		(*at)->tid = tid;
-		thread_rounds_grant(&off->rounds);
-	}
-	(*at)->pid = pid;
-	return *at;
-}
-
 /* Have the next round look at it. */
 static void enqueue(struct off_cpu *off, struct off_cpu_thread *t)
 {
@@ -118,6 +102,38 @@ static void dequeue(struct off_cpu *off, struct off_cpu_thread *t)
 		off->queue_end = at;
 	off->n_queued--;
 	t->queued = false;
+}
+
+/* What is known of its waits can be no sample any more. */
+static void forget(struct off_cpu *off, struct off_cpu_thread **at)
+{
+	struct off_cpu_thread *t = *at;
+	off->counts.broken += t->off + off_cpu_shorts_missed(&t->shorts);
+	dequeue(off, t);
+	*at = t->next;
+	destroy(off, t);
+}
+
+static struct off_cpu_thread *find_or_add(struct off_cpu *off, pid_t pid, pid_t tid)
+{
+	struct off_cpu_thread **at = bucket_of(off, tid), *t;
+	/* the end of the one that had the number was not told: a record was lost */
+	if (*at && (*at)->pid != pid) {
+		forget(off, at);
+		at = bucket_of(off, tid);
+	}
+	if (*at)
+		return *at;
+	t = calloc(1, sizeof(*t));
+	if (!t) {
+		off->counts.untracked++;
+		return NULL;
+	}
+	t->pid = pid;
+	t->tid = tid;
+	*at = t;
+	thread_rounds_grant(&off->rounds);
+	return t;
 }
 
 /* Put time of a thread into the profile. */
@@ -445,16 +461,6 @@ static bool is_gone(const struct off_cpu *off, const struct off_cpu_thread *t)
 {
 	const struct thread *thread = processes_find_thread(off->processes, t->tid);
 	return !thread || thread->process->pid != t->pid;
-}
-
-/* What is known of its waits can be no sample any more. */
-static void forget(struct off_cpu *off, struct off_cpu_thread **at)
-{
-	struct off_cpu_thread *t = *at;
-	off->counts.broken += t->off + off_cpu_shorts_missed(&t->shorts);
-	dequeue(off, t);
-	*at = t->next;
-	destroy(off, t);
 }
 
 void off_cpu_flush(struct off_cpu *off, uint64_t until_ns, bool last)

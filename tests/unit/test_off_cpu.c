@@ -78,10 +78,15 @@ static struct record_origin at(uint32_t tid, uint64_t ms)
 		.pid = PID, .tid = tid, .time_ns = START_NS + ms * MS, .id = ID};
 }
 
-static void switched(struct fixture *f, uint32_t tid, uint64_t ms, uint16_t misc)
+static void switched_of(struct fixture *f, struct record_origin origin, uint16_t misc)
 {
 	record_begin(&f->bytes, PERF_RECORD_SWITCH, misc);
-	dispatch_record(&f->dispatch, record_end_with(&f->bytes, at(tid, ms)));
+	dispatch_record(&f->dispatch, record_end_with(&f->bytes, origin));
+}
+
+static void switched(struct fixture *f, uint32_t tid, uint64_t ms, uint16_t misc)
+{
+	switched_of(f, at(tid, ms), misc);
 }
 
 static void out(struct fixture *f, uint32_t tid, uint64_t ms)
@@ -404,6 +409,29 @@ static void test_off_cpu__a_thread_whose_end_was_not_told_is_forgotten(void **st
 	assert_int_equal(f->off.counts.untracked, 0);
 }
 
+static void test_off_cpu__another_process_thread_with_the_number_inherits_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct record_origin origin = at(PID + 1, 300);
+	in(f, PID + 1, 50);
+	out(f, PID + 1, 60);
+	in(f, PID + 1, 61); /* met by no look */
+	out(f, PID + 1, 100);
+	looked(f, PID + 1, 102, "nap");
+	const int64_t before = all_ns(f);
+	/* its end is lost, and so is the birth of the one that has its number */
+	origin.pid = PID + 7;
+	switched_of(f, origin, PERF_RECORD_MISC_SWITCH_OUT);
+	assert_int_equal(f->off.counts.broken, 3); /* two short waits, and the one that went on */
+	origin.time_ns += 10 * MS;
+	switched_of(f, origin, 0);
+	end(f, 1000);
+	expect(f, "nap", CP_STATE_LOCK, CP_INFERRED_NO, 0, 0);
+	assert_int_equal(all_ns(f) - before, 10 * MS);
+	assert_int_equal(f->off.counts.broken, 3);
+	assert_int_equal(f->off.counts.untracked, 0);
+}
+
 #define TEST(behaviour) cmocka_unit_test_setup_teardown(test_off_cpu__##behaviour, setup, teardown)
 
 int main(void)
@@ -424,6 +452,7 @@ int main(void)
 		TEST(a_lost_record_costs_one_wait_and_is_counted),
 		TEST(a_thread_that_ends_leaves_nothing_behind),
 		TEST(a_thread_whose_end_was_not_told_is_forgotten),
+		TEST(another_process_thread_with_the_number_inherits_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
