@@ -200,11 +200,12 @@ int options_choice(const char *choices, const char *text)
 bool options_percent(const char *text, double *out)
 {
 	/* strtod alone would take "nan", "0x10", "1e1" and white space */
-	if (!isdigit((unsigned char)text[0]) || text[strspn(text, "0123456789.")])
+	const size_t n = strspn(text, "0123456789.");
+	if (!isdigit((unsigned char)text[0]) || (text[n] && strcmp(text + n, "%") != 0))
 		return false;
 	char *end;
 	double value = strtod(text, &end);
-	if (*end || value > 100)
+	if (end != text + n || value > 100)
 		return false;
 	*out = value;
 	return true;

@@ -62,7 +62,7 @@ int options_first_operand(const struct options *options);
  */
 int options_choice(const char *choices, const char *text);
 
-/** A percentage from 0 to 100 with an optional fraction. Return: false on anything else. */
+/** A percentage from 0 to 100: "5", "0.5", "0.5%". Return: false on anything else. */
 bool options_percent(const char *text, double *out);
 
 /**

@@ -57,7 +57,7 @@ static const struct cli_option record_options[] = {
 	[OPT_MAX_OVERHEAD] = {"max-overhead", 0, "PCT", NULL,
 			      "with ptrace, and for looks at threads that wait: sample less often "
 			      "where cprof would take more than PCT % of the CPUs, or stop threads "
-			      "for more than PCT % of the time they run (default: 1)"},
+			      "for more than PCT % of the time they run (default: 1%)"},
 	[OPT_MAX_PAUSE] = {"max-pause", 0, "TIME", NULL,
 			   "with ptrace: how long a stop may be; where more than 1 % are longer, "
 			   "less is copied and less often (default: 200us)"},
@@ -108,8 +108,10 @@ static int take_number(const struct cli_command *self, int option, const char *v
 	case OPT_MAX_OVERHEAD:
 		if (!options_percent(value, &out->recorder.max_overhead) ||
 		    out->recorder.max_overhead <= 0)
-			return cli_usage(self, "--max-overhead %s: give a number above 0, to 100",
-					 value);
+			return cli_usage(
+				self,
+				"--max-overhead %s: give a percentage above 0, such as 0.5 or 2%%",
+				value);
 		out->recorder.max_overhead /= 100;
 		return CLI_OK;
 	case OPT_MAX_PAUSE:

@@ -410,16 +410,21 @@ def test_what_has_no_threads_to_stop(tmp_path):
     done = cprof("record", "-o", path, "-p", zombie, *PTRACE, status=1)
     os.waitpid(zombie, 0)
     assert "has ended" in done.stderr
-    cprof("record", "-o", path, "-p", "1", "--max-overhead", "0", status=2)
-    cprof("record", "-o", path, "-p", "1", "--max-pause", "soon", status=2)
+    for wrong in ("0", "0%", "1%%", "101%"):
+        cprof("record", "-o", path, "-p", "1", "--max-overhead", wrong, status=2)
+    for wrong in ("soon", "0us"):
+        cprof("record", "-o", path, "-p", "1", "--max-pause", wrong, status=2)
 
 
 def test_json_has_what_it_cost(tmp_path):
     """As the schema in output/README.md has it; null where nothing is stopped."""
     keys = ["pauses", "pause_total_ns", "rate_achieved_hz", "eintr_rewound", "stops_late"]
     path = tmp_path / "x.pb.gz"
-    cprof("record", "-q", "-o", path, *PTRACE, "--", SAMPLES / "cpu_split", "--seconds", 1)
+    limits = ("--engine=ptrace", "--max-overhead", "99.5%", "--max-pause", "150us")
+    cprof("record", "-q", "-o", path, *limits, "--", SAMPLES / "cpu_split", "--seconds", 1)
     text = cprof("report", path, "--format", "json").stdout
+    assert json.loads(text)["recording"]["max_overhead_ppm"] == 995000
+    assert json.loads(text)["recording"]["max_pause_ns"] == 150000
     assert all(isinstance(json.loads(text)["recording"][key], int) for key in keys)
     cprof("record", "-q", "-o", path, "--", SAMPLES / "cpu_split", "--seconds", 1)
     text = cprof("report", path, "--format", "json").stdout

@@ -205,8 +205,14 @@ static void test_options__percent_takes_decimal_numbers_up_to_100(void **state)
 	assert_true(options_percent("99.5", &pct));
 	assert_float_equal(pct, 99.5, 1e-9);
 	assert_true(options_percent("100", &pct));
-	static const char *const wrong[] = {"",     "-1", "100.1", "1e1",  "nan",
-					    "0x10", "9%", " 5",    "1.2.3"};
+	assert_true(options_percent("1%", &pct));
+	assert_float_equal(pct, 1, 0);
+	assert_true(options_percent("0.5%", &pct));
+	assert_float_equal(pct, 0.5, 0);
+	assert_true(options_percent("100%", &pct));
+	static const char *const wrong[] = {"",     "-1",  "100.1", "1e1",   "nan",
+					    "0x10", " 5",  "1.2.3", "9%%",   "9 %",
+					    "%",    "9%0", "101%",  "1.2.3%"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		pct = 7;
 		assert_false(options_percent(wrong[i], &pct));
