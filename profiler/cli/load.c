@@ -207,6 +207,16 @@ static void restore_better_names(struct profile *profile, const struct profile_l
 	}
 }
 
+static void tell_unused(const struct source_prefixes *prefixes)
+{
+	for (size_t i = 0; i < prefixes->n; i++) {
+		const struct source_prefix *rule = &prefixes->rules[i];
+		if (rule->n_moved == 0)
+			cli_note("--source-prefix %s=%s: no function has a source file there",
+				 source_prefix_old(rule), rule->replacement);
+	}
+}
+
 int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
 {
 	CP_CLEANUP(cp_free) struct profile_location *before = set_names_aside(profile);
@@ -223,7 +233,7 @@ int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
 	options.progress_ctx = &progress_ctx;
 	struct symbolizer_stats stats = {0};
 	struct cp_err err = {""};
-	size_t n_before = profile->n_locations;
+	size_t n_before = profile->n_locations, n_functions = profile->n_functions;
 	if (!symbols->quiet)
 		terminal_progress("symbolizing %zu addresses", n_before);
 	code = code ? cp_fail_nomem(&err) : symbolizer_run(profile, &options, &stats, &err);
@@ -231,7 +241,7 @@ int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
 	if (before)
 		restore_better_names(profile, before, n_before);
 	if (!code)
-		code = source_prefixes_rewrite(&symbols->prefixes, profile);
+		code = source_prefixes_rewrite(&symbols->prefixes, profile, n_functions);
 	if (!code && symbols->bare_names)
 		code = bare_names_rewrite(profile);
 	if (!code && !(symbols->cancel && *symbols->cancel))
@@ -241,6 +251,8 @@ int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
 		cli_note("--symbol-budget: the time was over before %zu of %zu addresses; 'cprof "
 			 "symbolize' looks them up",
 			 stats.not_reached, stats.locations);
+	if (!code && !symbols->quiet)
+		tell_unused(&symbols->prefixes);
 	if (code)
 		cli_fail("%s", err.message[0] ? err.message : strerror(-code));
 	return code;

@@ -56,7 +56,8 @@ enum load_option {
 	"$XDG_CACHE_HOME/cprof or ~/.cache/cprof"
 #define LOAD_SOURCE_PREFIX_HELP                                                                    \
 	"source files below OLD, as the compiler saw them, are below NEW; may be given more "      \
-	"than once, the longest OLD that fits holds"
+	"than once, the longest OLD that fits holds. Compared without . and ..; given again, "     \
+	"another NEW takes the place of the first"
 #define LOAD_NO_PARAMETERS_HELP "C++ functions without their parameters: ns::f, not ns::f(int)"
 
 #define LOAD_OPTION(index, name, arg, heading, help) [index] = {name, 0, arg, heading, help}

@@ -168,6 +168,14 @@
 #define HEADER_STOPS_OTHER "stops_other"
 #define HEADER_STOPS_LEFT_OUT "stops_left_out"
 #define HEADER_STOPS_UNFINISHED "stops_unfinished"
+/*
+ * How often it was looked whether a thread runs, and how often not, for want of time in a round.
+ * CPU time of the recorded processes that no sample stands for: of threads that ended before they
+ * were met running, and after the last sample of others.
+ */
+#define HEADER_RUN_LOOKS "run_looks"
+#define HEADER_RUN_LOOKS_LEFT_OUT "run_looks_left_out"
+#define HEADER_CPU_UNSAMPLED_NS "cpu_unsampled_ns"
 
 /* "yes" once every location was looked up; absent = not, or only in part. */
 #define HEADER_SYMBOLIZED "symbolized"

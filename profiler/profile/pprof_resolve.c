@@ -1,5 +1,6 @@
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "header_keys.h"
 #include "pprof_decode.h"
 
 #include <errno.h>
@@ -250,18 +251,24 @@ static int resolve_location(struct resolve *r, size_t i)
 	}
 }
 
-/* What is wanting for a binary: its path, which may hold anything, is the rest of the key. */
-static bool is_of_binary(const char *text)
+/*
+ * What is wanting for a binary, and a rule for source paths: the rest of the key is a path, which
+ * may hold anything.
+ */
+static bool is_of_path(const char *text)
 {
-	static const char prefix[] = "symbols.";
-	return strncmp(text, prefix, strlen(prefix)) == 0;
+	static const char *const prefixes[] = {"symbols.", HEADER_SOURCE_PREFIX_PREFIX};
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (strncmp(text, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
 }
 
 /* "key=value" as cprof writes it. Return: the length of the key, or 0. */
 static size_t comment_key(const char *text)
 {
-	size_t n = is_of_binary(text) ? strcspn(text, "=")
-				      : strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.");
+	size_t n = is_of_path(text) ? strcspn(text, "=")
+				    : strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.");
 	return text[n] == '=' ? n : 0;
 }
 
@@ -284,7 +291,7 @@ static int collect_header(struct resolve *r, struct interner *keys, const char *
 			   : interner_add_bytes(keys, made_up, (size_t)made_up_n, &key);
 		if (rc)
 			return pprof_decode_fail(r->err, rc);
-		if (key.v > MAX_HEADER_KEYS && is_of_binary(text))
+		if (key.v > MAX_HEADER_KEYS && is_of_path(text))
 			continue; /* a machine has more binaries than that */
 		if (key.v > MAX_HEADER_KEYS)
 			return cp_fail(r->err, -EBADMSG, "more than %d comments", MAX_HEADER_KEYS);

@@ -31,7 +31,15 @@ def test_source_prefix_of_a_profile(recordings, tmp_path):
     """A profile that has its names is given other paths; all that reads it sees them."""
     path = tmp_path / "moved.pb.gz"
     shutil.copy2(recordings("cpu_split").path, path)
-    harness.cprof("symbolize", path, "--source-prefix", f"{SOURCES}=/elsewhere/src")
+    for old, new in (
+        (f"{SOURCES}/heap/..", "/typo/src"),
+        (SOURCES, "/elsewhere/src"),
+        (SOURCES, "/elsewhere/src"),
+    ):
+        done = harness.cprof("symbolize", path, "--source-prefix", f"{old}={new}")
+        assert "--source-prefix" not in done.stderr
+    done = harness.cprof("symbolize", path, "--source-prefix", "/nowhere=/elsewhere")
+    assert "--source-prefix /nowhere=/elsewhere: no function has a source file there" in done.stderr
     profile = harness.Profile(path)
     rows = {row["function"]: row for row in profile.hotspots()}
     assert rows["burn_a"]["file"] == "/elsewhere/src/cpu_split.c"
@@ -75,7 +83,7 @@ def test_no_parameters(recordings, tmp_path):
 
 def test_wrong_questions_are_refused():
     program = harness.SAMPLES / "cpu_split"
-    done = harness.cprof("symbolize", "-e", program, "main", status=1)
+    done = harness.cprof("symbolize", "-e", program, "main", status=2)
     assert "main is no address" in done.stderr
     done = harness.cprof("symbolize", "-e", "/nonexistent/program", "0x10", status=1)
     assert "/nonexistent/program: No such file or directory" in done.stderr

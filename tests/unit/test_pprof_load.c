@@ -244,16 +244,18 @@ static void test_pprof_load__the_last_comment_of_a_key_counts(void **state)
 	(void)state;
 	struct proto_bytes p = {0};
 	put_sound(&p); /* strings 0 to 5 */
-	static const char *const comments[] = {"lost=1", "free text = x", "lost=2", "a.b_c=x=y",
-					       "=z",     "empty=",        "lost=3"};
-	for (size_t i = 0; i < 7; i++)
+	static const char *const comments[] = {
+		"lost=1", "free text = x", "lost=2", "a.b_c=x=y",
+		"=z",     "empty=",        "lost=3", "source_prefix./Build x=/home=me"};
+	for (size_t i = 0; i < 8; i++)
 		proto_text(&p, IN_STRING, comments[i]);
 	proto_int(&p, IN_COMMENT, 6);
 	proto_packed(&p, IN_COMMENT, (uint64_t[]){7, 8, 9}, 3);
 	proto_packed(&p, IN_COMMENT, NULL, 0);
-	proto_packed(&p, IN_COMMENT, (uint64_t[]){10, 11, 12}, 3);
+	proto_packed(&p, IN_COMMENT, (uint64_t[]){10, 11, 12, 13}, 4);
 	struct profile *profile = load_bytes(&p, NULL);
-	assert_int_equal(profile->n_header, 5);
+	assert_int_equal(profile->n_header, 6);
+	assert_string_equal(profile_header_get(profile, "source_prefix./Build x"), "/home=me");
 	assert_string_equal(profile_header_get(profile, "lost"), "3");
 	assert_string_equal(profile_header_get(profile, "a.b_c"), "x=y");
 	assert_string_equal(profile_header_get(profile, "empty"), "");
