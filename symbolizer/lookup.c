@@ -1,6 +1,6 @@
 #include "lookup.h"
 
-#include "answer_cache.h"
+#include "answer_store.h"
 #include "base/array.h"
 
 #include <errno.h>
@@ -14,6 +14,11 @@
 /* Addresses that a thread takes at a time: neighbours share a unit. */
 enum { CHUNK = 256 };
 
+/* Answers that are kept for the cache and for later batches: 30 MB and their strings. */
+enum { MAX_KEPT = 256 * 1024 };
+
+enum batch_state { BATCH_PREPARED, BATCH_OPEN, BATCH_FAILED };
+
 /* Sorted, so that what belongs together is looked up together. */
 struct miss {
 	uint32_t group; /* source_group() */
@@ -24,19 +29,20 @@ struct lookup {
 	const struct source_request *request;
 	const struct symbolizer_options *options;
 	char root[64]; /* "/proc/PID/root"; "" = no */
-	bool cache_asked, has_cached;
-	struct answer_file cached;
-	struct source *source; /* the owner's */
-	struct answer_table fresh;
-	bool has_functions, has_inlines, is_new;
+	bool cache_asked;
+	struct source *source;     /* the owner's */
+	struct answer_store store; /* its tables of helpers: under the lock */
+	bool has_functions, has_inlines, is_saved;
 
 	struct miss *misses; /* the batch's addresses without an answer */
 	size_t n_misses, cap_misses;
 	_Atomic size_t next; /* miss that nobody has taken */
 
 	pthread_mutex_t lock; /* of what follows */
-	struct answer_table *helped;
-	size_t n_helped, cap_helped;
+	pthread_cond_t settled;
+	enum batch_state state;
+	struct source **idle; /* helpers' files, for the next one */
+	size_t n_idle, cap_idle;
 	bool changed;
 	char *shortcoming; /* NULL = none */
 };
@@ -48,7 +54,7 @@ int lookup_create(const struct source_request *request, const struct symbolizer_
 		  struct lookup **out)
 {
 	struct lookup *lookup = calloc(1, sizeof(*lookup));
-	if (!lookup || answer_table_init(&lookup->fresh) < 0) {
+	if (!lookup || answer_store_init(&lookup->store) < 0) {
 		free(lookup);
 		return -ENOMEM;
 	}
@@ -58,8 +64,16 @@ int lookup_create(const struct source_request *request, const struct symbolizer_
 		snprintf(lookup->root, sizeof(lookup->root), "/proc/%ld/root",
 			 (long)options->root_pid);
 	pthread_mutex_init(&lookup->lock, NULL);
+	pthread_cond_init(&lookup->settled, NULL);
 	*out = lookup;
 	return 0;
+}
+
+static void close_idle(struct lookup *lookup)
+{
+	for (size_t i = 0; i < lookup->n_idle; i++)
+		source_close(lookup->idle[i]);
+	lookup->n_idle = 0;
 }
 
 void lookup_destroy(struct lookup *lookup)
@@ -67,14 +81,12 @@ void lookup_destroy(struct lookup *lookup)
 	if (!lookup)
 		return;
 	source_close(lookup->source);
-	answer_table_deinit(&lookup->fresh);
-	for (size_t i = 0; i < lookup->n_helped; i++)
-		answer_table_deinit(&lookup->helped[i]);
-	free(lookup->helped);
+	close_idle(lookup);
+	free(lookup->idle);
+	answer_store_deinit(&lookup->store);
 	free(lookup->misses);
 	free(lookup->shortcoming);
-	if (lookup->has_cached)
-		answer_file_close(&lookup->cached);
+	pthread_cond_destroy(&lookup->settled);
 	pthread_mutex_destroy(&lookup->lock);
 	free(lookup);
 }
@@ -101,11 +113,10 @@ static int ask_cache(struct lookup *lookup)
 	if (lookup->cache_asked || !may_be_cached(lookup))
 		return 0;
 	lookup->cache_asked = true;
-	int rc = answer_cache_load(&key, &lookup->cached);
-	lookup->has_cached = rc == 0;
-	if (rc == 0) /* only what is complete is cached */
+	int rc = answer_store_load(&lookup->store, &key);
+	if (lookup->store.has_cached) /* only what is complete is cached */
 		lookup->has_functions = lookup->has_inlines = true;
-	return rc == -ENOMEM ? rc : 0;
+	return rc;
 }
 
 static int open_source(struct lookup *lookup, struct source **out, struct cp_err *err)
@@ -173,31 +184,89 @@ static int compare_misses(const void *left, const void *right)
 	return a->svma < b->svma ? -1 : a->svma > b->svma;
 }
 
+static void note_change(struct lookup *lookup, const struct source *source)
+{
+	bool changed = source_changed(source);
+	pthread_mutex_lock(&lookup->lock);
+	lookup->changed |= changed;
+	pthread_mutex_unlock(&lookup->lock);
+}
+
+/* Once at most: a later entry would have less in it. */
+static void save_what_is_whole(struct lookup *lookup)
+{
+	note_change(lookup, lookup->source);
+	note_shortcoming(lookup, lookup->source); /* some of it shows only in the look-ups */
+	if (answer_store_count(&lookup->store) > 0 && !lookup->is_saved && !lookup->changed &&
+	    lookup->has_inlines && !lookup_shortcoming(lookup)[0] && may_be_cached(lookup)) {
+		int fds[ANSWER_FILE_MAX_INPUTS];
+		size_t n_fds = source_files(lookup->source, fds, ANSWER_FILE_MAX_INPUTS);
+		struct answer_cache_key key = key_of(lookup);
+		answer_store_save(&lookup->store, &key, fds, n_fds);
+	}
+	lookup->is_saved = true;
+}
+
+/* Each address once. */
 static void group_misses(struct lookup *lookup)
 {
+	struct miss *misses = lookup->misses;
+	size_t n = 0;
 	for (size_t i = 0; i < lookup->n_misses; i++)
-		lookup->misses[i].group = source_group(lookup->source, lookup->misses[i].svma);
+		misses[i].group = source_group(lookup->source, misses[i].svma);
 	if (lookup->n_misses > 0)
-		qsort(lookup->misses, lookup->n_misses, sizeof(*lookup->misses), compare_misses);
+		qsort(misses, lookup->n_misses, sizeof(*misses), compare_misses);
+	for (size_t i = 0; i < lookup->n_misses; i++)
+		if (n == 0 || misses[i].svma != misses[n - 1].svma)
+			misses[n++] = misses[i];
+	lookup->n_misses = n;
+}
+
+/* Before too many answers of earlier batches are in the way: the cache gets those that there are.
+ */
+static int make_room(struct lookup *lookup)
+{
+	if (answer_store_count(&lookup->store) <= MAX_KEPT)
+		return 0;
+	save_what_is_whole(lookup);
+	return answer_store_clear(&lookup->store);
+}
+
+static void set_state(struct lookup *lookup, enum batch_state state)
+{
+	pthread_mutex_lock(&lookup->lock);
+	lookup->state = state;
+	pthread_cond_broadcast(&lookup->settled);
+	pthread_mutex_unlock(&lookup->lock);
+}
+
+int lookup_prepare(struct lookup *lookup, const uint64_t *svmas, size_t n, struct cp_err *err)
+{
+	set_state(lookup, BATCH_PREPARED);
+	int rc = make_room(lookup);
+	if (rc == 0)
+		rc = ask_cache(lookup);
+	if (rc == 0)
+		rc = collect_misses(lookup, svmas, n);
+	atomic_store(&lookup->next, 0);
+	return rc < 0 ? cp_fail_nomem(err) : 0;
+}
+
+int lookup_open(struct lookup *lookup, struct cp_err *err)
+{
+	int rc = 0;
+	if (lookup->n_misses > 0 || !lookup->store.has_cached)
+		rc = open_own(lookup, err);
+	if (rc == 0 && lookup->source)
+		group_misses(lookup);
+	set_state(lookup, rc == 0 ? BATCH_OPEN : BATCH_FAILED);
+	return rc;
 }
 
 int lookup_begin(struct lookup *lookup, const uint64_t *svmas, size_t n, struct cp_err *err)
 {
-	/* Nobody may take anything before the files are open. */
-	atomic_store(&lookup->next, SIZE_MAX / 2);
-	int rc = ask_cache(lookup);
-	if (rc == 0)
-		rc = collect_misses(lookup, svmas, n);
-	if (rc < 0)
-		return cp_fail_nomem(err);
-	if (lookup->n_misses > 0 || !lookup->has_cached)
-		rc = open_own(lookup, err);
-	if (rc < 0)
-		return rc;
-	if (lookup->source)
-		group_misses(lookup);
-	atomic_store(&lookup->next, 0);
-	return 0;
+	int rc = lookup_prepare(lookup, svmas, n, err);
+	return rc < 0 ? rc : lookup_open(lookup, err);
 }
 
 size_t lookup_left(const struct lookup *lookup)
@@ -246,54 +315,66 @@ static int work(struct lookup *lookup, struct source *source, struct answer_tabl
 
 int lookup_work(struct lookup *lookup)
 {
-	size_t before = lookup->fresh.n;
-	int rc = lookup->source ? work(lookup, lookup->source, &lookup->fresh) : 0;
-	lookup->is_new |= lookup->fresh.n > before;
-	return rc;
+	return lookup->source ? work(lookup, lookup->source, &lookup->store.fresh) : 0;
 }
 
-static void note_change(struct lookup *lookup, const struct source *source)
-{
-	bool changed = source_changed(source);
-	pthread_mutex_lock(&lookup->lock);
-	lookup->changed |= changed;
-	pthread_mutex_unlock(&lookup->lock);
-}
-
-/* What an earlier helper left is gone on with: each table more is one more to search. */
 static int take_table(struct lookup *lookup, struct answer_table *out)
 {
-	bool found;
 	pthread_mutex_lock(&lookup->lock);
-	found = lookup->n_helped > 0;
-	if (found)
-		*out = lookup->helped[--lookup->n_helped];
+	int rc = answer_store_take(&lookup->store, out);
 	pthread_mutex_unlock(&lookup->lock);
-	return found ? 0 : answer_table_init(out);
+	return rc;
 }
 
 static int keep_table(struct lookup *lookup, struct answer_table *table)
 {
 	pthread_mutex_lock(&lookup->lock);
-	struct answer_table *kept =
-		CP_ARRAY_PUSH(lookup->helped, lookup->n_helped, lookup->cap_helped);
-	if (kept)
-		*kept = *table;
+	int rc = answer_store_keep(&lookup->store, table);
 	pthread_mutex_unlock(&lookup->lock);
-	if (!kept)
-		answer_table_deinit(table);
-	return kept ? 0 : -ENOMEM;
+	return rc;
+}
+
+static int take_source(struct lookup *lookup, struct source **out)
+{
+	struct cp_err err;
+	*out = NULL;
+	pthread_mutex_lock(&lookup->lock);
+	if (lookup->n_idle > 0)
+		*out = lookup->idle[--lookup->n_idle];
+	pthread_mutex_unlock(&lookup->lock);
+	return *out ? 0 : open_source(lookup, out, &err);
+}
+
+static void give_back(struct lookup *lookup, struct source *source)
+{
+	pthread_mutex_lock(&lookup->lock);
+	struct source **slot = CP_ARRAY_PUSH(lookup->idle, lookup->n_idle, lookup->cap_idle);
+	if (slot)
+		*slot = source;
+	pthread_mutex_unlock(&lookup->lock);
+	if (!slot)
+		source_close(source);
+}
+
+/* Return: false when there is nothing to take: the owner has no files. */
+static bool wait_for_owner(struct lookup *lookup)
+{
+	pthread_mutex_lock(&lookup->lock);
+	while (lookup->state == BATCH_PREPARED)
+		pthread_cond_wait(&lookup->settled, &lookup->lock);
+	bool open = lookup->state == BATCH_OPEN;
+	pthread_mutex_unlock(&lookup->lock);
+	return open;
 }
 
 int lookup_help(struct lookup *lookup)
 {
 	struct source *source;
 	struct answer_table table;
-	struct cp_err err;
-	int rc = open_source(lookup, &source, &err);
+	int rc = take_source(lookup, &source);
 	if (rc < 0)
 		return rc == -ENOMEM ? rc : 0; /* gone meanwhile: the owner has it open */
-	rc = take_table(lookup, &table);
+	rc = wait_for_owner(lookup) ? take_table(lookup, &table) : -ENOENT;
 	if (rc == 0) {
 		rc = work(lookup, source, &table);
 		if (keep_table(lookup, &table) < 0)
@@ -302,58 +383,23 @@ int lookup_help(struct lookup *lookup)
 	note_change(lookup, source);
 	if (note_shortcoming(lookup, source) < 0)
 		rc = -ENOMEM;
-	source_close(source);
-	return rc;
-}
-
-static void save(struct lookup *lookup)
-{
-	int fds[ANSWER_FILE_MAX_INPUTS];
-	struct answer_cache_key key = key_of(lookup);
-	size_t n_fds = source_files(lookup->source, fds, ANSWER_FILE_MAX_INPUTS), n = 0;
-	/* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what is meant */
-	const struct answer_table **tables = calloc(lookup->n_helped + 2, sizeof(*tables));
-	if (tables && n_fds > 0) {
-		tables[n++] = &lookup->fresh;
-		for (size_t i = 0; i < lookup->n_helped; i++)
-			tables[n++] = &lookup->helped[i];
-		/* what the entry cannot hold with this run's answers it loses */
-		size_t n_new = n;
-		if (lookup->has_cached)
-			tables[n++] = &lookup->cached.table;
-		if (answer_cache_save(&key, fds, n_fds, tables, n) == -EFBIG && n > n_new)
-			answer_cache_save(&key, fds, n_fds, tables, n_new);
-	}
-	free(tables);
+	give_back(lookup, source);
+	return rc == -ENOENT ? 0 : rc;
 }
 
 void lookup_end(struct lookup *lookup)
 {
 	if (!lookup->source)
 		return;
-	note_change(lookup, lookup->source);
-	note_shortcoming(lookup, lookup->source); /* some of it shows only in the look-ups */
-	if (lookup->is_new && !lookup->changed && lookup->has_inlines &&
-	    !lookup_shortcoming(lookup)[0] && may_be_cached(lookup))
-		save(lookup);
+	save_what_is_whole(lookup);
+	close_idle(lookup);
 	source_close(lookup->source);
 	lookup->source = NULL;
 }
 
 bool lookup_find(const struct lookup *lookup, uint64_t svma, struct lookup_answer *out)
 {
-	const struct answer_table *table = &lookup->fresh;
-	const struct answer *answer = answer_table_find(table, svma);
-	if (!answer && lookup->has_cached) {
-		table = &lookup->cached.table;
-		answer = answer_table_find(table, svma);
-	}
-	for (size_t i = 0; i < lookup->n_helped && !answer; i++) {
-		table = &lookup->helped[i];
-		answer = answer_table_find(table, svma);
-	}
-	*out = (struct lookup_answer){.table = table, .answer = answer};
-	return answer != NULL;
+	return answer_store_find(&lookup->store, svma, out);
 }
 
 bool lookup_has_functions(const struct lookup *lookup)

@@ -4,14 +4,14 @@
  * What earlier runs found is not looked up again; the module's files are not even opened when
  * nothing is left to look up. What is left is cut into chunks of neighbouring addresses. The owner
  * works through them, and helpers may join, each with files of its own: libdw's handles belong to
- * one thread.
+ * one thread. Helpers' files are kept for those of the next batch.
  *
- * Depends on: base, source, answer_table, answer_cache. Threads: as each function says.
+ * Depends on: base, source, answer_store. Threads: as each function says.
  */
 #ifndef CPROF_SYMBOLIZER_LOOKUP_H
 #define CPROF_SYMBOLIZER_LOOKUP_H
 
-#include "answer_table.h"
+#include "answer_store.h"
 #include "source.h"
 
 /* Addresses that make it worth to open a large binary once more. */
@@ -28,13 +28,17 @@ int lookup_create(const struct source_request *request, const struct symbolizer_
 void lookup_destroy(struct lookup *lookup);
 
 /**
- * Take a batch of addresses: see which have no answer yet, and open the module's files for them.
+ * Take a batch of addresses, in any order: see which have no answer yet, and open the module's
+ * files for them. Answers of earlier batches may go to make room.
  *
- * @svmas: ascending
  * @err:   why nothing can be looked up, as from source_open()
  * Return: as source_open(). Owner only.
  */
 int lookup_begin(struct lookup *lookup, const uint64_t *svmas, size_t n, struct cp_err *err);
+
+/** The two halves of lookup_begin(): between them helpers may be started, who open files too. */
+int lookup_prepare(struct lookup *lookup, const uint64_t *svmas, size_t n, struct cp_err *err);
+int lookup_open(struct lookup *lookup, struct cp_err *err);
 
 /** Addresses of the batch that nobody has taken yet. Any thread. */
 size_t lookup_left(const struct lookup *lookup);
@@ -50,12 +54,6 @@ void lookup_end(struct lookup *lookup);
 
 /** Stop was asked for, or the time is over: what has no answer was not looked up. Any thread. */
 bool lookup_must_stop(const struct symbolizer_options *options);
-
-/* An answer where it is kept. */
-struct lookup_answer {
-	const struct answer_table *table;
-	const struct answer *answer;
-};
 
 /** Return: false: not looked up. Valid until the next batch. Owner only, after the work. */
 bool lookup_find(const struct lookup *lookup, uint64_t svma, struct lookup_answer *out);

@@ -192,20 +192,25 @@ static void *run_helper(void *argument)
 	return (void *)(intptr_t)lookup_help(argument);
 }
 
-int lookup_work_together(struct lookup *lookup)
+int lookup_work_together(struct lookup *lookup, const uint64_t *svmas, size_t n_svmas,
+			 struct cp_err *err)
 {
 	pthread_t threads[MAX_THREADS];
+	int rc = lookup_prepare(lookup, svmas, n_svmas, err);
+	if (rc < 0)
+		return rc;
 	size_t others = lookup_left(lookup) / LOOKUP_HELP_MIN, idle = n_processors() - 1;
 	unsigned int n = start_threads(threads, (unsigned int)(others < idle ? others : idle),
 				       run_helper, lookup);
-	int rc = lookup_work(lookup);
+	rc = lookup_open(lookup, err);
+	int work_rc = rc == 0 ? lookup_work(lookup) : 0;
 	for (unsigned int i = 0; i < n; i++) {
 		void *result;
 		pthread_join(threads[i], &result);
-		if (rc == 0)
-			rc = (int)(intptr_t)result;
+		if (work_rc == 0)
+			work_rc = (int)(intptr_t)result;
 	}
-	return rc;
+	return work_rc < 0 ? cp_fail_nomem(err) : rc;
 }
 
 int lookup_pool_run(struct lookup_job *jobs, size_t n, const struct lookup_pool_options *options)

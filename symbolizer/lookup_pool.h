@@ -45,10 +45,11 @@ struct lookup_pool_options {
 int lookup_pool_run(struct lookup_job *jobs, size_t n, const struct lookup_pool_options *options);
 
 /**
- * Do the work of one look-up that was begun, with others' help where there is enough of it.
+ * Begin a batch of one look-up and do its work, with others' help where there is enough of it.
  *
- * Return: 0 or -ENOMEM.
+ * Return: as lookup_begin().
  */
-int lookup_work_together(struct lookup *lookup);
+int lookup_work_together(struct lookup *lookup, const uint64_t *svmas, size_t n_svmas,
+			 struct cp_err *err);
 
 #endif

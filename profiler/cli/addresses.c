@@ -14,27 +14,30 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 /* What one read() of standard input may bring; a line is never as long. */
-enum { INPUT_BYTES = 1024 * 1024 };
+enum { INPUT_BYTES = 128 * 1024 };
 
-struct question {
-	uint64_t address;
-	size_t answer, n; /* in the batch's text */
-	size_t number;    /* in the order they were asked in */
-};
+/*
+ * Questions are answered together, which is fastest, but only those that are there: who asks may be
+ * waiting for the answer. Many come from a program that writes on: it is given the time to.
+ */
+enum { MAX_QUESTIONS = 128 * 1024, MANY_QUESTIONS = 1024, MORE_WITHIN_MS = 10 };
 
-/* Questions that came together. They are looked up in the order of addresses, which is fastest. */
+/* Answers are written when there are so many bytes of them. */
+enum { OUTPUT_BYTES = 64 * 1024 };
+
+/* Questions that came together. */
 struct batch {
 	const struct addresses_request *request;
 	struct lookup *lookup;
+	bool opened;
 	bool told;   /* what is wanting */
 	bool unread; /* nobody reads the answers any more */
-	uint64_t *svmas;
-	size_t cap_svmas;
-	struct question *questions;
+	uint64_t *addresses;
 	size_t n, cap;
 	struct strbuf text;
 	uint64_t n_garbage; /* lines that were no address */
@@ -116,24 +119,12 @@ static void put_answer(struct batch *batch, uint64_t address)
 	}
 }
 
-static int by_address(const void *left, const void *right)
-{
-	const struct question *a = left, *b = right;
-	return a->address < b->address ? -1 : a->address > b->address;
-}
-
-static int by_number(const void *left, const void *right)
-{
-	const struct question *a = left, *b = right;
-	return a->number < b->number ? -1 : a->number > b->number;
-}
-
 static int batch_ask(struct batch *batch, uint64_t address)
 {
-	struct question *question = CP_ARRAY_PUSH(batch->questions, batch->n, batch->cap);
-	if (!question)
+	uint64_t *added = CP_ARRAY_PUSH(batch->addresses, batch->n, batch->cap);
+	if (!added)
 		return -ENOMEM;
-	*question = (struct question){.address = address, .number = batch->n};
+	*added = address;
 	return 0;
 }
 
@@ -145,51 +136,30 @@ static void tell_shortcoming(struct batch *batch)
 	batch->told |= text[0] != '\0';
 }
 
+/* Also without any address: a file that cannot be read is told in any case. */
 static int batch_look_up(struct batch *batch)
 {
-	uint64_t *svmas = cp_array_reserve(batch->svmas, &batch->cap_svmas, batch->n + 1,
-					   sizeof(*batch->svmas));
 	struct cp_err err = {""};
-	if (!svmas)
-		return cli_fail("out of memory");
-	batch->svmas = svmas;
-	for (size_t i = 0; i < batch->n; i++)
-		svmas[i] = batch->questions[i].address;
-	if (lookup_begin(batch->lookup, svmas, batch->n, &err) < 0)
+	const int rc = lookup_work_together(batch->lookup, batch->addresses, batch->n, &err);
+	if (!batch->opened)
+		terminal_progress_end();
+	batch->opened = true;
+	if (rc < 0)
 		return cli_fail("%s: %s", batch->request->path, err.message);
 	tell_shortcoming(batch);
-	if (lookup_work_together(batch->lookup) < 0)
-		return cli_fail("out of memory");
 	return lookup_changed(batch->lookup)
 		       ? cli_fail("%s: a file of it was changed while it was read",
 				  batch->request->path)
 		       : CLI_OK;
 }
 
-/* Answer all that was asked since the last time. Return: the exit status. */
-static int batch_answer(struct batch *batch)
+/* Return: the exit status. */
+static int write_text(struct batch *batch)
 {
-	struct question *questions = batch->questions;
-	if (batch->n == 0)
-		return CLI_OK;
-	qsort(questions, batch->n, sizeof(*questions), by_address);
-	int status = batch_look_up(batch);
-	if (status != CLI_OK)
-		return status;
-	strbuf_clear(&batch->text);
-	for (size_t i = 0; i < batch->n; i++) {
-		bool again = i > 0 && questions[i].address == questions[i - 1].address;
-		questions[i].answer = again ? questions[i - 1].answer : batch->text.n;
-		if (!again)
-			put_answer(batch, questions[i].address);
-		questions[i].n = batch->text.n - questions[i].answer;
-	}
 	if (strbuf_failed(&batch->text))
 		return cli_fail("out of memory");
-	qsort(questions, batch->n, sizeof(*questions), by_number);
-	for (size_t i = 0; i < batch->n; i++)
-		fwrite(batch->text.bytes + questions[i].answer, 1, questions[i].n, stdout);
-	batch->n = 0;
+	fwrite(strbuf_text(&batch->text), 1, batch->text.n, stdout);
+	strbuf_clear(&batch->text);
 	if (fflush(stdout) == 0)
 		return CLI_OK;
 	if (errno != EPIPE)
@@ -199,14 +169,25 @@ static int batch_answer(struct batch *batch)
 	return CLI_OK;
 }
 
+/* Answer all that was asked since the last time. Return: the exit status. */
+static int batch_answer(struct batch *batch)
+{
+	int status = batch_look_up(batch);
+	for (size_t i = 0; i < batch->n && status == CLI_OK && !batch->unread; i++) {
+		put_answer(batch, batch->addresses[i]);
+		if (batch->text.n >= OUTPUT_BYTES)
+			status = write_text(batch);
+	}
+	batch->n = 0;
+	return status == CLI_OK && !batch->unread ? write_text(batch) : status;
+}
+
 static int answer_operands(struct batch *batch)
 {
 	const struct addresses_request *request = batch->request;
 	for (int i = 0; i < request->n_operands; i++) {
-		uint64_t address;
-		if (!parse_address(request->operands[i], &address))
-			return cli_fail("%s is no address: give hexadecimal numbers",
-					request->operands[i]);
+		uint64_t address = 0;
+		parse_address(request->operands[i], &address); /* has been looked at */
 		if (batch_ask(batch, address) < 0)
 			return cli_fail("out of memory");
 	}
@@ -233,31 +214,61 @@ static ssize_t ask_lines(struct batch *batch, char *bytes, size_t n)
 	return line - bytes;
 }
 
+/* Whether more questions are there, or will be in a moment. */
+static bool more_to_come(const struct batch *batch, int fd)
+{
+	struct pollfd input = {.fd = fd, .events = POLLIN};
+	if (batch->n >= MAX_QUESTIONS)
+		return false;
+	return poll(&input, 1, batch->n >= MANY_QUESTIONS ? MORE_WITHIN_MS : 0) > 0;
+}
+
+/* Bytes of standard input that are no whole line yet. */
+struct input {
+	int fd;
+	char *bytes; /* INPUT_BYTES, and a newline */
+	size_t n;
+	bool ended;
+};
+
+/* One read(). Return: the exit status. */
+static int take_input(struct batch *batch, struct input *input)
+{
+	ssize_t got = read(input->fd, input->bytes + input->n, INPUT_BYTES - input->n);
+	if (got < 0 && errno == EINTR)
+		return CLI_OK;
+	if (got < 0)
+		return cli_fail("standard input: %s", strerror(errno));
+	input->n += (size_t)got;
+	input->ended = got == 0;
+	if (input->ended && input->n > 0)
+		input->bytes[input->n++] = '\n'; /* the last line may lack it */
+	ssize_t used = ask_lines(batch, input->bytes, input->n);
+	if (used < 0)
+		return cli_fail("out of memory");
+	input->n -= (size_t)used;
+	memmove(input->bytes, input->bytes + used, input->n);
+	return input->n < INPUT_BYTES ? CLI_OK
+				      : cli_fail("standard input: no addresses, one a line");
+}
+
 static int answer_stream(struct batch *batch, int fd)
 {
 	CP_CLEANUP(cp_free) char *bytes = malloc(INPUT_BYTES + 1);
-	size_t n = 0;
+	struct input input = {.fd = fd, .bytes = bytes};
 	int status = CLI_OK;
 	if (!bytes)
 		return cli_fail("out of memory");
-	for (bool more = true; more && status == CLI_OK && !batch->unread;) {
-		ssize_t got = read(fd, bytes + n, INPUT_BYTES - n);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return cli_fail("standard input: %s", strerror(errno));
-		n += (size_t)got;
-		more = got > 0;
-		if (!more && n > 0)
-			bytes[n++] = '\n'; /* the last line may lack it */
-		ssize_t used = ask_lines(batch, bytes, n);
-		if (used < 0)
-			return cli_fail("out of memory");
-		n -= (size_t)used;
-		memmove(bytes, bytes + used, n);
-		if (n == INPUT_BYTES)
-			return cli_fail("standard input: no addresses, one a line");
-		status = batch_answer(batch);
+	while (!input.ended && status == CLI_OK && !batch->unread) {
+		/* before waiting for questions: whether there will be answers */
+		if (!batch->opened && !more_to_come(batch, fd))
+			status = batch_look_up(batch);
+		do {
+			if (status == CLI_OK)
+				status = take_input(batch, &input);
+		} while (status == CLI_OK && !input.ended && more_to_come(batch, fd));
+		if (status == CLI_OK && (batch->n > 0 || !batch->opened))
+			status = batch_answer(batch);
 	}
 	char text[CP_TEXT_MAX];
 	if (status == CLI_OK && batch->n_garbage)
@@ -276,16 +287,13 @@ static const char *absolute(const char *path, char buf[PATH_MAX])
 	return buf;
 }
 
-static int answer_all(struct batch *batch)
+const char *addresses_wrong_operand(char *const *operands, int n)
 {
-	struct cp_err err = {""};
-	/* without any address: so that a file that cannot be read is told in any case */
-	const int rc = lookup_begin(batch->lookup, NULL, 0, &err);
-	terminal_progress_end();
-	if (rc < 0)
-		return cli_fail("%s: %s", batch->request->path, err.message);
-	return batch->request->n_operands ? answer_operands(batch)
-					  : answer_stream(batch, STDIN_FILENO);
+	uint64_t address;
+	for (int i = 0; i < n; i++)
+		if (!parse_address(operands[i], &address))
+			return operands[i];
+	return NULL;
 }
 
 int addresses_run(const struct addresses_request *request)
@@ -300,7 +308,8 @@ int addresses_run(const struct addresses_request *request)
 		.path = absolute(request->path, path), .build_id = "", .share_pct = 100};
 	struct batch batch = {.request = request};
 	int status = lookup_create(&source, &options, &batch.lookup) < 0 ? cli_fail("out of memory")
-									 : answer_all(&batch);
+		     : request->n_operands                               ? answer_operands(&batch)
+					   : answer_stream(&batch, STDIN_FILENO);
 	if (batch.lookup) {
 		lookup_end(batch.lookup);
 		if (status == CLI_OK)
@@ -309,7 +318,6 @@ int addresses_run(const struct addresses_request *request)
 	lookup_destroy(batch.lookup);
 	debuginfod_query_destroy(debuginfod);
 	strbuf_deinit(&batch.text);
-	free(batch.questions);
-	free(batch.svmas);
+	free(batch.addresses);
 	return status;
 }

@@ -25,9 +25,12 @@ struct addresses_request {
 	const char *path; /* of the file */
 	const struct load_symbols *symbols;
 	struct addresses_format format;
-	char *const *operands; /* hexadecimal numbers; none = standard input */
+	char *const *operands; /* addresses; none = standard input */
 	int n_operands;
 };
+
+/** The first operand that is no address; NULL = all are. */
+const char *addresses_wrong_operand(char *const *operands, int n);
 
 /** Answer on standard output. Return: the exit status. */
 int addresses_run(const struct addresses_request *request);

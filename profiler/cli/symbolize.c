@@ -153,7 +153,12 @@ static int symbolize_run(const struct cli_command *self, int argc, char **argv)
 	struct symbolize_arguments arguments = {.exe = NULL};
 	int status;
 	int first = cli_parse(self, argc, argv, take_option, &arguments, &status);
-	if (first >= 0 && arguments.exe)
+	const char *wrong = first >= 0 && arguments.exe
+				    ? addresses_wrong_operand(argv + first, argc - first)
+				    : NULL;
+	if (wrong)
+		status = cli_usage(self, "%s is no address: give hexadecimal numbers", wrong);
+	else if (first >= 0 && arguments.exe)
 		status = tell_addresses(&arguments, argv + first, argc - first);
 	else if (first >= 0 && arguments.has_format)
 		status = cli_usage(self, "-a, -f, -i, -p, -s and -C go with -e FILE");

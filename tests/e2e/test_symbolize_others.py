@@ -148,6 +148,25 @@ def test_one_question_at_a_time():
         assert process.wait() == 0
 
 
+def test_many_questions_at_a_time():
+    """Whoever asks thousands at once, then waits for all the answers, gets them."""
+    n = 5000
+    command = [str(harness.CPROF), "symbolize", "-a", "-e", str(harness.SAMPLES / "inlined")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=harness.cprof_environment(),
+    ) as process:
+        for start in (0x1000, 0x900000, 0x2000):
+            asked = range(start, start + 16 * n, 16)
+            # less than a pipe holds: nobody has to read meanwhile
+            process.stdin.write("".join(f"{address:x}\n" for address in asked))
+            process.stdin.flush()
+            answered = [process.stdout.readline() for _ in range(2 * n)]
+            assert [int(line, 16) for line in answered[::2]] == list(asked)
+        process.stdin.close()
+        assert process.wait() == 0
+
+
 @pytest.mark.parametrize("options", ["-fiap", "-fi", "-f", "-i", "-a", "-p", "-fp", "-Cfiap", "-fips"])
 def test_the_same_lines_as_addr2line(options):
     """The format itself, on a program where both say the same."""

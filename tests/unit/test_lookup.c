@@ -57,8 +57,12 @@ static struct lookup *done(const struct source_request *request,
 	struct lookup *lookup;
 	struct cp_err err;
 	assert_int_equal(lookup_create(request, options, &lookup), 0);
-	assert_int_equal(lookup_begin(lookup, svmas, n, &err), 0);
-	assert_int_equal(together ? lookup_work_together(lookup) : lookup_work(lookup), 0);
+	if (together) {
+		assert_int_equal(lookup_work_together(lookup, svmas, n, &err), 0);
+	} else {
+		assert_int_equal(lookup_begin(lookup, svmas, n, &err), 0);
+		assert_int_equal(lookup_work(lookup), 0);
+	}
 	assert_int_equal(lookup_left(lookup), 0);
 	lookup_end(lookup);
 	return lookup;
@@ -175,6 +179,41 @@ static void test_lookup__incomplete_answers_are_not_kept(void **state)
 	free(svmas);
 }
 
+/* Many batches: what is kept of them is bounded, and the cache has what came first. */
+static void test_lookup__earlier_batches_make_room(void **state)
+{
+	const char *dir = *state;
+	enum { N = 300 * 1000, BATCH = 100 * 1000 };
+	char path[FIXTURE_PATH_MAX], cache[FIXTURE_PATH_MAX];
+	const struct source_request request = request_for(fixture_path("sweep_gcc5", path));
+	snprintf(cache, sizeof(cache), "%s/cprof", dir);
+	const struct symbolizer_options options = {.cache_dir = cache};
+	uint64_t *svmas = malloc(N * sizeof(*svmas));
+	struct lookup_answer found;
+	struct lookup *lookup, *later;
+	struct cp_err err;
+	assert_non_null(svmas);
+	for (size_t i = 0; i < N; i++) /* descending; code first, then where nothing is */
+		svmas[i] = i < SPAN ? 0x2000 + SPAN - i : 0x20000000 - i;
+	assert_int_equal(lookup_create(&request, &options, &lookup), 0);
+	for (size_t i = 0; i < N; i += BATCH) {
+		assert_int_equal(lookup_work_together(lookup, svmas + i, BATCH, &err), 0);
+		assert_true(lookup_find(lookup, svmas[i], &found));
+		assert_true(lookup_find(lookup, svmas[i + BATCH - 1], &found));
+		assert_true(lookup_find(lookup, svmas[0], &found));
+	}
+	assert_int_equal(lookup_work_together(lookup, svmas + N - 1, 1, &err), 0);
+	assert_true(lookup_find(lookup, svmas[N - 1], &found));
+	assert_false(lookup_find(lookup, svmas[0], &found));
+	lookup_end(lookup);
+	lookup_destroy(lookup);
+	assert_int_equal(lookup_create(&request, &options, &later), 0);
+	assert_int_equal(lookup_begin(later, svmas, N, &err), 0);
+	assert_int_equal(lookup_left(later), 0);
+	lookup_destroy(later);
+	free(svmas);
+}
+
 /* What a pool told: in which order, what was found. */
 struct told {
 	size_t n, named;
@@ -262,6 +301,7 @@ int main(void)
 		DIR_TEST(test_lookup__second_run_looks_up_only_what_is_new),
 		DIR_TEST(test_lookup__damaged_entries_are_found_anew),
 		DIR_TEST(test_lookup__incomplete_answers_are_not_kept),
+		DIR_TEST(test_lookup__earlier_batches_make_room),
 		cmocka_unit_test(test_lookup_pool__outcome_does_not_depend_on_threads),
 		cmocka_unit_test(test_lookup_pool__time_that_is_over_is_no_failure),
 	};
