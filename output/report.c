@@ -55,6 +55,8 @@ int report_write(const struct profile *profile, const struct report_options *opt
 		.n_shown = rows_shown(hotspots, options),
 		.out = out,
 	};
+	if (options->none_left)
+		*options->none_left = (options->focus || options->ignore) && hotspots->n == 0;
 	errno = 0;
 	rc = write_form(&report);
 	quality_destroy(quality);

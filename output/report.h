@@ -41,6 +41,7 @@ struct report_options {
 	bool colour;         /* ANSI colours in text */
 	bool summary;   /* the short form that `record` ends with: hot functions, no long heading */
 	unsigned width; /* of text, in columns; 0 = unlimited */
+	bool *none_left; /* set: whether focus and ignore left no sample; may be NULL */
 };
 
 /** Rows about places in the code: by function, line, file, module. */

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -221,8 +222,32 @@ static int exit_status(const struct recording_request *request,
 	return status;
 }
 
+/* A file that a recording to the same path finds there. */
+struct earlier {
+	bool is_there;  /* it becomes FILE.old */
+	bool had_older; /* which was there too */
+};
+
+static struct earlier find_earlier(const char *path)
+{
+	char old[PATH_MAX];
+	struct stat st;
+	struct earlier found = {.is_there = stat(path, &st) == 0 && S_ISREG(st.st_mode)};
+	snprintf(old, sizeof(old), "%s.old", path);
+	found.had_older = found.is_there && stat(old, &st) == 0;
+	return found;
+}
+
+static void tell_earlier(const struct earlier *earlier, const char *path)
+{
+	if (earlier->is_there)
+		cli_note("the earlier %s is kept as %s.old%s", path, path,
+			 earlier->had_older ? ", in the place of the one before" : "");
+}
+
 static int record(const struct recording_request *request, const char *path, int stop_fd)
 {
+	const struct earlier earlier = find_earlier(path);
 	CP_CLEANUP(cp_free) struct target_state *before = NULL;
 	if (request->recorder.pids) {
 		before = calloc(request->recorder.n_pids, sizeof(*before));
@@ -252,6 +277,8 @@ static int record(const struct recording_request *request, const char *path, int
 				 "elsewhere");
 		return exit_status(request, &result, CLI_FAILED);
 	}
+	if (!request->quiet)
+		tell_earlier(&earlier, path);
 	int status = finish(request, path);
 	if (result.samples == 0) {
 		bool short_command = no_samples_explain(&options, &result, before);

@@ -73,6 +73,21 @@ static int take_option(const struct cli_command *self, int option, const char *v
 	return choice < 0 ? cli_bad_choice(self, option, value) : CLI_OK;
 }
 
+/* The report says so too, but a program that reads it, or takes its first row, does not see it. */
+static void tell_none_left(const struct report_options *options)
+{
+	if (options->focus && options->ignore)
+		cli_note("--focus '%s' and --ignore '%s' leave no sample", options->focus,
+			 options->ignore);
+	else if (options->focus)
+		cli_note("--focus '%s': no sample has a function whose name matches; 'cprof "
+			 "report --sort total --limit 0' lists the names",
+			 options->focus);
+	else
+		cli_note("--ignore '%s': every sample has a function whose name matches",
+			 options->ignore);
+}
+
 static int show(struct report_arguments *arguments)
 {
 	struct pprof_load_info info;
@@ -85,6 +100,8 @@ static int show(struct report_arguments *arguments)
 	report->torn_bytes = info.torn_bytes;
 	report->colour = terminal_colour(STDOUT_FILENO);
 	report->width = terminal_width(STDOUT_FILENO);
+	bool none_left = false;
+	report->none_left = &none_left;
 	struct out_file out;
 	struct cp_err err = {""};
 	int code = out_file_open(&out, NULL, &err);
@@ -94,6 +111,8 @@ static int show(struct report_arguments *arguments)
 		code = out_file_commit(&out, &err);
 	out_file_close(&out);
 	profile_destroy(profile);
+	if (!code && none_left)
+		tell_none_left(report);
 	return cli_output_status(code, &err);
 }
 

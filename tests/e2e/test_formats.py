@@ -98,6 +98,20 @@ def test_focus_and_ignore(cpu_split):
     assert sum(row["self_samples"] for row in ignored) == n - total
 
 
+def test_focus_and_ignore_that_leave_nothing_say_so_apart_from_the_report(cpu_split):
+    def said(*args):
+        done = cprof("report", "--format", "json", *args, cpu_split.path)
+        assert json.loads(done.stdout)["hotspots"] == []
+        return done.stderr
+
+    assert "--focus 'no_such': no sample has a function whose name matches" in said("--focus", "no_such")
+    assert "--ignore '.': every sample has a function whose name matches" in said("--ignore", ".")
+    both = said("--focus", "burn_a", "--ignore", "burn_a")
+    assert "--focus 'burn_a' and --ignore 'burn_a' leave no sample" in both
+    assert "burn_" in cprof("report", "--focus", "burn_a", cpu_split.path).stdout
+    assert cprof("report", "--focus", "burn_a", cpu_split.path).stderr == ""
+
+
 def test_sort_and_limit(cpu_split):
     by_total = cpu_split.hotspots("--sort", "total")
     totals = [row["total_samples"] for row in by_total]

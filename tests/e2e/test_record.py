@@ -136,11 +136,16 @@ def test_two_processes_at_once(tmp_path):
     assert {"cpu_split", "inlined"} <= comms
 
 
-def test_an_existing_profile_is_kept_as_old(tmp_path):
-    record_command(tmp_path, "cpu_split", "--seconds", "0.3")
-    first = (tmp_path / "cpu_split.pb.gz").read_bytes()
-    record_command(tmp_path, "cpu_split", "--seconds", "0.3")
-    assert (tmp_path / "cpu_split.pb.gz.old").read_bytes() == first
+def test_an_existing_profile_is_kept_as_old_and_that_is_said(tmp_path):
+    path = tmp_path / "cpu_split.pb.gz"
+    said = []
+    for _ in range(3):
+        first = path.read_bytes() if path.exists() else None
+        done = record_command(tmp_path, "cpu_split", "--seconds", "0.3").done
+        said += [line for line in done.stderr.splitlines() if ".old" in line]
+    assert path.with_suffix(".gz.old").read_bytes() == first
+    kept = f"cprof: the earlier {path} is kept as {path}.old"
+    assert said == [kept, f"{kept}, in the place of the one before"]
 
 
 def test_the_default_file_is_in_the_working_directory(tmp_path):
