@@ -35,7 +35,7 @@ static const struct cli_option report_options_table[] = {
 
 struct report_arguments {
 	struct report_options report;
-	bool limit_given;
+	bool limit_given, none_left;
 };
 
 static int take_option(const struct cli_command *self, int option, const char *value,
@@ -100,8 +100,7 @@ static int show(struct report_arguments *arguments)
 	report->torn_bytes = info.torn_bytes;
 	report->colour = terminal_colour(STDOUT_FILENO);
 	report->width = terminal_width(STDOUT_FILENO);
-	bool none_left = false;
-	report->none_left = &none_left;
+	report->none_left = &arguments->none_left;
 	struct out_file out;
 	struct cp_err err = {""};
 	int code = out_file_open(&out, NULL, &err);
@@ -111,7 +110,7 @@ static int show(struct report_arguments *arguments)
 		code = out_file_commit(&out, &err);
 	out_file_close(&out);
 	profile_destroy(profile);
-	if (!code && none_left)
+	if (!code && arguments->none_left)
 		tell_none_left(report);
 	return cli_output_status(code, &err);
 }

@@ -291,7 +291,7 @@ def reset(handler, stop):
 @pytest.mark.parametrize(
     "fail,word",
     [
-        (lambda handler, stop: send(handler, b"<html>sign in</html>"), "something else than a debug"),
+        (lambda handler, stop: send(handler, b"<html>sign in</html>"), "something else than a"),
         (reset, "the fetch failed: "),
     ],
 )

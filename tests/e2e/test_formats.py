@@ -104,7 +104,8 @@ def test_focus_and_ignore_that_leave_nothing_say_so_apart_from_the_report(cpu_sp
         assert json.loads(done.stdout)["hotspots"] == []
         return done.stderr
 
-    assert "--focus 'no_such': no sample has a function whose name matches" in said("--focus", "no_such")
+    focus = said("--focus", "no_such")
+    assert "--focus 'no_such': no sample has a function whose name matches" in focus
     assert "--ignore '.': every sample has a function whose name matches" in said("--ignore", ".")
     both = said("--focus", "burn_a", "--ignore", "burn_a")
     assert "--focus 'burn_a' and --ignore 'burn_a' leave no sample" in both
