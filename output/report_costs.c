@@ -92,6 +92,29 @@ static void cost_of_sampling(struct costs *costs)
 	give(costs);
 }
 
+/* What is in no sample, or seldom in one. */
+static void cost_of_rarity(struct costs *costs)
+{
+	const uint64_t looks = number(costs, HEADER_RUN_LOOKS),
+		       left_out = number(costs, HEADER_RUN_LOOKS_LEFT_OUT);
+	const uint64_t unsampled_ns = number(costs, HEADER_CPU_UNSAMPLED_NS);
+	char text[CP_TEXT_MAX];
+	if (left_out > looks / 9) {
+		add_share(costs, "a round looked at ", (double)looks / (double)(looks + left_out),
+			  " of the threads, as many as there is time for, in turn: those that run "
+			  "are sampled as much more seldom; their time counts in full");
+		give(costs);
+	}
+	if (unsampled_ns > NOTABLE_UNSEEN_NS) {
+		strbuf_addf(
+			costs->text,
+			"%s of CPU time is in no sample: of threads that ended before they were "
+			"met running, and after the last sample of others",
+			cp_format_duration(unsampled_ns, text));
+		give(costs);
+	}
+}
+
 static void cost_counted(struct costs *costs, const char *key, const char *one, const char *many)
 {
 	const uint64_t n = number(costs, key);
@@ -146,6 +169,7 @@ void report_each_cost(const struct report *report, struct strbuf *scratch,
 		return;
 	cost_of_pauses(&costs);
 	cost_of_sampling(&costs);
+	cost_of_rarity(&costs);
 	cost_counted(&costs, HEADER_EINTR_REWOUND,
 		     "system call that a stop had woken was entered once more, its timeout anew",
 		     "system calls that a stop had woken were entered once more, their timeouts "

@@ -47,8 +47,14 @@ int live_header_set(struct profile *profile, const struct live_recorder *live)
 		{HEADER_STOPS_OTHER, stops->by_status[THREAD_STOP_OTHER]},
 		{HEADER_STOPS_LEFT_OUT, stops->left_out},
 		{HEADER_STOPS_UNFINISHED, stops->unstopped},
+		{HEADER_RUN_LOOKS, live->counts.looks},
+		{HEADER_RUN_LOOKS_LEFT_OUT, live->counts.looks_left_out},
 	};
 	int code = 0;
+	/* on the wall clock, a thread's time in no sample is known from its beginning and end */
+	if (!live->setup.wall)
+		code = profile_header_setf(profile, HEADER_CPU_UNSAMPLED_NS, "%" PRIu64,
+					   live_threads_unsampled_ns(&live->threads));
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && code == 0; i++)
 		code = profile_header_setf(profile, numbers[i].key, "%" PRIu64, numbers[i].value);
 	return code;

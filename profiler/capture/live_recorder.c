@@ -28,8 +28,12 @@
 /* Threads that are late at the end are given so long. SIGINT promises 100 ms. */
 #define FINISH_NS UINT64_C(20000000)
 
-/* Looking at a thread takes about 1 us: so many are looked at in a round. */
-enum { LOOKS_MAX = 256 };
+/*
+ * Looking at a thread takes about 1 us. Rounds look for so long at the most, and see about the time
+ * after so many looks.
+ */
+#define LOOKS_NS UINT64_C(1000000)
+enum { LOOKS_AT_ONCE = 16 };
 
 static unsigned usable_cpus(void)
 {
@@ -172,12 +176,16 @@ int live_recorder_begin(struct live_recorder *live, const pid_t *pids, size_t n,
 static int find_running(struct live_recorder *live)
 {
 	struct live_threads *threads = &live->threads;
-	const size_t n = threads->n_threads < LOOKS_MAX ? threads->n_threads : LOOKS_MAX;
+	const size_t n = threads->n_threads;
 	live->n_candidates = 0;
 	for (size_t i = 0; i < n; i++) {
 		struct live_process *process;
-		struct live_thread *thread =
-			live_threads_at(threads, (live->first + i) % threads->n_threads, &process);
+		if (i % LOOKS_AT_ONCE == 0 && clock_now_ns() - live->round_ns > LOOKS_NS && i > 0) {
+			live->counts.looks_left_out += n - i;
+			break;
+		}
+		struct live_thread *thread = live_threads_next(threads, &process);
+		live->counts.looks++;
 		if (!thread || !live_thread_is_running(thread))
 			continue;
 		struct live_candidate *slot =
@@ -186,20 +194,17 @@ static int find_running(struct live_recorder *live)
 			return -ENOMEM;
 		*slot = (struct live_candidate){process, thread};
 	}
-	live->first = threads->n_threads ? (live->first + n) % threads->n_threads : 0;
 	return 0;
 }
 
 /* CPU time since the last sample of the thread. */
-static int64_t credit(struct live_recorder *live, struct live_thread *thread, uint64_t elapsed_ns)
+static uint64_t credit(struct live_thread *thread, uint64_t elapsed_ns)
 {
 	struct thread_sched sched = {0};
 	if (thread_look_sched(thread->pid, thread->tid, &sched) < 0 || !sched.has_times)
 		/* a kernel without such statistics: it ran at this moment, so for this round */
-		return (int64_t)elapsed_ns;
-	(void)live;
-	const int64_t used_ns =
-		sched.run_ns > thread->cpu_ns ? (int64_t)(sched.run_ns - thread->cpu_ns) : 0;
+		return elapsed_ns;
+	const uint64_t used_ns = sched.run_ns > thread->cpu_ns ? sched.run_ns - thread->cpu_ns : 0;
 	thread->cpu_ns = sched.run_ns;
 	return used_ns;
 }
@@ -216,6 +221,7 @@ static void add_sample(struct live_recorder *live, const struct live_candidate *
 	struct thread *known = live_thread_named(&live->threads, thread, copy->time_ns);
 	const uint64_t unmapped = sink->counts.stops[CP_STOP_NO_MAP];
 	struct wall *wall = live->setup.wall;
+	const uint64_t value_ns = credit(thread, elapsed_ns);
 	const struct sink_sample sample = {
 		.time_ns = copy->time_ns,
 		.state = wall ? CP_STATE_RUNNING : CP_STATE_NONE,
@@ -224,7 +230,7 @@ static void add_sample(struct live_recorder *live, const struct live_candidate *
 		.regs_known = copy->regs_known,
 		.stack = copy->stack,
 		.count = 1,
-		.value_ns = credit(live, thread, elapsed_ns),
+		.value_ns = (int64_t)value_ns,
 	};
 	if (!known || (wall ? wall_add_running(wall, known, &sample)
 			    : sample_sink_add(sink, known, &sample)) < 0) {
@@ -232,6 +238,7 @@ static void add_sample(struct live_recorder *live, const struct live_candidate *
 		return;
 	}
 	live->counts.stopped++;
+	candidate->process->sampled_ns += value_ns;
 	candidate->process->has_samples = true;
 	/* no record tells of a library that was loaded meanwhile */
 	if (sink->counts.stops[CP_STOP_NO_MAP] != unmapped)
@@ -300,5 +307,6 @@ int live_recorder_work(struct live_recorder *live, uint32_t dump_bytes)
 
 void live_recorder_finish(struct live_recorder *live)
 {
+	live_threads_look_at_clocks(&live->threads);
 	thread_stopper_finish(&live->stopper, clock_now_ns() + FINISH_NS);
 }

@@ -3,14 +3,16 @@
  * round by round it looks which threads run, stops these one at a time for a copy, and gives the
  * copies to the sample sink.
  *
- * A round looks at every thread, or at as many as may be looked at, and takes those that run: at
- * most as many as there are CPUs, chosen at random when more want to run. Rounds come at random
- * distances around the interval, so that a thread woken by a timer cannot hide behind ours.
+ * A round looks at every thread, or at as many as can be in a millisecond, in turn, and takes those
+ * that run: at most as many as there are CPUs, chosen at random when more want to run. Rounds come
+ * at random distances around the interval, so that a thread woken by a timer cannot hide behind
+ * ours.
  *
  * What a sample stands for is measured: the CPU time that the thread has used since its last sample
  * (schedstat, exact as the thread has just been taken off its CPU). So sums are right whatever the
  * rate has become, and whether threads ran or waited for a CPU. CPU time of threads that ended
- * before they were met running is not in any sample; reports compare with the target's own figure.
+ * before they were met running, and after the last sample of others, is in none: it is counted
+ * (live_threads_unsampled_ns()).
  *
  * Depends on: live_threads.h, thread_stop.h, overhead.h, sample_sink.h. Threads: one; see
  * thread_stop.h about SIGCHLD, and about the end of that thread.
@@ -50,9 +52,11 @@ struct live_candidate {
 
 struct live_counts {
 	uint64_t rounds;
-	uint64_t stopped;   /* threads that became samples */
-	uint64_t changed;   /* taken while their process executed another program: dropped */
-	uint64_t untracked; /* dropped for want of memory */
+	uint64_t looks;          /* whether a thread runs */
+	uint64_t looks_left_out; /* at threads that rounds had no time for */
+	uint64_t stopped;        /* threads that became samples */
+	uint64_t changed;        /* taken while their process executed another program: dropped */
+	uint64_t untracked;      /* dropped for want of memory */
 };
 
 struct live_recorder {
@@ -67,7 +71,6 @@ struct live_recorder {
 	uint64_t next_ns;
 	uint64_t interval_ns; /* to the next one */
 	uint64_t random;
-	size_t first; /* thread at which the next round begins */
 	struct live_candidate *candidates;
 	size_t n_candidates, cap_candidates;
 };

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LIST_NS (CLOCK_NS_PER_S / 10)
@@ -95,6 +96,23 @@ static void open_memory(struct live_threads *live, struct live_process *process)
 	close_fd(live, &process->mem_fd);
 	process->mem_fd = open_fd(live, path, O_RDONLY);
 	process->program = program_of(process->pid);
+}
+
+/* The CPU clock of a process (clock_getcpuclockid(3)); unchanged when there is none any more. */
+static void look_at_clock(const struct live_process *process, uint64_t *out_ns)
+{
+	clockid_t clock;
+	struct timespec time;
+	if (clock_getcpuclockid(process->pid, &clock) != 0 || clock_gettime(clock, &time) < 0)
+		return;
+	const uint64_t ns = (uint64_t)time.tv_sec * CLOCK_NS_PER_S + (uint64_t)time.tv_nsec;
+	*out_ns = ns > *out_ns ? ns : *out_ns;
+}
+
+static uint64_t unsampled_ns(const struct live_process *process)
+{
+	const uint64_t used_ns = process->cpu_seen_ns - process->cpu_start_ns;
+	return used_ns > process->sampled_ns ? used_ns - process->sampled_ns : 0;
 }
 
 static int by_tid(const void *a, const void *b)
@@ -195,6 +213,8 @@ static int list(struct live_threads *live, struct live_process *process, uint64_
 	if (process->task_fd >= 0 && fstat(process->task_fd, &st) == 0)
 		process->n_links = st.st_nlink;
 	int code = is_alive(process) ? procfs_threads(process->pid, &tids, &n, &cap) : -ESRCH;
+	if (code == 0)
+		look_at_clock(process, &process->cpu_seen_ns);
 	if (code == 0 && n == 0)
 		code = -ESRCH;
 	if (code == 0) {
@@ -229,6 +249,9 @@ int live_threads_add(struct live_threads *live, pid_t pid, bool born_now)
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	process->task_fd = open_fd(live, path, O_RDONLY | O_DIRECTORY);
 	open_memory(live, process);
+	if (!born_now)
+		look_at_clock(process, &process->cpu_start_ns);
+	process->cpu_seen_ns = process->cpu_start_ns;
 	int code = list(live, process, clock_now_ns(), born_now);
 	struct live_process **slot = NULL;
 	if (code == 0) /* NOLINTNEXTLINE(bugprone-sizeof-expression): the items are pointers */
@@ -280,6 +303,7 @@ static void forget(struct live_threads *live, size_t i)
 	for (size_t k = 0; k < process->n; k++)
 		processes_exit(live->processes, process->threads[k].tid);
 	live->n_threads -= process->n;
+	live->ended_unsampled_ns += unsampled_ns(process);
 	free_process(live, process);
 	live->items[i] = live->items[--live->n];
 }
@@ -335,17 +359,36 @@ int live_threads_update(struct live_threads *live, uint64_t now_ns)
 	return code;
 }
 
-struct live_thread *live_threads_at(struct live_threads *live, size_t i,
-				    struct live_process **out_process)
+struct live_thread *live_threads_next(struct live_threads *live, struct live_process **out_process)
 {
-	for (size_t k = 0; k < live->n; k++) {
-		if (i < live->items[k]->n) {
-			*out_process = live->items[k];
-			return &live->items[k]->threads[i];
+	/* the rest of one process, the others, back to the first, and that one anew */
+	for (size_t step = 0; step < live->n + 2; step++) {
+		struct live_process *process =
+			live->next_process < live->n ? live->items[live->next_process] : NULL;
+		if (process && live->next_thread < process->n) {
+			*out_process = process;
+			return &process->threads[live->next_thread++];
 		}
-		i -= live->items[k]->n;
+		live->next_process = process ? live->next_process + 1 : 0;
+		live->next_thread = 0;
 	}
 	return NULL;
+}
+
+void live_threads_look_at_clocks(struct live_threads *live)
+{
+	for (size_t i = 0; i < live->n; i++) {
+		if (is_alive(live->items[i]))
+			look_at_clock(live->items[i], &live->items[i]->cpu_seen_ns);
+	}
+}
+
+uint64_t live_threads_unsampled_ns(const struct live_threads *live)
+{
+	uint64_t sum_ns = live->ended_unsampled_ns;
+	for (size_t i = 0; i < live->n; i++)
+		sum_ns += unsampled_ns(live->items[i]);
+	return sum_ns;
 }
 
 bool live_thread_is_running(struct live_thread *thread)

@@ -8,6 +8,10 @@
  * from the next: those of /proc/PID/task go with the process, that of /proc/PID/mem with the
  * program's memory.
  *
+ * The kernel counts the CPU time of a process with all its threads, also of those that have ended.
+ * What of it is in no sample is known by that, exactly as long as the process is there; of one that
+ * has ended, as of when it was last listed.
+ *
  * Depends on: base, processes.h, procfs.h. Threads: one at a time.
  */
 #ifndef CPROF_CAPTURE_LIVE_THREADS_H
@@ -34,10 +38,13 @@ struct live_process {
 	int mem_fd;      /* /proc/PID/mem of the program seen last; -1 = not readable */
 	nlink_t n_links; /* of task_fd: changes with the number of threads */
 	uint64_t listed_ns;
-	uint64_t code_hash;          /* of its executable mappings */
-	bool has_samples;            /* since those were looked at */
-	uint64_t program;            /* where its code and stack begin; changes with an exec */
-	size_t next_child_list;      /* thread whose children are asked for next */
+	uint64_t code_hash;     /* of its executable mappings */
+	bool has_samples;       /* since those were looked at */
+	uint64_t program;       /* where its code and stack begin; changes with an exec */
+	size_t next_child_list; /* thread whose children are asked for next */
+	uint64_t cpu_start_ns,
+		cpu_seen_ns;         /* of its CPU clock: from when on it counts; last look */
+	uint64_t sampled_ns;         /* CPU time that its samples stand for */
 	struct live_thread *threads; /* by tid */
 	size_t n, cap;
 };
@@ -51,7 +58,9 @@ struct live_threads {
 	size_t n, cap;
 	size_t n_threads; /* of all */
 	size_t n_fds, fds_max;
-	uint64_t execs; /* programs that were seen to replace others */
+	uint64_t execs;                   /* programs that were seen to replace others */
+	size_t next_process, next_thread; /* for live_threads_next() */
+	uint64_t ended_unsampled_ns;      /* CPU time of ended processes that is in no sample */
 };
 
 /** @live: the fields up to tells_all set by the caller. */
@@ -69,9 +78,17 @@ int live_threads_add(struct live_threads *live, pid_t pid, bool born_now);
 /** List again what is due. Return: 0 or -ENOMEM. */
 int live_threads_update(struct live_threads *live, uint64_t now_ns);
 
-/** The @i-th thread of all, below n_threads, in a stable order, with its process. */
-struct live_thread *live_threads_at(struct live_threads *live, size_t i,
-				    struct live_process **out_process);
+/**
+ * The thread whose turn it is, with its process: n_threads calls give each one, unless threads have
+ * come or gone meanwhile. Return: NULL when there is none.
+ */
+struct live_thread *live_threads_next(struct live_threads *live, struct live_process **out_process);
+
+/** Look at the CPU clocks of all processes. */
+void live_threads_look_at_clocks(struct live_threads *live);
+
+/** CPU time of all processes up to the last look that no sample stands for. */
+uint64_t live_threads_unsampled_ns(const struct live_threads *live);
 
 /** True when it runs, or waits for a CPU. Context: a system call; the thread is left alone. */
 bool live_thread_is_running(struct live_thread *thread);

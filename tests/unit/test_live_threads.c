@@ -45,15 +45,21 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* A round of all of them: each has its turn once. */
 static struct live_thread *find(pid_t tid, struct live_process **process)
 {
+	struct live_thread *found = NULL;
 	for (size_t i = 0; i < live.n_threads; i++) {
-		struct live_thread *thread = live_threads_at(&live, i, process);
+		struct live_process *of;
+		struct live_thread *thread = live_threads_next(&live, &of);
 		assert_non_null(thread);
-		if (thread->tid == tid)
-			return thread;
+		if (thread->tid != tid)
+			continue;
+		assert_null(found);
+		found = thread;
+		*process = of;
 	}
-	return NULL;
+	return found;
 }
 
 struct other {
@@ -123,6 +129,57 @@ static void test_live_threads__births_and_ends(void **state)
 		update();
 	assert_null(find(before.tid, &process));
 	assert_int_equal(find(pid, &process)->cpu_ns, known_ns);
+}
+
+static void *burn_and_end(void *arg)
+{
+	const uint64_t *ns = arg;
+	burn(*ns);
+	return NULL;
+}
+
+static void test_live_threads__time_of_threads_that_ended_unmet_is_counted(void **state)
+{
+	(void)state;
+	enum { THREADS = 5 };
+	uint64_t each_ns = 20000000;
+	struct live_process *process;
+	clockid_t clock;
+	pthread_t thread;
+	burn(50000000);
+	assert_int_equal(live_threads_add(&live, getpid(), false), 0);
+	assert_int_equal(clock_getcpuclockid(getpid(), &clock), 0);
+	const uint64_t start_ns = clock_read_ns(clock);
+	for (int i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_create(&thread, NULL, burn_and_end, &each_ns), 0);
+		pthread_join(thread, NULL);
+	}
+	assert_non_null(find(getpid(), &process));
+	process->sampled_ns = 3000000;
+	live_threads_look_at_clocks(&live);
+	/* less what was used between adding and the start, more what was since the look */
+	assert_in_range(live_threads_unsampled_ns(&live), THREADS * each_ns - 3000000,
+			clock_read_ns(clock) - start_ns + CLOCK_NS_PER_S / 100);
+}
+
+/* As a child, which is counted from its birth on. */
+static void test_live_threads__time_of_a_process_that_ended_unmet_is_counted(void **state)
+{
+	(void)state;
+	siginfo_t info;
+	const pid_t child = fork();
+	if (child == 0) {
+		burn(30000000);
+		_exit(0);
+	}
+	assert_int_equal(live_threads_add(&live, child, true), 0);
+	/* it has ended, and is there until its parent has seen that */
+	assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+	update();
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	update();
+	assert_int_equal(live.n, 0);
+	assert_in_range(live_threads_unsampled_ns(&live), 30000000, CLOCK_NS_PER_S);
 }
 
 static void test_live_threads__a_birth_is_noticed_before_the_list_is_due(void **state)
@@ -263,6 +320,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_live_threads__births_and_ends, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_live_threads__time_of_threads_that_ended_unmet_is_counted, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_live_threads__time_of_a_process_that_ended_unmet_is_counted, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(
 			test_live_threads__a_birth_is_noticed_before_the_list_is_due, setup,
 			teardown),
