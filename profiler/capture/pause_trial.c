@@ -32,16 +32,19 @@ static int stop_often(pid_t child, struct pauses *out)
 	};
 	const struct timespec between = {.tv_nsec = 200000};
 	const uint64_t until_ns = clock_now_ns() + TRIAL_MAX_NS;
+	/* a stop in which the stack cannot be read is of no use */
+	unsigned n_taken = 0;
 	overhead_init(&overhead, (struct overhead_limits){.max_share = 1, .n_cpus = 1}, 0, 0);
 	if (thread_stopper_init(&stopper) < 0)
 		return -ENOMEM;
 	while (overhead.pauses.n < STOPS && clock_now_ns() < until_ns) {
-		thread_stop_take(&stopper, child, child, COPY_BYTES, &copy);
+		n_taken += thread_stop_take(&stopper, child, child, COPY_BYTES, &copy) ==
+			   THREAD_STOP_TAKEN;
 		nanosleep(&between, NULL);
 	}
 	thread_stopper_deinit(&stopper);
 	*out = overhead.pauses;
-	return overhead.pauses.n ? 0 : -EPERM;
+	return n_taken ? 0 : -EPERM;
 }
 
 int pause_trial_run(struct pauses *out)

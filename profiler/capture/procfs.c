@@ -6,6 +6,7 @@
 #include "clock.h"
 
 #include <dirent.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -260,6 +261,16 @@ void procfs_command(pid_t pid, char *buf, size_t cap)
 		n--;
 	for (ssize_t at = 0; at < n; at += (ssize_t)strlen(text + at) + 1)
 		procfs_quote(buf, cap, text + at);
+}
+
+bool procfs_runs_32_bit(const char *root, pid_t pid)
+{
+	char path[PROCFS_PATH_MAX];
+	unsigned char ident[EI_NIDENT];
+	snprintf(path, sizeof(path), "%s/proc/%d/exe", root, pid);
+	CP_CLEANUP(cp_close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && read(fd, ident, sizeof(ident)) == (ssize_t)sizeof(ident) &&
+	       memcmp(ident, ELFMAG, SELFMAG) == 0 && ident[EI_CLASS] == ELFCLASS32;
 }
 
 bool procfs_exe_start(pid_t pid, uint64_t *out_avma)

@@ -85,6 +85,9 @@ void procfs_command(pid_t pid, char *buf, size_t cap);
 /** Append one argument to a quoted command line. */
 void procfs_quote(char *buf, size_t cap, const char *argument);
 
+/** @root: in front of /proc: "" but in tests. Return: false also when it cannot be read. */
+bool procfs_runs_32_bit(const char *root, pid_t pid);
+
 /** Where the main executable's code is mapped. Return: false when unknown. */
 bool procfs_exe_start(pid_t pid, uint64_t *out_avma);
 

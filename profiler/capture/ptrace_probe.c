@@ -1,15 +1,12 @@
 #include "ptrace_probe.h"
 
-#include "base/cleanup.h"
-
-#include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum { CAPABILITY_SYS_PTRACE = 19 }; /* linux/capability.h */
@@ -62,16 +59,6 @@ static bool is_descendant(const char *root, pid_t pid, pid_t of)
 	return false;
 }
 
-static bool runs_32_bit(const char *root, pid_t pid)
-{
-	char path[PROCFS_PATH_MAX];
-	unsigned char ident[EI_NIDENT];
-	snprintf(path, sizeof(path), "%s/proc/%d/exe", root, pid);
-	CP_CLEANUP(cp_close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd >= 0 && read(fd, ident, sizeof(ident)) == (ssize_t)sizeof(ident) &&
-	       memcmp(ident, ELFMAG, SELFMAG) == 0 && ident[EI_CLASS] == ELFCLASS32;
-}
-
 void ptrace_facts_read(const char *root, pid_t pid, struct ptrace_facts *out)
 {
 	char text[4096], state = 0;
@@ -94,7 +81,7 @@ void ptrace_facts_read(const char *root, pid_t pid, struct ptrace_facts *out)
 	out->kernel_thread = !out->has_ended && state != 'Z' && !strstr(text, "\nVmSize:");
 	out->tracer = (pid_t)field(text, "\nTracerPid:", 10, 0);
 	out->is_descendant = is_descendant(root, pid, getpid());
-	out->runs_32_bit = runs_32_bit(root, pid);
+	out->runs_32_bit = procfs_runs_32_bit(root, pid);
 	out->readable = read_of(root, pid, "syscall", text, sizeof(text)) > 0;
 	if (out->tracer && read_of(root, out->tracer, "comm", text, sizeof(text)) > 0)
 		snprintf(out->tracer_name, sizeof(out->tracer_name), "%.*s",
@@ -124,10 +111,13 @@ static void judge_permission(const struct ptrace_facts *facts, struct ptrace_pro
 {
 	const pid_t pid = facts->pid;
 	const int scope = facts->yama_scope;
+	const char *const sandbox = facts->has_filter ? "seccomp filter that cprof runs under"
+						      : "sandbox that cprof runs in";
 	if (facts->call_refused)
-		refuse(probe, EPERM, CONTAINER_REMEDY, "ptrace() is refused by the %s",
-		       facts->has_filter ? "seccomp filter that cprof runs under"
-					 : "sandbox that cprof runs in");
+		refuse(probe, EPERM, CONTAINER_REMEDY, "ptrace() is refused by the %s", sandbox);
+	else if (facts->memory_refused)
+		refuse(probe, EPERM, CONTAINER_REMEDY, "process_vm_readv() is refused by the %s",
+		       sandbox);
 	else if (scope >= YAMA_NOBODY)
 		refuse(probe, EPERM, "it can be lowered by a reboot only; use perf",
 		       "kernel.yama.ptrace_scope is %d: nobody may trace on this machine", scope);
@@ -192,10 +182,19 @@ static bool call_is_refused(void)
 	return ptrace(PTRACE_SEIZE, 0, NULL, NULL) < 0 && errno != ESRCH;
 }
 
+/* Stacks are read by it. Of ourselves it is never refused for want of permission. */
+static bool memory_is_refused(void)
+{
+	char from = 0, to;
+	const struct iovec local = {&to, 1}, remote = {&from, 1};
+	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != 1;
+}
+
 void ptrace_probe_run(pid_t pid, struct ptrace_probe *out)
 {
 	struct ptrace_facts facts;
 	ptrace_facts_read("", pid, &facts);
 	facts.call_refused = call_is_refused();
+	facts.memory_refused = memory_is_refused();
 	ptrace_probe_judge(&facts, out);
 }

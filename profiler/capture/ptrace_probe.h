@@ -25,11 +25,12 @@ struct ptrace_facts {
 	int yama_scope; /* kernel.yama.ptrace_scope; -1 = this kernel has no Yama */
 	uid_t uid;      /* effective, like ours */
 	uid_t own_uid;
-	bool capable;       /* we have CAP_SYS_PTRACE */
-	bool is_descendant; /* of us */
-	bool has_filter;    /* we run under a seccomp filter */
-	bool call_refused;  /* ptrace() says no whoever is asked for */
-	bool readable;      /* /proc/PID/syscall, which takes the permission to trace */
+	bool capable;        /* we have CAP_SYS_PTRACE */
+	bool is_descendant;  /* of us */
+	bool has_filter;     /* we run under a seccomp filter */
+	bool call_refused;   /* ptrace() says no whoever is asked for */
+	bool memory_refused; /* so does process_vm_readv() */
+	bool readable;       /* /proc/PID/syscall, which takes the permission to trace */
 };
 
 struct ptrace_probe {
@@ -42,14 +43,14 @@ struct ptrace_probe {
 /**
  * Look at a process.
  *
- * @root: in front of /proc: "" but in tests. call_refused stays false
+ * @root: in front of /proc: "" but in tests. call_refused and memory_refused stay false
  */
 void ptrace_facts_read(const char *root, pid_t pid, struct ptrace_facts *out);
 
 /** The decision table. */
 void ptrace_probe_judge(const struct ptrace_facts *facts, struct ptrace_probe *out);
 
-/** Both, and a try whether ptrace() may be called at all. Nothing is traced. */
+/** Both, and a try whether the system calls may be made at all. Nothing is traced. */
 void ptrace_probe_run(pid_t pid, struct ptrace_probe *out);
 
 #endif

@@ -26,6 +26,10 @@ static int check(pid_t pid, struct cp_err *err)
 	if (procfs_has_ended(pid))
 		return cp_fail(err, -ESRCH,
 			       "process %d has ended: it only waits for its parent to notice", pid);
+	if (procfs_runs_32_bit("", pid))
+		return cp_fail(err, -ENOTSUP,
+			       "process %d runs a 32-bit program: its stacks cannot be unwound",
+			       pid);
 	return 0;
 }
 

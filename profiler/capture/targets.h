@@ -32,7 +32,8 @@ struct targets {
 
 /**
  * @n: 0 = none; with whole_machine set then there is no one to wait for
- * Return: 0 or -errno with a message: -ESRCH, -EINVAL (a thread, a kernel thread), -ENOMEM.
+ * Return: 0 or -errno with a message: -ESRCH, -EINVAL (a thread, a kernel thread), -ENOTSUP
+ *         (a 32-bit program), -ENOMEM.
  */
 int targets_open(const pid_t *pids, size_t n, struct targets *out, struct cp_err *err);
 void targets_close(struct targets *targets);

@@ -106,16 +106,16 @@ class Sample:
         self.process = subprocess.Popen(
             [str(SAMPLES / name), *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        self._read_ready()
+        self._read_ready(self.process.pid)
 
-    def _read_ready(self):
+    def _read_ready(self, pid):
         line = b""
         while not line.endswith(b"\n"):
             readable, _, _ = select.select([self.process.stdout], [], [], 30)
             byte = os.read(self.process.stdout.fileno(), 1) if readable else b""
             assert byte, f"{self.name} did not get ready: {line!r}"
             line += byte
-        assert line.decode() == f"ready pid={self.process.pid}\n", line
+        assert line.decode() == f"ready pid={pid}\n", line
 
     @property
     def pid(self):
@@ -244,6 +244,27 @@ class Profile:
         lines = cprof("export", self.path, "--format", "folded", *args).stdout.splitlines()
         return [parse_folded(line) for line in lines]
 
+    def user_folded(self, *args):
+        """
+        folded() without frames of the kernel: what the program itself was in. On a busy machine the
+        kernel is on top of any function, which loses its CPU there and gets it back.
+        """
+        return [
+            ([frame for frame in frames if not frame.endswith("_[k]")], count)
+            for frames, count in self.folded(*args)
+        ]
+
+    def user_self(self, *args):
+        """{function: samples} by the innermost of these frames; with --lines, (file, line)."""
+        counts = {}
+        for frames, count in self.user_folded(*args):
+            leaf = re.sub(r"_\[[ij]\]$", "", frames[-1]) if len(frames) > 1 else ""
+            if "--lines" in args:
+                place = re.fullmatch(r".* \((.*):(\d+)\)", leaf)
+                leaf = (place.group(1), int(place.group(2))) if place else ("", 0)
+            counts[leaf] = counts.get(leaf, 0) + count
+        return counts
+
     def total_share(self, pattern, *args):
         """Of the samples with a frame that matches."""
         return share_where(self.folded(*args), pattern, lambda frames: frames[1:])
@@ -251,6 +272,13 @@ class Profile:
     def leaf_share(self, pattern, *args):
         """Of the samples whose innermost frame matches."""
         return share_where(self.folded(*args), pattern, lambda frames: frames[-1:])
+
+
+def row_where(rows, **wanted):
+    """The one row with these values."""
+    found = [row for row in rows if all(row.get(key) == value for key, value in wanted.items())]
+    assert len(found) == 1, f"{len(found)} of {len(rows)} rows have {wanted}: {rows[:10]}"
+    return found[0]
 
 
 def parse_folded(line):
@@ -287,6 +315,27 @@ def record_attached(directory, sample, *sample_args, options=(), env=None):
             truth = target.finish(end=False, timeout=300)
             done = recorder.finish()
     return Profile(path, truth, done)
+
+
+def record_for(path, pid, cpu_seconds, *options):
+    """
+    Record a process until it has used so much CPU time, however busy the machine is. Return: how
+    the recorder ended, with any status: it may have refused to begin.
+    """
+    with Recorder("-o", path, "-p", pid, *options) as recorder:
+        end = cpu_s(pid) + cpu_seconds
+        ended = recorder.process.poll
+        wait_until("work", lambda: ended() is not None or cpu_s(pid) >= end, timeout=300)
+        if ended() is None:
+            recorder.interrupt()
+        return recorder.finish(status=None)
+
+
+def tracers(pid):
+    """Who traces a thread of it."""
+    texts = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
+    found = {int(re.search(r"\nTracerPid:\t(\d+)", text).group(1)) for text in texts}
+    return sorted(found - {0})
 
 
 def marked_lines(source):

@@ -141,6 +141,9 @@ static void test_ptrace_probe__a_sandbox_that_refuses_the_call(void **state)
 	assert_refused(&facts, EPERM, "sandbox", "--cap-add SYS_PTRACE");
 	facts.has_filter = true;
 	assert_refused(&facts, EPERM, "seccomp filter", "--cap-add SYS_PTRACE");
+	facts.call_refused = false;
+	facts.memory_refused = true;
+	assert_refused(&facts, EPERM, "process_vm_readv() is refused", "--cap-add SYS_PTRACE");
 }
 
 static char root[64];
