@@ -47,6 +47,13 @@ bool thread_regs_may_rewind(const struct user_regs_struct *regs)
 	 * returns EINTR in the kernel where a timeout is set. Reading and waiting: with EINTR,
 	 * nothing was taken. Not here: close (the descriptor is gone), connect, and writes, of
 	 * which not every kind of file keeps that promise.
+	 *
+	 * read() is: it returns EINTR from a socket with SO_RCVTIMEO, as recv() does; elsewhere it
+	 * is mostly restarted. POSIX allows EINTR only before anything was read, and what could
+	 * break that keeps to it: a FUSE server answers so when it has given the request up
+	 * (filesystems/fuse.rst, "Interrupting filesystem operations"). The thread has been woken
+	 * already, so the choice is between this and an EINTR that the program has never seen.
+	 * Where it is ours whether to wake it at all, read() is left alone: wait_is_restarted().
 	 */
 	switch ((long)regs->orig_rax) {
 	case SYS_epoll_wait:

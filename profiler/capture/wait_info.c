@@ -209,7 +209,8 @@ bool wait_is_restarted(long syscall_nr)
 	/*
 	 * signal(7), "Interruption of system calls and library functions by stop signals", and the
 	 * kernel's -ERESTART_RESTARTBLOCK, which takes up what is left of the time. Not read(2):
-	 * restarted on a pipe, but a driver may do as it likes.
+	 * restarted on a pipe, but a driver may do as it likes, and nobody forces us to wake it.
+	 * Where that has happened by a lost race, thread_regs_may_rewind() has it in its list.
 	 */
 	static const long restarted[] = {SYS_futex,    SYS_nanosleep, SYS_clock_nanosleep,
 					 SYS_poll,     SYS_ppoll,     SYS_select,

@@ -258,14 +258,25 @@ static void wait_in_semtimedop(void)
 	count_return(semtimedop(id, &operation, 1, &timeout));
 }
 
-static void wait_in_recv(void)
+static int socket_with_timeout(void)
 {
 	const struct timeval timeout = {.tv_sec = 600};
 	int pair[2];
-	char byte;
 	socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
 	setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	count_return(recv(pair[0], &byte, 1, 0));
+	return pair[0];
+}
+
+static void wait_in_recv(void)
+{
+	char byte;
+	count_return(recv(socket_with_timeout(), &byte, 1, 0));
+}
+
+static void wait_in_read(void)
+{
+	char byte;
+	count_return(read(socket_with_timeout(), &byte, 1));
 }
 
 /* Calls that return EINTR after any stop: a program that is let go is in them still. */
@@ -281,6 +292,7 @@ static void test_thread_stop__calls_that_would_return_eintr_are_entered_again(vo
 		{wait_in_sigtimedwait, SYS_rt_sigtimedwait},
 		{wait_in_semtimedop, SYS_semtimedop},
 		{wait_in_recv, SYS_recvfrom},
+		{wait_in_read, SYS_read},
 	};
 	uint64_t rewound = 0;
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
