@@ -123,6 +123,27 @@ static int add_step(struct die_abbrevs *table, struct die_abbrev *abbrev, uint64
 	return 0;
 }
 
+/* Whether an entry can be passed over in one step, now that all of its attributes are known. */
+static void sum_up(const struct die_abbrevs *table, struct die_abbrev *abbrev)
+{
+	uint32_t size = 0, sibling_at = DIE_SIZE_VARIES;
+	for (uint32_t i = 0; i < abbrev->n_steps; i++) {
+		const struct die_step *step = &table->steps[abbrev->first_step + i];
+		if (step->form == DW_FORM_ref4 && step->slot == DIE_SLOT_SIBLING &&
+		    sibling_at == DIE_SIZE_VARIES)
+			sibling_at = size;
+		else if (step->form != 0)
+			return;
+		if (step->size >= DIE_SIZE_VARIES / 4 - size)
+			return;
+		size += step->size;
+	}
+	if (abbrev->tells)
+		return;
+	abbrev->size = size;
+	abbrev->sibling_at = sibling_at;
+}
+
 static int read_attributes(struct die_abbrevs *table, struct dwarf_cursor *cursor,
 			   struct die_abbrev *abbrev)
 {
@@ -134,8 +155,10 @@ static int read_attributes(struct die_abbrevs *table, struct dwarf_cursor *curso
 			constant = dwarf_cursor_sleb(cursor);
 		if (cursor->failed)
 			return -EINVAL;
-		if (attribute == 0 && form == 0)
+		if (attribute == 0 && form == 0) {
+			sum_up(table, abbrev);
 			return 0;
+		}
 		int rc = add_step(table, abbrev, attribute, form, constant);
 		if (rc < 0)
 			return rc;
@@ -176,6 +199,8 @@ int die_abbrevs_read(struct die_abbrevs *table, const struct elf_bytes *section,
 		uint64_t tag = dwarf_cursor_uleb(&cursor);
 		struct die_abbrev abbrev = {.tag = (uint16_t)tag,
 					    .has_children = dwarf_cursor_fixed(&cursor, 1) != 0,
+					    .size = DIE_SIZE_VARIES,
+					    .sibling_at = DIE_SIZE_VARIES,
 					    .tells = is_told_about((unsigned int)tag)};
 		if (cursor.failed || code > MAX_CODE || tag == 0 || tag > UINT16_MAX)
 			rc = -EINVAL;

@@ -41,6 +41,9 @@ struct die_abbrev {
 	bool tells;    /* of a function or an inlined call: all slots are used */
 	bool has_code; /* DW_AT_low_pc or DW_AT_ranges */
 	uint32_t first_step, n_steps;
+	/* Of one that does not tell, where nothing varies: all bytes, and where among them its
+	 * sibling is, as DW_FORM_ref4. DIE_SIZE_VARIES = there is more to it, or it has none. */
+	uint32_t size, sibling_at;
 };
 
 /* Sizes that a unit's header states. */

@@ -155,6 +155,20 @@ static void read_steps(struct die_scan *scan, const struct die_abbrev *abbrev,
 	scan->sibling = sibling;
 }
 
+/* The same for an entry whose bytes are all at known places. */
+static void pass_over(struct die_scan *scan, const struct die_abbrev *abbrev)
+{
+	struct dwarf_cursor *cursor = &scan->cursor;
+	const uint8_t *start = cursor->at;
+	dwarf_cursor_skip(cursor, abbrev->size);
+	scan->sibling = NULL;
+	if (abbrev->sibling_at != DIE_SIZE_VARIES && !cursor->failed) {
+		uint32_t offset;
+		memcpy(&offset, start + abbrev->sibling_at, sizeof(offset));
+		scan->sibling = sibling_at(scan, DW_FORM_ref4, le32toh(offset));
+	}
+}
+
 /* Read the entry at the cursor. Return: false at the end of a list, and where it is damaged. */
 static bool read_entry(struct die_scan *scan)
 {
@@ -174,7 +188,9 @@ static bool read_entry(struct die_scan *scan)
 	entry->addr = addr;
 	entry->tag = abbrev->tag;
 	entry->has_children = abbrev->has_children;
-	if (abbrev->tells) {
+	if (abbrev->size != DIE_SIZE_VARIES) {
+		pass_over(scan, abbrev);
+	} else if (abbrev->tells) {
 		struct values values = {.form = {0}};
 		entry->has_code = abbrev->has_code;
 		read_steps(scan, abbrev, &values);

@@ -9,6 +9,7 @@
 #ifndef CPROF_SYMBOLIZER_DWARF_CURSOR_H
 #define CPROF_SYMBOLIZER_DWARF_CURSOR_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,10 +39,16 @@ static inline void dwarf_cursor_skip(struct dwarf_cursor *cursor, uint64_t n)
 static inline uint64_t dwarf_cursor_fixed(struct dwarf_cursor *cursor, unsigned int n)
 {
 	uint64_t value = 0;
-	if (n > (size_t)(cursor->end - cursor->at))
+	const size_t left = (size_t)(cursor->end - cursor->at);
+	if (n > left)
 		return dwarf_cursor_fail(cursor);
-	for (unsigned int i = 0; i < n; i++)
-		value |= (uint64_t)cursor->at[i] << (8 * i);
+	if (left >= sizeof(value) && n > 0) { /* at once, and what is too much shifted out */
+		memcpy(&value, cursor->at, sizeof(value));
+		value = le64toh(value) & (UINT64_MAX >> (64 - 8 * n));
+	} else {
+		for (unsigned int i = 0; i < n; i++)
+			value |= (uint64_t)cursor->at[i] << (8 * i);
+	}
 	cursor->at += n;
 	return value;
 }
@@ -49,6 +56,8 @@ static inline uint64_t dwarf_cursor_fixed(struct dwarf_cursor *cursor, unsigned 
 static inline uint64_t dwarf_cursor_uleb(struct dwarf_cursor *cursor)
 {
 	uint64_t value = 0;
+	if (cursor->at < cursor->end && *cursor->at < 0x80) /* nearly all of them */
+		return *cursor->at++;
 	for (unsigned int shift = 0; cursor->at < cursor->end; shift += 7) {
 		uint8_t byte = *cursor->at++;
 		if (shift < 64)

@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* Sorted by insertion, which takes the square of their number. */
+enum { FEW_RANGES = 24 };
+
 void dwarf_inlines_deinit(struct dwarf_inlines *inlines)
 {
 	free(inlines->calls);
@@ -87,6 +90,22 @@ static int compare_ranges(const void *left, const void *right)
 	return a->call > b->call ? -1 : a->call < b->call;
 }
 
+/* Most functions have a few, nearly in order. */
+static void sort_ranges(struct inline_range *ranges, size_t n)
+{
+	if (n > FEW_RANGES) {
+		qsort(ranges, n, sizeof(*ranges), compare_ranges);
+		return;
+	}
+	for (size_t i = 1; i < n; i++) {
+		const struct inline_range range = ranges[i];
+		size_t at = i;
+		for (; at > 0 && compare_ranges(&ranges[at - 1], &range) > 0; at--)
+			ranges[at] = ranges[at - 1];
+		ranges[at] = range;
+	}
+}
+
 int dwarf_inlines_read(struct dwarf_inlines *inlines, struct die_tables *tables,
 		       const struct die_unit *unit, const Dwarf_Die *function, uint64_t *budget)
 {
@@ -118,8 +137,7 @@ int dwarf_inlines_read(struct dwarf_inlines *inlines, struct die_tables *tables,
 			descend = false;
 		}
 	}
-	if (inlines->n_ranges > 0)
-		qsort(inlines->ranges, inlines->n_ranges, sizeof(*inlines->ranges), compare_ranges);
+	sort_ranges(inlines->ranges, inlines->n_ranges);
 	return 0;
 }
 

@@ -173,6 +173,7 @@ int line_program_begin(struct line_program *program, struct line_table *table,
 	program->line_base = base < 128 ? base : base - 256; /* a signed byte */
 	program->line_range = (unsigned int)dwarf_cursor_fixed(&header, 1);
 	program->opcode_base = (unsigned int)dwarf_cursor_fixed(&header, 1);
+	program->inverse_range = program->line_range ? 65536 / program->line_range + 1 : 0;
 	program->operands = header.at;
 	dwarf_cursor_skip(&header, program->opcode_base ? program->opcode_base - 1 : 0);
 	if (header.failed || program->line_range == 0 || program->opcode_base == 0)
@@ -311,11 +312,12 @@ int line_program_run(struct line_program *program, struct line_table *table,
 	while (rc == 0 && cursor->at < cursor->end) {
 		unsigned int opcode = *cursor->at++;
 		if (opcode >= program->opcode_base) {
-			unsigned int special = opcode - program->opcode_base;
-			machine.address += (uint64_t)(special / program->line_range) *
-					   program->min_instruction;
-			machine.line += (uint64_t)(int64_t)(program->line_base +
-							    (int)(special % program->line_range));
+			/* exact: both numbers are below 256 */
+			const unsigned int special = opcode - program->opcode_base;
+			const unsigned int steps = special * program->inverse_range >> 16;
+			const unsigned int lines = special - steps * program->line_range;
+			machine.address += (uint64_t)steps * program->min_instruction;
+			machine.line += (uint64_t)(int64_t)(program->line_base + (int)lines);
 			rc = add_row(&machine, table, code);
 		} else if (opcode == 0) {
 			rc = run_extended(program, &machine, table, code);

@@ -17,7 +17,8 @@ struct line_program {
 	unsigned int min_instruction;
 	int line_base;
 	unsigned int line_range, opcode_base;
-	const uint8_t *operands; /* how many LEB128 numbers each standard opcode takes */
+	unsigned int inverse_range; /* 65536 / line_range, rounded up: a division in each row */
+	const uint8_t *operands;    /* how many LEB128 numbers each standard opcode takes */
 };
 
 /**
