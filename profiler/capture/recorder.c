@@ -17,6 +17,14 @@
 #define DRAIN_INTERVAL_NS (CLOCK_NS_PER_S / 100)
 #define POLL_INTERVAL_NS (CLOCK_NS_PER_S / 10)
 
+/*
+ * A stack that was cut is completed from what memory holds when its sample is read. Dumps of 64 KB
+ * wake the reader every 16 samples, and in 16 ms much changes: so while there are such stacks, it
+ * comes as soon as records may be taken.
+ */
+#define PROMPT_INTERVAL_NS (CLOCK_NS_PER_S / 1000)
+#define PROMPT_HOLD_NS (CLOCK_NS_PER_S / 50)
+
 /* A record may still be on its way into its ring when a later one of another CPU is there already.
  */
 #define REORDER_WINDOW_NS 1000000ULL
@@ -27,7 +35,8 @@ struct recorder {
 	uint64_t next_flush_ns, next_sweep_ns, next_progress_ns;
 	uint64_t drained_ns;    /* records up to then have been applied */
 	uint64_t next_drain_ns; /* where rounds wake the recorder more often than is needed */
-	unsigned n_asking;      /* sweeps that are to ask the kernel, as records were lost */
+	uint64_t prompt_until_ns, urgent_seen;
+	unsigned n_asking; /* sweeps that are to ask the kernel, as records were lost */
 	bool stop_asked;
 	struct cpu_time cpu; /* used by the recorded processes */
 	bool cpu_known;
@@ -295,7 +304,9 @@ static bool samples_wall(const struct recorder *r)
 
 static int wait_ms(const struct recorder *r)
 {
-	uint64_t now_ns = clock_now_ns(), until_ns = now_ns + POLL_INTERVAL_NS;
+	const uint64_t now_ns = clock_now_ns();
+	const bool prompt = now_ns < r->prompt_until_ns;
+	uint64_t until_ns = now_ns + (prompt ? PROMPT_INTERVAL_NS : POLL_INTERVAL_NS);
 	if (until_ns > r->end_ns)
 		until_ns = r->end_ns;
 	if (until_ns > r->next_flush_ns)
@@ -339,7 +350,13 @@ static void work_perf(struct recorder *r)
 {
 	drain(r, clock_now_ns() - REORDER_WINDOW_NS);
 	adapt_dumps(r);
-	r->next_drain_ns = clock_now_ns() + DRAIN_INTERVAL_NS;
+	const uint64_t now_ns = clock_now_ns();
+	const uint64_t urgent = stack_join_urgent(&r->s.sink.counts.joins);
+	if (urgent != r->urgent_seen)
+		r->prompt_until_ns = now_ns + PROMPT_HOLD_NS;
+	r->urgent_seen = urgent;
+	r->next_drain_ns =
+		now_ns + (now_ns < r->prompt_until_ns ? PROMPT_INTERVAL_NS : DRAIN_INTERVAL_NS);
 }
 
 /* The records first: they say whose stacks are wanted. */

@@ -100,6 +100,13 @@ enum cp_joined stack_join_look(struct stack_join *join, struct unwinder *unwinde
 			       const struct stack_join_sample *sample,
 			       struct unwind_result *result);
 
+/** Looks so far at which it mattered how long ago the sample was taken. Only ever grows. */
+static inline uint64_t stack_join_urgent(const struct stack_join_counts *counts)
+{
+	return counts->joined[CP_JOINED_MEMORY] + counts->failed[STACK_JOIN_UNSETTLED] +
+	       counts->failed[STACK_JOIN_CHANGED];
+}
+
 /** The stable name of a failure in files: "changed", "gone", "refused", "no_root", "unsettled",
  * "not_present", "too_deep", "too_costly". */
 const char *stack_join_failure_name(enum stack_join_failure failure);
