@@ -1,12 +1,18 @@
 /*
  * waits: a thread that waits for a lock, reads a pipe, sleeps and computes, each for a time of
- * random length that it measures itself; --burners N threads that compute all the time, so that
- * with more of them than CPUs each waits for one; and --still N threads that wait for ever, at
- * depths from 1 to 12, in system calls of seven kinds.
+ * random length that it measures itself, and at least --waits N times; --burners N threads that
+ * compute all the time, so that with more of them than CPUs each waits for one; and --still N
+ * threads that wait for ever, at depths from 1 to 12, in system calls of seven kinds.
+ *
+ * Of each kind of wait the truth is its time on the wall, and what of that was none of the wait:
+ * time on the CPU, and time in its run queue, by the scheduler's own count. Where the thread was
+ * preempted in between, only that sum is known, of which a part followed the wake-up and a part
+ * the preemption: this is told apart.
  */
 #include "common/truth.h"
 
 #include <alloca.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,10 +20,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { BURNERS_MAX = 12, STILL_MAX = 2000, STACK_BYTES = 128 << 10, KINDS = 7 };
+
+/* What the mixed thread waits for: in one_wait(), and for the helper to hold the lock. */
+enum { LOCK, READ, SLEEP, HOLDER, WAITS };
 
 struct command {
 	char what; /* 'l' hold the lock, 'r' answer late, 'e' end */
@@ -29,9 +39,26 @@ static pthread_mutex_t still_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
 static int commands[2], answers[2], silent[2];
 static atomic_bool stop;
-static long waited_ns[3]; /* lock, read, sleep */
-static uint64_t mixed_cpu_ns;
-static int mixed_tid;
+static int sched_fd; /* of the mixed thread */
+
+static struct waited {
+	atomic_long count;
+	long ns, cpu_ns;
+	long queue_ns;     /* in the run queue */
+	long preempted_ns; /* of that in waits in which the CPU was taken away, too */
+} waited[WAITS];
+
+/* A thread's life: it is longer than from its first line to its last one, and shorter than from
+ * before it was made until it was joined. */
+struct life {
+	pthread_t thread;
+	char name[16], facts[2][32];
+	int tid;
+	uint64_t cpu_ns;
+	long made_ns, first_ns, last_ns, joined_ns;
+};
+
+static struct life mixed = {.name = "mixed"};
 
 static long now_ns(void)
 {
@@ -128,36 +155,103 @@ static void send_command(char what, long ns)
 	must(write(commands[1], &command, sizeof(command)) != (ssize_t)sizeof(command));
 }
 
-/* Until the helper holds the lock: not counted, some ten microseconds. */
-static TRUTH_NOINLINE void wait_for_holder(void)
+/* Until the helper holds the lock: some ten microseconds, where it finds a CPU at once. */
+static TRUTH_NOINLINE void wait_for_holder(long n)
 {
 	char answer;
 
+	TAKE_ROOM(n);
 	must(read(answers[0], &answer, 1) != 1);
+}
+
+/* Time in the run queue so far; 0 where the kernel does not count it. */
+static long queue_ns(void)
+{
+	char text[128] = "";
+	char *end = text;
+
+	if (pread(sched_fd, text, sizeof(text) - 1, 0) <= 0)
+		return 0;
+	strtol(text, &end, 10);
+	return strtol(end, NULL, 10);
+}
+
+static long times_preempted(void)
+{
+	struct rusage usage;
+
+	must(getrusage(RUSAGE_THREAD, &usage));
+	return usage.ru_nivcsw;
+}
+
+/* The counts are read around the times, so that they miss nothing. */
+static TRUTH_NOINLINE void measure(int kind, void (*wait)(long), long ns)
+{
+	struct waited *sum = &waited[kind];
+	const long preempted = times_preempted(), queue = queue_ns();
+	const long cpu = (long)truth_cpu_ns(), start = now_ns();
+
+	wait(ns);
+	sum->ns += now_ns() - start;
+	sum->cpu_ns += (long)truth_cpu_ns() - cpu;
+	const long queued = queue_ns() - queue;
+	sum->queue_ns += queued;
+	if (times_preempted() != preempted)
+		sum->preempted_ns += queued;
+	sum->count++;
 }
 
 static TRUTH_NOINLINE void one_wait(int kind, long ns)
 {
-	static void (*const waits[])(long) = {wait_lock, wait_read, wait_sleep};
+	static void (*const waits[])(long) = {wait_lock, wait_read, wait_sleep, wait_for_holder};
 
-	if (kind == 0) {
+	if (kind == LOCK) {
 		send_command('l', ns);
-		wait_for_holder();
-	} else if (kind == 1) {
+		measure(HOLDER, waits[HOLDER], ns);
+	} else if (kind == READ) {
 		send_command('r', ns);
 	}
-	const long start = now_ns();
-	waits[kind](ns);
-	waited_ns[kind] += now_ns() - start;
+	measure(kind, waits[kind], ns);
+	TRUTH_NO_TAIL_CALL();
 }
 
-static void *run_mixed(void *unused)
+static void make(struct life *life, void *(*run)(void *))
+{
+	life->made_ns = now_ns();
+	must(pthread_create(&life->thread, NULL, run, life));
+}
+
+static void begin(struct life *life)
+{
+	life->first_ns = now_ns();
+	life->tid = (int)gettid();
+	pthread_setname_np(pthread_self(), life->name);
+}
+
+static void *end(struct life *life)
+{
+	life->cpu_ns = truth_cpu_ns();
+	life->last_ns = now_ns();
+	return NULL;
+}
+
+static void join(struct life *life)
+{
+	pthread_join(life->thread, NULL);
+	life->joined_ns = now_ns();
+}
+
+static bool has_waited(long n)
+{
+	return waited[LOCK].count >= n && waited[READ].count >= n && waited[SLEEP].count >= n;
+}
+
+static void *run_mixed(void *argument)
 {
 	unsigned seed = 4711;
 
-	(void)unused;
-	mixed_tid = (int)gettid();
-	pthread_setname_np(pthread_self(), "mixed");
+	begin(argument);
+	sched_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
 	while (!stop) {
 		/* shares of about 40/30/20, and 10 of CPU; lengths from 1 to 15 ms */
 		const int which = rand_r(&seed) % 10;
@@ -166,29 +260,17 @@ static void *run_mixed(void *unused)
 		if (which == 9)
 			burn(ns);
 		else
-			one_wait(which < 4 ? 0 : which < 7 ? 1 : 2, ns);
+			one_wait(which < 4 ? LOCK : which < 7 ? READ : SLEEP, ns);
 	}
-	mixed_cpu_ns = truth_cpu_ns();
-	return NULL;
+	return end(argument);
 }
-
-struct burner {
-	pthread_t thread;
-	char name[16];
-	int tid;
-	uint64_t cpu_ns;
-};
 
 static void *run_burner(void *argument)
 {
-	struct burner *self = argument;
-
-	self->tid = (int)gettid();
-	pthread_setname_np(pthread_self(), self->name);
+	begin(argument);
 	while (!stop)
 		burn(2000000);
-	self->cpu_ns = truth_cpu_ns();
-	return NULL;
+	return end(argument);
 }
 
 static void wait_forever(int kind)
@@ -273,42 +355,68 @@ static void start_still(long n)
 	pthread_attr_destroy(&attr);
 }
 
+static void report_life(struct life *life)
+{
+	truth_thread(life->name, life->tid, life->cpu_ns);
+	snprintf(life->facts[0], sizeof(life->facts[0]), "%s_least_ns", life->name);
+	truth_fact(life->facts[0], life->last_ns - life->first_ns);
+	snprintf(life->facts[1], sizeof(life->facts[1]), "%s_most_ns", life->name);
+	truth_fact(life->facts[1], life->joined_ns - life->made_ns);
+}
+
+static void report_waits(void)
+{
+	static char facts[WAITS][5][24];
+	static const char *const names[] = {"lock", "read", "sleep", "holder"};
+	static const char *const keys[] = {"ns", "cpu_ns", "queue_ns", "preempted_ns", "waits"};
+
+	for (int i = 0; i < WAITS; i++) {
+		const struct waited *of = &waited[i];
+		const long values[] = {of->ns, of->cpu_ns, of->queue_ns, of->preempted_ns,
+				       of->count};
+
+		for (int j = 0; j < 5; j++) {
+			snprintf(facts[i][j], sizeof(facts[i][j]), "%s_%s", names[i], keys[j]);
+			truth_fact(facts[i][j], values[j]);
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
-	static struct burner burners[BURNERS_MAX];
-	pthread_t mixed, helper;
+	static struct life burners[BURNERS_MAX];
+	pthread_t helper;
 
 	truth_start(argc, argv);
 	const long n_burners = truth_option(argc, argv, "--burners", 0);
 	const long n_still = truth_option(argc, argv, "--still", 0);
+	const long least_waits = truth_option(argc, argv, "--waits", 0);
 	must(n_burners > BURNERS_MAX || n_still > STILL_MAX || pipe(commands) || pipe(answers) ||
 	     pipe(silent));
 	start_still(n_still);
 	truth_ready();
 	const long start = now_ns();
-	must(pthread_create(&helper, NULL, run_helper, NULL) ||
-	     pthread_create(&mixed, NULL, run_mixed, NULL));
+	must(pthread_create(&helper, NULL, run_helper, NULL));
+	make(&mixed, run_mixed);
 	for (long i = 0; i < n_burners; i++) {
 		snprintf(burners[i].name, sizeof(burners[i].name), "burner-%d",
 			 (int)(i % BURNERS_MAX));
-		must(pthread_create(&burners[i].thread, NULL, run_burner, &burners[i]));
+		make(&burners[i], run_burner);
 	}
-	while (truth_more())
+	while (truth_more() || !has_waited(least_waits))
 		pause_for(20000000);
 	stop = true;
-	pthread_join(mixed, NULL);
+	join(&mixed);
 	for (long i = 0; i < n_burners; i++)
-		pthread_join(burners[i].thread, NULL);
+		join(&burners[i]);
 	const long wall_ns = now_ns() - start;
 	send_command('e', 0);
 	pthread_join(helper, NULL);
 	for (long i = 0; i < n_burners; i++)
-		truth_thread(burners[i].name, burners[i].tid, burners[i].cpu_ns);
-	truth_thread("mixed", mixed_tid, mixed_cpu_ns);
+		report_life(&burners[i]);
+	report_life(&mixed);
 	truth_fact("wall_ns", wall_ns);
-	truth_fact("lock_ns", waited_ns[0]);
-	truth_fact("read_ns", waited_ns[1]);
-	truth_fact("sleep_ns", waited_ns[2]);
+	report_waits();
 	truth_fact("lock_address", (long)(intptr_t)&lock);
 	truth_fact("still_lock_address", (long)(intptr_t)&still_lock);
 	return truth_end();

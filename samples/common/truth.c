@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_ROWS = 32, MAX_MARKS = 64, MAX_PHASES = 256 };
+enum { MAX_ROWS = 64, MAX_MARKS = 64, MAX_PHASES = 256 };
 enum { PHASE_MIN_NS = 3000000, PHASE_SPAN_NS = 14000000, CHUNK_NS = 500000 };
 
 struct row {

@@ -25,19 +25,55 @@ def go_pprof(path, *args, check=True):
     return done
 
 
-def pprof_raw(path):
-    """{"samples": n, "cpu_ns": n, "sample_types": [...]} as Go reads the profile."""
+def raw_parts(path):
+    """The types of values, and the lines of the samples and of the locations, as Go has them."""
     lines = go_pprof(path, "-raw").stdout.splitlines()
-    start = lines.index("Samples:")
-    end = next(i for i, line in enumerate(lines) if line == "Locations")
-    sums = None
-    for line in lines[start + 2 : end]:
-        values, colon, _ = line.partition(":")
-        if colon and re.fullmatch(r"[\s\d]+", values):
-            row = [int(v) for v in values.split()]
-            sums = [a + b for a, b in zip(sums, row)] if sums else row
-    types = lines[start + 1].split()
-    return dict(zip(types, sums or [0] * len(types)))
+    parts = {}
+    for line in lines:
+        if line in ("Samples:", "Locations", "Mappings"):
+            part = parts[line.rstrip(":")] = []
+        elif parts:
+            part.append(line)
+    assert len(parts) == 3, f"{path}: {parts.keys()}"
+    return parts["Samples"][0].split(), parts["Samples"][1:], parts["Locations"]
+
+
+def raw_locations(lines):
+    """{id: [function]}, innermost first; [""] where there is none."""
+    locations = {}
+    for line in lines:
+        first = re.match(r" +(\d+): 0x[0-9a-f]+ (?:M=\d+ )?(?:\[F\] )?(.*)", line)
+        if first:
+            functions = locations[int(first.group(1))] = []
+        named = re.match(r"(.*) \S*:\d+(?::\d+)? s=\d+", first.group(2) if first else line.strip())
+        functions.append(named.group(1) if named else "")
+    return locations
+
+
+def pprof_samples(path):
+    """[{"values": {type: n}, "labels": {name: text}, "stack": [function]}], leaf first."""
+    types, lines, locations = raw_parts(path)
+    locations = raw_locations(locations)
+    samples = []
+    for line in lines:
+        row = re.match(r"((?: +\d+)+): ([\d ]*)$", line)
+        if row:
+            values = dict(zip(types, map(int, row.group(1).split())))
+            stack = [name for at in row.group(2).split() for name in locations[int(at)]]
+            samples.append({"values": values, "labels": {}, "stack": stack})
+        else:
+            found = re.findall(r"(\w+):\[(.*?)\](?= \w+:\[|$)", line.strip())
+            samples[-1]["labels"].update(found)
+    return samples
+
+
+def pprof_raw(path):
+    """{type: sum} of the samples' values."""
+    sums = dict.fromkeys(raw_parts(path)[0], 0)
+    for sample in pprof_samples(path):
+        for key, value in sample["values"].items():
+            sums[key] += value
+    return sums
 
 
 def pprof_top(path, *args):

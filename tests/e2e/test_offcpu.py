@@ -6,12 +6,16 @@ import re
 import formats
 import harness
 import pytest
-from harness import cprof
+from harness import cprof, row_where
 
 KINDS = ("lock", "read", "sleep")
 STATES = {"lock": "lock", "read": "io", "sleep": "sleep"}
 # Of these seven ways to wait for ever, two of each depth.
 STILL = 14
+# Two clocks, and what lies between their readings and the switches: of times of seconds.
+ERROR = 0.005
+# Of CPU time, what the thread's clock leaves out: interrupts, and what the hypervisor takes.
+TAKEN = 0.03
 
 
 def offcpu(recordings, *args, options=()):
@@ -20,7 +24,7 @@ def offcpu(recordings, *args, options=()):
 
 @pytest.fixture(scope="session")
 def waits(recordings):
-    return offcpu(recordings, "--seconds", 3)
+    return offcpu(recordings, "--seconds", 3, "--waits", 30)
 
 
 @pytest.fixture(scope="session")
@@ -42,11 +46,27 @@ def thread_time(profile, tid):
 
 
 def of_thread(truth, name):
-    return next(t for t in truth["threads"] if t["name"] == name)
+    return row_where(truth["threads"], name=name)
 
 
 def assert_close(measured, truth, tolerance, what):
     assert abs(measured - truth) <= tolerance * truth, f"{what}: {measured} for {truth}"
+
+
+def assert_between(measured, least, most, what):
+    """Within what the clocks differ by."""
+    assert least * (1 - ERROR) <= measured <= most * (1 + ERROR), (
+        f"{what}: {measured} measured, {least} to {most} true"
+    )
+
+
+def assert_life(profile, name, error=0):
+    """A thread's time off the CPU is its life without its CPU time, whatever its stacks were."""
+    truth = profile.truth
+    thread = of_thread(truth, name)
+    measured = thread_time(profile, thread["tid"])
+    least, most = (truth[f"{name}_{key}_ns"] - thread["cpu_ns"] for key in ("least", "most"))
+    assert_between(measured, least - TAKEN * thread["cpu_ns"] - error, most + error, name)
 
 
 def estimated(profile, function=None):
@@ -58,32 +78,55 @@ def estimated(profile, function=None):
     )
 
 
+def blocked_ns(truth, kind):
+    """
+    The least and the most that a kind of waits has taken, from the switch away to the switch back:
+    without its CPU time, and without time in the run queue, as far as that was for a CPU that was
+    taken away. The latter is known only together with what followed the wake-up.
+    """
+    most = truth[f"{kind}_ns"] - truth[f"{kind}_cpu_ns"]
+    return most - truth[f"{kind}_preempted_ns"], most
+
+
+def mixed_waits(profile):
+    """
+    ns that the thread has waited for something, as Go reads the profile: {function: ns} of the
+    waits that have a stack of their own, and all of the others.
+    """
+    tid = str(of_thread(profile.truth, "mixed")["tid"])
+    seen, others = dict.fromkeys([*KINDS, "for_holder"], 0), 0
+    for sample in formats.pprof_samples(profile.path):
+        labels, ns = sample["labels"], sample["values"]["off_cpu/nanoseconds"]
+        if labels["tid"] != tid or labels["state"] == "runnable":
+            continue
+        found = [kind for kind in seen if f"wait_{kind}" in sample["stack"]]
+        if found and labels.get("inferred") != "wait":
+            seen[found[0]] += ns
+        else:
+            others += ns
+    return seen, others
+
+
 def check_durations(profile):
     """
-    Within 2 % are those that were looked at. What else there is is exact in sum and estimated in
-    parts, which are small where the recorder may run when it is due. What the program measures
-    goes on while it finds no CPU, which is another state in the profile.
+    All waits together are as long as the program has measured, however few were looked at: those
+    that were not are exact in sum. Each kind lacks no more than those.
     """
-    everywhere = estimated(profile)
-    assert everywhere < 0.5 * profile.samples
-    recording = profile.report()["recording"]
-    no_cpu = recording["off_cpu_run_queue_ns"]
-    elsewhere = no_cpu + recording["off_cpu_wait_ns"] - recording["off_cpu_seen_ns"]
+    seen, others = mixed_waits(profile)
+    seen["holder"] = seen.pop("for_holder")
+    assert others < 0.5 * (sum(seen.values()) + others), (seen, others)
+    truth = {kind: blocked_ns(profile.truth, kind) for kind in seen}
+    least, most = (sum(bounds) for bounds in zip(*truth.values()))
+    assert_between(sum(seen.values()) + others, least, most, "all waits")
     for kind in KINDS:
-        truth = profile.truth[f"{kind}_ns"]
-        measured, count = time_in(profile, f"wait_{kind}")
-        here = estimated(profile, f"wait_{kind}")
-        assert measured - here <= 1.02 * truth, f"{kind}: {measured} ({here}) for {truth}"
-        most = measured - here + elsewhere
-        assert most >= 0.98 * truth, f"{kind}: {measured} for {truth}"
-        assert count >= 10, kind
+        assert_between(seen[kind], truth[kind][0] - others, truth[kind][1], kind)
+        count = time_in(profile, f"wait_{kind}")[1]
+        assert count >= 10, f"{kind}: {count} of {profile.truth[f'{kind}_waits']}"
 
 
 def row_of_lock(profile):
     address = hex(profile.truth["lock_address"])
-    rows = [row for row in profile.hotspots("--by", "lock") if row["lock"] == address]
-    assert len(rows) == 1
-    (row,) = rows
+    row = row_where(profile.hotspots("--by", "lock"), lock=address)
     assert row["pid"] == profile.truth["pid"]
     assert row["comm"] == "waits"
     mine = [stack for stack in row["stacks"] if "wait_lock" in stack["frames"]]
@@ -96,10 +139,8 @@ def test_durations_are_those_that_the_program_has_measured(waits):
 
 
 def test_a_threads_time_is_its_life_without_its_cpu_time(waits):
-    """Whatever its stacks were, nothing of it is missing, and nothing counts twice."""
-    mixed = of_thread(waits.truth, "mixed")
-    measured = thread_time(waits, mixed["tid"])
-    assert_close(measured, waits.truth["wall_ns"] - mixed["cpu_ns"], 0.01, "mixed")
+    """Nothing of it is missing, and nothing counts twice."""
+    assert_life(waits, "mixed")
 
 
 def test_states_are_those_of_the_waits(waits):
@@ -107,7 +148,7 @@ def test_states_are_those_of_the_waits(waits):
         report = waits.report("--focus", f"^wait_{kind}$", "--by", "state")
         selected = report["totals"]["selected_samples"]
         states = {row["state"]: row["self_samples"] for row in report["hotspots"]}
-        assert states[STATES[kind]] >= 0.99 * selected, states
+        assert states.get(STATES[kind], 0) >= 0.99 * selected, (kind, states)
     states = waits.hotspots("--by", "state")
     assert sum(row["self_samples"] for row in states) == waits.samples
 
@@ -115,10 +156,11 @@ def test_states_are_those_of_the_waits(waits):
 def test_the_lock_is_the_programs(waits):
     row = row_of_lock(waits)
     seen = row["self_samples"] - estimated(waits, "wait_lock")
-    assert seen <= 1.02 * waits.truth["lock_ns"]
+    assert seen <= (1 + ERROR) * blocked_ns(waits.truth, "lock")[1]
     text = cprof("report", waits.path, "--by", "lock").stdout
     assert re.search(rf"{hex(waits.truth['lock_address'])} +waits \(pid \d+\), 1 thread", text)
-    assert re.search(r"^ +[0-9.]+ s +.* < wait_lock < one_wait < run_mixed", text, re.M)
+    callers = r"^ +[0-9.]+ s +.* < wait_lock < measure < one_wait < run_mixed"
+    assert re.search(callers, text, re.M), text
 
 
 def test_the_report_says_that_durations_are_exact(waits):
@@ -168,31 +210,26 @@ def test_every_format_has_the_same_time(waits, tmp_path):
 
 
 def test_threads_that_find_no_cpu_wait_for_one(busy):
-    for thread in busy.truth["threads"]:
-        if not thread["name"].startswith("burner"):
-            continue
-        # from before the first of them was made
-        expected = busy.truth["wall_ns"] - thread["cpu_ns"]
-        assert_close(thread_time(busy, thread["tid"]), expected, 0.05, thread["name"])
-    runnable = next(r for r in busy.hotspots("--by", "state") if r["state"] == "runnable")
-    waited = sum(
-        busy.truth["wall_ns"] - thread["cpu_ns"]
-        for thread in busy.truth["threads"]
-        if thread["name"].startswith("burner")
-    )
-    assert runnable["self_samples"] >= 0.94 * waited
+    waited = 0
+    for name in (thread["name"] for thread in busy.truth["threads"]):
+        assert_life(busy, name)
+        if name.startswith("burner"):
+            waited += thread_time(busy, of_thread(busy.truth, name)["tid"])
+    runnable = row_where(busy.hotspots("--by", "state"), state="runnable")
+    assert runnable["self_samples"] >= 0.99 * waited
 
 
 def test_threads_that_never_run_have_their_stacks_too(busy):
     """No record tells of them; looks do."""
     life = busy.report()["recording"]["duration_ns"]
-    row = next(r for r in busy.hotspots("--by", "thread") if r["thread"] == "still")
+    row = next(iter(r for r in busy.hotspots("--by", "thread") if r["thread"] == "still"), None)
+    assert row, "none of them is in the profile"
     assert_close(row["self_samples"], life, 0.02, "one that never runs")
     measured, count = time_in(busy, "wait_forever")
     assert count >= STILL
     assert_close(measured, STILL * life, 0.02, "all of them")
     address = hex(busy.truth["still_lock_address"])
-    lock = next(r for r in busy.hotspots("--by", "lock") if r["lock"] == address)
+    lock = row_where(busy.hotspots("--by", "lock"), lock=address)
     assert lock["threads"] == STILL / 7
     for stack in lock["stacks"]:
         assert stack["frames"][-2:] == ["start_thread", "__clone3"], stack
@@ -220,34 +257,33 @@ def test_it_takes_no_privileges(nobody):
     profile = harness.Profile(path, harness.find_truth(done.stdout), done)
     check_durations(profile)
     row_of_lock(profile)
-    mixed = of_thread(profile.truth, "mixed")
-    expected = profile.truth["wall_ns"] - mixed["cpu_ns"]
-    assert_close(thread_time(profile, mixed["tid"]), expected, 0.01, "mixed")
+    assert_life(profile, "mixed")
     assert profile.report()["recording"]["off_cpu_durations"] == "exact"
 
 
 def test_without_perf_durations_are_sampled_and_the_report_says_so(recordings):
-    profile = offcpu(recordings, "--seconds", 3, options=("--engine", "ptrace"))
+    """By as many looks as there can be: what they cost is another test's."""
+    options = ("--engine", "ptrace", "--max-overhead", 20)
+    profile = offcpu(recordings, "--seconds", 3, "--waits", 60, options=options)
     recording = profile.report()["recording"]
     assert recording["engine"] == "ptrace"
     assert recording["off_cpu_durations"] == "sampled"
     assert profile.report()["value"]["type"] == "off_cpu"
-    everywhere = {r["state"]: r["self_samples"] for r in profile.hotspots("--by", "state")}
+    truth = profile.truth
+    everywhere = {r["state"] for r in profile.hotspots("--by", "state")}
     assert "running" not in everywhere
     for kind in KINDS:
         states = profile.hotspots("--focus", f"^wait_{kind}$", "--by", "state")
-        row = next(r for r in states if r["state"] == STATES[kind])
-        truth = profile.truth[f"{kind}_ns"]
+        row = row_where(states, state=STATES[kind])
+        # in a state of its own: what the thread waited for a CPU
+        true = truth[f"{kind}_ns"] - truth[f"{kind}_cpu_ns"] - truth[f"{kind}_queue_ns"]
         # each wait is met once or not at all: 4 standard deviations of their number
-        error = 0.05 + 4 / row["self_count"] ** 0.5
-        assert row["self_samples"] <= (1 + error) * truth, kind
-        # the program counts until it runs again; here that time is a state of its own
-        most = row["self_samples"] + everywhere.get("runnable", 0)
-        assert most >= (1 - error) * truth, kind
+        met = min(row["self_count"], truth[f"{kind}_waits"])
+        assert met >= 30, f"{kind}: {row} of {truth[f'{kind}_waits']} waits, {recording}"
+        assert_close(row["self_samples"], true, 0.05 + 4 / met**0.5, kind)
     row_of_lock(profile)
-    mixed = of_thread(profile.truth, "mixed")
-    expected = profile.truth["wall_ns"] - mixed["cpu_ns"]
-    assert_close(thread_time(profile, mixed["tid"]), expected, 0.1, "mixed")
+    # threads are met within a tenth of a second
+    assert_life(profile, "mixed", 0.2e9)
     assert "durations are sampled" in cprof("report", profile.path).stdout
 
 
