@@ -261,6 +261,7 @@ static int judge(struct heap_analysis *analysis, const struct heap_births_of *bi
 			continue;
 		analysis->n_growing++;
 		analysis->growing_rate += analysis->places[i].growth.rate;
+		analysis->growing_mean += analysis->places[i].growth.mean;
 	}
 	return rc;
 }

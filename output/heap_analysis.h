@@ -72,6 +72,7 @@ struct heap_analysis {
 	size_t n_kept_sites;       /* that have live blocks after the filters */
 	size_t n_growing;          /* places */
 	double growing_rate;       /* their sum, bytes per second */
+	double growing_mean;       /* of their means */
 	double most_rate;          /* were all that was allocated after the first quarter to stay */
 	struct heap_growth growth; /* of everything that is live after the filters */
 	bool growth_by_since;

@@ -116,6 +116,7 @@ static void replace_rate(const struct heap_births_of *births, const struct heap_
 	const double half = heap_half_width(sum->came_variance / (came_s * came_s) +
 					    sum->went_variance / (went_s * went_s));
 	growth->rate = sum->came / came_s - sum->went / went_s;
+	growth->mean = growth->rate;
 	growth->low = growth->rate - half;
 	growth->high = growth->rate + half;
 	if (growth->rate <= 0 && growth->verdict == HEAP_GROWTH_GROWING)

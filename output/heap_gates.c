@@ -27,6 +27,7 @@ static struct heap_gate unfreed(const struct heap_analysis *analysis)
 {
 	struct heap_gate gate = {
 		.name = "unfreed",
+		.option = "--fail-on-unfreed",
 		.result = HEAP_GATE_PASS,
 		.limit = (double)analysis->options->unfreed_bytes,
 		.value = analysis->kept.bytes,
@@ -48,8 +49,8 @@ static struct heap_gate unfreed(const struct heap_analysis *analysis)
 	return gate;
 }
 
-/* Growth that is there: of all, of one place, or of the steady ones together; bytes per second. */
-static double growth_seen(const struct heap_analysis *analysis)
+/* Of all, of one place, or of the steady ones together. */
+double heap_gates_growth(const struct heap_analysis *analysis)
 {
 	double rate = analysis->growing_rate;
 	for (size_t i = 0; i < analysis->n_places; i++)
@@ -91,9 +92,10 @@ static double freed_most(const struct heap_analysis *analysis)
 
 static struct heap_gate growth(const struct heap_analysis *analysis)
 {
-	const double seen = growth_seen(analysis);
+	const double seen = heap_gates_growth(analysis);
 	struct heap_gate gate = {
 		.name = "growth",
+		.option = "--fail-on-growth",
 		.result = HEAP_GATE_PASS,
 		.limit = analysis->options->growth_per_hour,
 		.value = seen * 3600,

@@ -14,7 +14,8 @@
 #include "heap_analysis.h"
 
 struct heap_gate {
-	const char *name; /* "unfreed", "growth" */
+	const char *name;   /* "unfreed", "growth" */
+	const char *option; /* that asked for it */
 	enum heap_gate_result result;
 	double limit, value; /* bytes, or bytes per hour */
 	double most;         /* of UNKNOWN: the value may be up to this; 0 = cannot be told */
@@ -22,6 +23,9 @@ struct heap_gate {
 };
 
 enum { HEAP_GATES_MAX = 2 };
+
+/** The growth that is there, bytes per second: what the gate on it compares with its limit. */
+double heap_gates_growth(const struct heap_analysis *analysis);
 
 /** Decide those that were asked for. Return: how many. */
 size_t heap_gates_decide(const struct heap_analysis *analysis,

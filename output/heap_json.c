@@ -250,6 +250,7 @@ static json_t *make_gates(struct heap_json *maker)
 		const struct heap_gate *gate = &maker->report->gates[i];
 		json_t *object = json_object();
 		json_put_text(&maker->put, object, "gate", gate->name);
+		json_put_text(&maker->put, object, "option", gate->option);
 		json_put_count(&maker->put, object, "limit", gate->limit);
 		json_put_count(&maker->put, object, "value", gate->value);
 		if (gate->most > 0)

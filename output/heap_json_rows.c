@@ -75,10 +75,12 @@ static void put_rate(struct heap_json *maker, json_t *object, const struct heap_
 {
 	if (growth->verdict == HEAP_GROWTH_UNKNOWN) {
 		json_put_null(&maker->put, object, "bytes_per_hour");
+		json_put_null(&maker->put, object, "mean_bytes_per_hour");
 		json_put_null(&maker->put, object, "interval");
 		return;
 	}
 	json_put(&maker->put, object, "bytes_per_hour", json_real(growth->rate * 3600));
+	json_put(&maker->put, object, "mean_bytes_per_hour", json_real(growth->mean * 3600));
 	/* between two exact copies a difference is what it is */
 	json_put(&maker->put, object, "interval",
 		 by_since && growth->low >= growth->high
@@ -138,6 +140,12 @@ json_t *heap_json_make_verdict(struct heap_json *maker)
 	json_put_u64(&maker->put, verdict, "growing_places", analysis->n_growing);
 	json_put(&maker->put, verdict, "growing_bytes_per_hour",
 		 json_real(analysis->growing_rate * 3600));
+	json_put(&maker->put, verdict, "growing_mean_bytes_per_hour",
+		 json_real(analysis->growing_mean * 3600));
+	json_put(&maker->put, verdict, "judged_bytes_per_hour",
+		 analysis->growth.verdict == HEAP_GROWTH_UNKNOWN
+			 ? json_null()
+			 : json_real(heap_gates_growth(analysis) * 3600));
 	put_rate(maker, verdict, &analysis->growth, analysis->growth_by_since);
 	json_put_u64(&maker->put, verdict, "n_places", analysis->n_places);
 	json_put(&maker->put, verdict, "places", make_places(maker));

@@ -10,6 +10,9 @@
 
 enum { CHAIN_FRAMES = 5, CHAIN_NAME = 40 };
 
+/* Mean and median of a steady leak differ by less than this part. */
+static const double uneven = 0.25;
+
 enum heap_verdict heap_verdict_of(const struct heap_analysis *analysis)
 {
 	if (analysis->allocs <= 0)
@@ -81,6 +84,17 @@ static void add_amount_per(struct strbuf *to, double per_second, bool seconds)
 	strbuf_addf(to, "%s%s", per_second < 0 ? "-" : "", text);
 }
 
+/* The rate is a median: of a leak that comes in unequal lots it says less than all that piled up.
+ */
+static void add_mean(struct strbuf *to, double rate, double mean, bool seconds)
+{
+	if (fabs(mean - rate) <= uneven * fabs(rate))
+		return;
+	strbuf_add(to, mean >= 0 ? ", mean +" : ", mean ");
+	add_amount_per(to, mean, seconds);
+	strbuf_add(to, seconds ? "/s" : "/h");
+}
+
 void heap_add_rate(struct strbuf *to, const struct heap_growth *growth)
 {
 	const bool seconds = is_short(growth);
@@ -88,13 +102,14 @@ void heap_add_rate(struct strbuf *to, const struct heap_growth *growth)
 		strbuf_add(to, "+");
 	add_amount_per(to, growth->rate, seconds);
 	strbuf_add(to, seconds ? "/s" : "/h");
-	if (growth->low >= growth->high)
-		return;
-	strbuf_add(to, " [");
-	add_amount_per(to, growth->low, seconds);
-	strbuf_add(to, ", ");
-	add_amount_per(to, growth->high, seconds);
-	strbuf_add(to, "]");
+	if (growth->low < growth->high) {
+		strbuf_add(to, " [");
+		add_amount_per(to, growth->low, seconds);
+		strbuf_add(to, ", ");
+		add_amount_per(to, growth->high, seconds);
+		strbuf_add(to, "]");
+	}
+	add_mean(to, growth->rate, growth->mean, seconds);
 }
 
 static const char *plural(double n)
@@ -122,6 +137,7 @@ static void add_growth(const struct heap_analysis *analysis, struct strbuf *to)
 			    analysis->n_growing == 1 ? "s" : "");
 		add_amount_per(to, analysis->growing_rate, is_short(all));
 		strbuf_add(to, is_short(all) ? "/s" : "/h");
+		add_mean(to, analysis->growing_rate, analysis->growing_mean, is_short(all));
 	} else {
 		strbuf_add(to, "memory piles up steadily over many places: ");
 		heap_add_rate(to, all);
@@ -172,6 +188,10 @@ static void add_left(const struct heap_analysis *analysis, struct strbuf *to, bo
 	}
 	add_selection(analysis, to);
 	strbuf_add(to, ".");
+	if (has_ended(analysis) && !heap_end_unknown(analysis) &&
+	    analysis->input->target->now_ns < HEAP_GROWTH_LEAST_NS)
+		strbuf_addf(to, " It ran for %s: what grows can be told from 2 s on.",
+			    heap_format_age(analysis->input->target->now_ns, most));
 	if (heap_end_unknown(analysis))
 		strbuf_addf(to,
 			    " When the %s is not known: growth is not judged, and ages are \"at "

@@ -53,7 +53,7 @@ void heap_add_count(struct strbuf *to, double count);
 void heap_add_error(struct strbuf *to, double value, double variance);
 /* "28 sampled, blocks +-37 %", and @calls: ", calls +-30 %" */
 void heap_add_sampled(struct strbuf *to, const struct heap_row *row, bool calls);
-/* "+1.2 MiB/h [1.1, 1.3]" */
+/* "+1.2 MiB/h [1.1, 1.3]", and ", mean +3.0 MiB/h" where that is another */
 void heap_add_rate(struct strbuf *to, const struct heap_growth *growth);
 /* As cp_format_duration(), but no finer than the recorder's clock. */
 const char *heap_format_age(uint64_t ns, char text[CP_TEXT_MAX]);

@@ -247,7 +247,7 @@ static void remark_gates(const struct remarks *remarks)
 	for (size_t i = 0; i < remarks->report->n_gates; i++) {
 		const struct heap_gate *gate = &remarks->report->gates[i];
 		const bool growth = strcmp(gate->name, "growth") == 0;
-		strbuf_addf(remarks->to, "gate --fail-on-%s: %s: ", gate->name,
+		strbuf_addf(remarks->to, "gate %s: %s: ", gate->option,
 			    gate->result == HEAP_GATE_FAIL   ? "FAILED"
 			    : gate->result == HEAP_GATE_PASS ? "passed"
 							     : "COULD NOT JUDGE");

@@ -126,7 +126,8 @@ static int failed(const struct heap_report_arguments *arguments, int code, const
 	cli_fail("%s", err->message);
 	if (code == -EINVAL)
 		return CLI_USAGE;
-	const bool nothing = code == -ENOENT || code == -ESRCH || code == -EAGAIN;
+	const bool nothing = code == -ENOENT || code == -ESRCH || code == -EAGAIN ||
+			     code == -EACCES || code == -EPERM;
 	return nothing && heap_view_has_gate(&arguments->view) ? CLI_NO_VERDICT : CLI_FAILED;
 }
 
@@ -196,6 +197,12 @@ static int heap_report_run(const struct cli_command *self, int argc, char **argv
 		return cli_usage(self, "one file at a time: what is \"%s\"?", argv[first + 1]);
 	if (arguments.pid && first < argc)
 		return cli_usage(self, "-p PID or FILE, not both");
+	/* a file that was named and cannot be read is a mistake, and no question of the gate's */
+	const int wrong = heap_view_check(&arguments.view, &err);
+	if (wrong) {
+		cli_fail("%s", err.message);
+		return wrong == -EINVAL ? CLI_USAGE : CLI_FAILED;
+	}
 	if (!arguments.pid && first == argc)
 		return list_files(&arguments);
 	const int code = arguments.pid ? heap_file_find((pid_t)arguments.pid, &file, &err)

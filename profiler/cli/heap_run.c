@@ -80,6 +80,8 @@ static int take_option(const struct cli_command *self, int option, const char *v
 		out->follow = value;
 		break;
 	case OPT_OUTPUT:
+		if (!*value)
+			return cli_usage(self, "-o needs the name of a file");
 		out->output = value;
 		break;
 	case OPT_QUIET:
@@ -209,13 +211,13 @@ static int run_command(const struct heap_run_arguments *arguments, const char *l
 	return status;
 }
 
-/* Before a run of hours, not behind it. Return: false with a message. */
-static bool check_output(const char *output, struct cp_err *err)
+/* Before a run of hours, not behind it. Return: 0 or -errno with a message. */
+static int check_output(const char *output, struct cp_err *err)
 {
 	struct stat st;
 	char folder[PATH_MAX];
 	if (!output)
-		return true;
+		return 0;
 	snprintf(folder, sizeof(folder), "%s", output);
 	char *slash = strrchr(folder, '/');
 	if (!slash)
@@ -223,15 +225,15 @@ static bool check_output(const char *output, struct cp_err *err)
 	else
 		slash[slash == folder] = '\0';
 	if (strstr(folder, "%p"))
-		return true; /* which one is known when the command runs */
+		return 0; /* which one is known when the command runs */
 	if (stat(output, &st) == 0 && S_ISDIR(st.st_mode))
-		return cp_fail(err, -EISDIR, "-o %s: is a directory, not a file", output) == 0;
+		return cp_fail(err, -EISDIR, "-o %s: is a directory, not a file", output);
 	if (stat(folder, &st) == 0 && !S_ISDIR(st.st_mode))
-		return cp_fail(err, -ENOTDIR, "-o %s: %s is no directory", output, folder) == 0;
+		return cp_fail(err, -ENOTDIR, "-o %s: %s is no directory", output, folder);
 	if (access(folder, W_OK | X_OK) != 0)
 		return cp_fail(err, -errno, "-o %s: the directory %s: %s", output, folder,
-			       strerror(errno)) == 0;
-	return true;
+			       strerror(errno));
+	return 0;
 }
 
 static int heap_run_run(const struct cli_command *self, int argc, char **argv)
@@ -252,10 +254,14 @@ static int heap_run_run(const struct cli_command *self, int argc, char **argv)
 					 arguments.follow);
 		regfree(&regex);
 	}
-	if (heap_view_check(&arguments.view, &err) || heap_environment_check(&err) ||
-	    !check_output(arguments.output, &err)) {
+	int wrong = heap_view_check(&arguments.view, &err);
+	if (!wrong)
+		wrong = heap_environment_check(&err);
+	if (!wrong)
+		wrong = check_output(arguments.output, &err);
+	if (wrong) {
 		cli_fail("%s", err.message);
-		return CLI_USAGE;
+		return wrong == -EINVAL ? CLI_USAGE : CLI_FAILED;
 	}
 	if (heap_library_find(library, &err)) {
 		cli_fail("%s", err.message);

@@ -3,11 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * Below this windows are a few ticks of the clock. Of the windows at least RECENT of the last five
- * must have births for the growth to be going on.
- */
-static const uint64_t least_ns = 2000000000;
+/* At least RECENT of the last five windows must have births for the growth to be going on. */
 enum { OLDER = 15, LAST = 5, RECENT = 3 };
 
 /*
@@ -78,6 +74,14 @@ static enum heap_growth_verdict verdict_of(const struct heap_births *births, boo
 	return HEAP_GROWTH_GROWING;
 }
 
+static double sum_of(const double *bytes, unsigned n)
+{
+	double sum = 0;
+	for (unsigned i = 0; i < n; i++)
+		sum += bytes[i];
+	return sum;
+}
+
 void heap_growth_judge(const struct heap_births *births, bool turnover, struct heap_growth *out)
 {
 	const uint64_t time_ns =
@@ -90,12 +94,13 @@ void heap_growth_judge(const struct heap_births *births, bool turnover, struct h
 	memcpy(sorted, births->bytes, sizeof(sorted));
 	qsort(sorted, growth.n_windows, sizeof(*sorted), compare);
 	growth.n_hit = hits(births->bytes, growth.n_windows);
-	if (time_ns >= least_ns) {
+	if (time_ns >= HEAP_GROWTH_LEAST_NS) {
 		const unsigned n = growth.n_windows, k = rank_of(n);
 		const double window_s = (double)time_ns / 1e9 / HEAP_GROWTH_WINDOWS;
 		growth.rate = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2 / window_s;
 		growth.low = sorted[k - 1] / window_s;
 		growth.high = sorted[n - k] / window_s;
+		growth.mean = sum_of(sorted, n) / n / window_s;
 		growth.verdict = verdict_of(births, turnover, &growth);
 	}
 	*out = growth;

@@ -20,6 +20,9 @@
 
 enum { HEAP_GROWTH_WINDOWS = 20 };
 
+/* Of less time windows would be a few ticks of the clock: nothing is judged. */
+#define HEAP_GROWTH_LEAST_NS UINT64_C(2000000000)
+
 enum heap_growth_verdict {
 	HEAP_GROWTH_UNKNOWN, /* too short a time to tell */
 	HEAP_GROWTH_PLATEAU, /* nothing that was allocated lately stays */
@@ -39,8 +42,9 @@ struct heap_births {
 struct heap_growth {
 	enum heap_growth_verdict verdict;
 	double rate, low, high; /* bytes per second; 95 % interval */
-	unsigned n_windows;     /* compared */
-	unsigned n_hit;         /* of these, with births */
+	double mean;        /* of the same windows: differs from the median where it is uneven */
+	unsigned n_windows; /* compared */
+	unsigned n_hit;     /* of these, with births */
 	uint64_t window_ns;
 };
 

@@ -297,7 +297,9 @@ int heap_file_find(pid_t pid, struct heap_file *out, struct cp_err *err)
 	if (rc == -ENOENT)
 		return cp_fail(err, -ESRCH, "no process %ld", (long)pid);
 	if (rc < 0)
-		return cp_fail(err, rc, "the memory map of process %ld cannot be read: %s",
+		return cp_fail(err, rc,
+			       "the memory map of process %ld cannot be read: %s; run as the "
+			       "process's user, or as root",
 			       (long)pid, strerror(-rc));
 	if (rc == 1) {
 		note_times(&file);
@@ -314,9 +316,12 @@ int heap_file_find(pid_t pid, struct heap_file *out, struct cp_err *err)
 			       "the heap file of process %ld, %s, cannot be opened: %s; run as the "
 			       "process's user, or as root if the file was deleted",
 			       (long)pid, file.path, strerror(-search.failed));
-	return cp_fail(err, -ENOENT,
-		       "process %ld is not recorded: start it with 'cprof heap run -- CMD'",
-		       (long)pid);
+	return cp_fail(
+		err, -ENOENT,
+		"process %ld is not recorded: libcprof_heap.so is not in it, which has to be "
+		"there from its start; start it with 'cprof heap run -- CMD', or with "
+		"LD_PRELOAD=libcprof_heap.so in its environment",
+		(long)pid);
 }
 
 int heap_file_peek(const struct heap_file *file, struct heap_header *out,

@@ -9,6 +9,7 @@ from pathlib import Path
 import harness
 import heap
 import pytest
+from harness import Sample
 
 NOT_FREED, UNKNOWN = 3, 4
 
@@ -130,12 +131,48 @@ def test_a_file_with_nothing_in_it_does_not_pass(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "option", [("--suppressions", "nowhere/rules"), ("-o", "nowhere/x.cprof-heap"), ("-o", ".")]
+    "option,status",
+    [
+        (("--suppressions", "nowhere/rules"), 1),
+        (("--suppressions", "wrong"), 2),
+        (("-o", "nowhere/x.cprof-heap"), 1),
+        (("-o", "."), 1),
+        (("-o", ""), 2),
+    ],
 )
-def test_what_cannot_work_is_told_before_the_command_is_run(tmp_path, option):
-    command = ("heap", "run", *option, "--", "touch", "was-run")
-    harness.cprof(*command, status=2, cwd=tmp_path)
+def test_what_cannot_work_is_told_before_the_command_is_run(tmp_path, option, status):
+    """2: it was written wrongly; 1: as it is written it cannot be done here."""
+    (tmp_path / "wrong").write_text("no rule\n")
+    command = ("heap", "run", "--fail-on-unfreed", *option, "--", "touch", "was-run")
+    harness.cprof(*command, status=status, cwd=tmp_path)
     assert not (tmp_path / "was-run").exists()
+
+
+@pytest.mark.parametrize("gate", [(), ("--fail-on-unfreed",)])
+def test_wrong_rules_of_a_report_are_no_verdict_of_its_gate(tmp_path, gate):
+    run = heap.run_program(tmp_path, "heap_basic", "nothing")
+    wrong = tmp_path / "wrong"
+    wrong.write_text("no rule\n")
+    for rules, status in ((tmp_path / "nowhere", 1), (wrong, 2)):
+        options = (*gate, "--suppressions", rules)
+        done = harness.cprof("heap", "report", run.path, *options, status=status)
+        assert str(rules) in done.stderr and done.stdout == ""
+
+
+def test_a_process_without_the_library_is_told_what_to_do():
+    with Sample("cpu_split") as target:
+        for options, status in (((), 1), (("--fail-on-unfreed",), UNKNOWN)):
+            done = harness.cprof("heap", "report", "-p", target.pid, *options, status=status)
+            assert f"process {target.pid} is not recorded: libcprof_heap.so is not" in done.stderr
+            assert "cprof heap run -- CMD" in done.stderr
+
+
+def test_a_short_run_says_that_it_was_too_short_to_see_growth(tmp_path):
+    run = heap.run_program(tmp_path, "heap_basic", "plain")
+    told = heap.report(run.path)
+    assert told["target"]["duration_ns"] < 2e9
+    assert "what grows can be told from 2 s on" in told["verdict"]["text"]
+    assert told["verdict"]["judged_bytes_per_hour"] is None
 
 
 def test_growth_between_two_snapshots(tmp_path):
@@ -290,7 +327,9 @@ def test_a_setting_that_cannot_be_used_is_told_before_the_run(tmp_path):
 def test_gate_of_a_file(tmp_path):
     run = heap.run_program(tmp_path, "heap_basic", "plain")
     told = heap.report(run.path, "--fail-on-unfreed", status=NOT_FREED)
-    assert [(g["gate"], g["result"]) for g in told["gates"]] == [("unfreed", "fail")]
+    assert [(g["gate"], g["option"], g["result"]) for g in told["gates"]] == [
+        ("unfreed", "--fail-on-unfreed", "fail")
+    ]
     assert told["gates"][0]["value"] == run.truth.total().bytes
     told = heap.report(run.path, "--fail-on-unfreed=1M")
     assert told["gates"][0]["result"] == "pass"

@@ -131,6 +131,9 @@ static void test_heap_report__since_an_earlier_copy(void **state)
 	/* in all 3000 bytes went, 5000 came */
 	const double all = json_real_value(json_object_get(verdict, "bytes_per_hour"));
 	assert_true(fabs(all - 2000.0 / 50 * 3600) < 1);
+	/* the place that leaks is not made up for by another that freed */
+	const double judged = json_real_value(json_object_get(verdict, "judged_bytes_per_hour"));
+	assert_true(fabs(judged - 360000) < 1);
 	json_decref(json);
 
 	enum heap_gate_result gate;
@@ -335,6 +338,44 @@ static void test_heap_report__texts_say_it(void **state)
 	release(&made);
 }
 
+/* 100 bytes a second, and four times 10,000: the median does not see those. */
+static void test_heap_report__of_an_uneven_leak_the_mean_is_told_too(void **state)
+{
+	(void)state;
+	struct made made = begin(0);
+	for (uint32_t s = 0; s < 100; s++)
+		build_heap_alloc(&made.build, 1, 100, s * 100, 1);
+	for (uint32_t s = 12; s < 100; s += 25)
+		build_heap_alloc(&made.build, 1, 10000, s * 100, 1);
+	finish(&made);
+	char *text = text_of(&made, REPORT_TEXT);
+	has(text, "1 place piles up memory steadily: +100 B/s, mean +500 B/s. ");
+	has(text, "growing +100 B/s, mean +500 B/s; oldest");
+	free(text);
+	json_t *json = report_json_of(&made, (struct heap_report_options){0}, NULL);
+	json_t *verdict = json_object_get(json, "verdict");
+	json_t *place = json_array_get(json_object_get(verdict, "places"), 0);
+	const struct {
+		json_t *of;
+		const char *key;
+		double per_second;
+	} rates[] = {
+		{verdict, "growing_bytes_per_hour", 100},
+		{verdict, "growing_mean_bytes_per_hour", 500},
+		{verdict, "bytes_per_hour", 100},
+		{verdict, "mean_bytes_per_hour", 500},
+		{verdict, "judged_bytes_per_hour", 100},
+		{json_object_get(place, "growth"), "bytes_per_hour", 100},
+		{json_object_get(place, "growth"), "mean_bytes_per_hour", 500},
+	};
+	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+		const double rate = json_real_value(json_object_get(rates[i].of, rates[i].key));
+		assert_true(fabs(rate - 3600 * rates[i].per_second) < 1);
+	}
+	json_decref(json);
+	release(&made);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +391,7 @@ int main(void)
 		cmocka_unit_test(test_heap_report__refused_settings_are_told),
 		cmocka_unit_test(test_heap_report__no_live_sample_is_not_nothing_live),
 		cmocka_unit_test(test_heap_report__texts_say_it),
+		cmocka_unit_test(test_heap_report__of_an_uneven_leak_the_mean_is_told_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
