@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 
 enum {
 	/* of memory beyond the root's frame, for what its rule may read there */
@@ -107,9 +106,7 @@ static bool is_found_again(const struct stack_join *join, const struct stack_his
 static bool read_word(void *ctx, uint64_t avma, uint64_t *out)
 {
 	const pid_t *pid = ctx;
-	struct iovec local = {.iov_base = out, .iov_len = sizeof(*out)};
-	struct iovec remote = {.iov_base = (void *)(uintptr_t)avma, .iov_len = sizeof(*out)};
-	return process_vm_readv(*pid, &local, 1, &remote, 1, 0) == sizeof(*out);
+	return stack_memory_peek(*pid, avma, out);
 }
 
 /* The first caller that is of memory has called the frame that is of the copy. */

@@ -188,6 +188,27 @@ bool stack_memory_word(const struct stack_memory *memory, uint64_t avma, uint64_
 	return true;
 }
 
+bool stack_memory_peek(pid_t pid, uint64_t avma, uint64_t *out)
+{
+	uint64_t pages[2], word;
+	size_t n_pages;
+	const uint64_t until = avma + sizeof(word);
+	if (until < avma || read_pagemap(pid, avma, until, pages, &n_pages) != STACK_MEMORY_SAME ||
+	    n_pages <= (until - 1) / PAGE_BYTES - avma / PAGE_BYTES)
+		return false;
+	for (size_t i = 0; i < n_pages; i++) {
+		if (!(pages[i] & PAGEMAP_PRESENT))
+			return false;
+	}
+	const struct iovec local = {.iov_base = &word, .iov_len = sizeof(word)};
+	const struct iovec remote = {(void *)(uintptr_t)avma, /* NOLINT: another process' address */
+				     sizeof(word)};
+	if (process_vm_readv(pid, &local, 1, &remote, 1, 0) != sizeof(word))
+		return false;
+	*out = word;
+	return true;
+}
+
 enum stack_memory_status stack_memory_extend(struct stack_memory *memory, pid_t pid,
 					     uint64_t sample_ns, const struct unwind_stack *stack,
 					     size_t overlap_bytes, uint64_t until,

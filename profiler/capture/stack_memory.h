@@ -108,6 +108,14 @@ enum stack_memory_status stack_memory_other(struct stack_memory *memory, pid_t p
 					    uint64_t until, const struct unwind_stack *frame,
 					    struct unwind_stack *other);
 
+/**
+ * A word anywhere in the process' memory, such as a pointer of its PLT.
+ *
+ * Return: false when its page is not in memory, or may not be read: none is faulted in here either.
+ * Context: four system calls; no memory.
+ */
+bool stack_memory_peek(pid_t pid, uint64_t avma, uint64_t *out);
+
 /** The overlap that a walk that was cut asks for. @result: with its sps */
 size_t stack_memory_overlap(const struct unwind_result *result, const struct unwind_stack *stack);
 

@@ -137,6 +137,31 @@ static void test_stack_memory__no_page_is_brought_in(void **state)
 	assert_false(is_in_memory(fresh));
 }
 
+static void test_stack_memory__a_word_is_read_where_its_page_is_in_memory(void **state)
+{
+	(void)state;
+	uint64_t word = 1, expected;
+	const uint64_t start = (uint64_t)(uintptr_t)mapped;
+	uint8_t *fresh = mapped + 8 * PAGE;
+	assert_int_equal(madvise(fresh, PAGE, MADV_DONTNEED), 0);
+	/* inside a page, and across two */
+	static const size_t here[] = {0, PAGE - 8, PAGE - 3, 7 * PAGE + 40, BYTES - 8};
+	for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); i++) {
+		memcpy(&expected, mapped + here[i], sizeof(expected));
+		assert_true(stack_memory_peek(getpid(), start + here[i], &word));
+		assert_int_equal(word, expected);
+	}
+	static const size_t absent[] = {8 * PAGE - 7, 8 * PAGE, 9 * PAGE - 1, BYTES - 7, BYTES};
+	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
+		word = 77;
+		assert_false(stack_memory_peek(getpid(), start + absent[i], &word));
+		assert_int_equal(word, 77);
+	}
+	assert_false(is_in_memory(fresh));
+	assert_false(stack_memory_peek(getpid(), UINT64_MAX - 3, &word));
+	assert_false(stack_memory_peek(0x7ffffff0, start, &word));
+}
+
 static void test_stack_memory__goes_on_beyond_pages_that_are_not_there(void **state)
 {
 	(void)state;
@@ -304,6 +329,7 @@ int main(void)
 		TEST(any_other_byte_in_the_overlap_refuses),
 		TEST(ends_where_the_mapping_does),
 		TEST(no_page_is_brought_in),
+		TEST(a_word_is_read_where_its_page_is_in_memory),
 		TEST(goes_on_beyond_pages_that_are_not_there),
 		TEST(no_more_is_read_than_was_asked_for),
 		TEST(one_read_serves_older_samples),
