@@ -263,7 +263,7 @@ void dispatch_record(void *dispatch, const struct perf_event_header *header)
 	case PERF_RECORD_EXIT:
 		if (d->off_cpu)
 			off_cpu_ended(d->off_cpu, (pid_t)record.task.tid, record.time_ns);
-		processes_exit(d->processes, (pid_t)record.task.tid);
+		processes_exit(d->processes, (pid_t)record.task.tid, record.time_ns);
 		break;
 	case PERF_RECORD_SWITCH:
 	case PERF_RECORD_SWITCH_CPU_WIDE:

@@ -148,7 +148,7 @@ static void begin_thread(struct live_threads *live, struct live_thread *thread, 
 static void end_thread(struct live_threads *live, struct live_thread *thread)
 {
 	close_fd(live, &thread->syscall_fd);
-	processes_exit(live->processes, thread->tid);
+	processes_exit(live->processes, thread->tid, clock_now_ns());
 }
 
 /* readdir() of /proc/PID/task may miss an entry when another one goes while it runs. */
@@ -301,7 +301,7 @@ static void forget(struct live_threads *live, size_t i)
 {
 	struct live_process *process = live->items[i];
 	for (size_t k = 0; k < process->n; k++)
-		processes_exit(live->processes, process->threads[k].tid);
+		processes_exit(live->processes, process->threads[k].tid, clock_now_ns());
 	live->n_threads -= process->n;
 	live->ended_unsampled_ns += unsampled_ns(process);
 	free_process(live, process);

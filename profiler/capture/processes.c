@@ -1,5 +1,6 @@
 #include "processes.h"
 
+#include "clock.h"
 #include "wall_thread.h"
 
 #include <errno.h>
@@ -166,12 +167,13 @@ struct thread *processes_add_thread(struct processes *processes, struct process 
 	return thread;
 }
 
-void processes_exit(struct processes *processes, pid_t tid)
+void processes_exit(struct processes *processes, pid_t tid, uint64_t time_ns)
 {
 	struct thread *thread = processes_find_thread(processes, tid);
 	if (thread && !thread->exited) {
 		thread->exited = true;
 		thread->exited_at = processes->n_sweeps;
+		thread->exited_ns = time_ns;
 		thread->process->n_live--;
 		processes->threads_version++;
 	}
@@ -180,7 +182,7 @@ void processes_exit(struct processes *processes, pid_t tid)
 static void exit_all(struct processes *processes, struct process *process)
 {
 	for (struct thread *thread = process->threads; thread; thread = thread->sibling)
-		processes_exit(processes, thread->tid);
+		processes_exit(processes, thread->tid, clock_now_ns());
 }
 
 /* A new life: nothing stays of an earlier process with this number. */
@@ -354,7 +356,7 @@ static void look_for_ended(struct processes *processes, bool all)
 		     thread = thread->next) {
 			/* /proc knows every thread under its own number */
 			if (!thread->announced && !thread->exited && procfs_has_ended(thread->tid))
-				processes_exit(processes, thread->tid);
+				processes_exit(processes, thread->tid, clock_now_ns());
 		}
 	}
 }

@@ -60,6 +60,7 @@ struct thread {
 	bool exited, has_samples;
 	bool announced; /* else its EXIT may have been before it was met: the sweep asks /proc */
 	uint32_t exited_at; /* n_sweeps then */
+	uint64_t exited_ns; /* when it was told to have, or was found to have; 0 = it has not */
 	uint32_t label;     /* of the sample sink: thread id + 1; 0 = unset */
 	uint32_t label_comm_version;
 	uint64_t stack_key;       /* of the sample sink: names its stack history; 0 = unset */
@@ -153,8 +154,8 @@ int processes_fork(struct processes *processes, pid_t parent_pid, pid_t parent_t
 /** Another program's process has the number now: forget the one that had it. Unknown is fine. */
 void processes_drop(struct processes *processes, pid_t pid);
 
-/** EXIT of a thread. Unknown ones are fine. */
-void processes_exit(struct processes *processes, pid_t tid);
+/** EXIT of a thread, at @time_ns or before. Unknown ones are fine, and those that have already. */
+void processes_exit(struct processes *processes, pid_t tid, uint64_t time_ns);
 
 /** COMM: a thread's new name. Return: 0, -ENOMEM. */
 int processes_comm(struct processes *processes, pid_t pid, pid_t tid, const char *name);

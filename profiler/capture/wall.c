@@ -213,17 +213,20 @@ static void begin(struct wall *wall, struct thread *thread, uint64_t now_ns)
 /*
  * The time of a thread that has ended, as far as no sample stands for it: between the last look and
  * the end. One that waited then is taken to have gone on with it; this is marked.
+ *
+ * The end is when the kernel says that it was; where nothing tells (live_threads.h), when it was
+ * noticed, a tenth of a second later at most.
  */
-static void end(struct wall *wall, struct thread *thread, uint64_t now_ns)
+static void end(struct wall *wall, struct thread *thread)
 {
 	struct wall_thread *w = thread->wall;
 	if (!w || w->ended)
 		return;
-	const int64_t left_ns =
-		(int64_t)(now_ns - w->since_ns) - w->waited_ns - w->delayed_ns - w->ran_ns;
+	const int64_t left_ns = (int64_t)(thread->exited_ns - w->since_ns) - w->waited_ns -
+				w->delayed_ns - w->ran_ns;
 	if (left_ns > 0 && w->slices && w->waiting.n) {
 		const struct sink_sample sample = {
-			.time_ns = now_ns,
+			.time_ns = thread->exited_ns,
 			.count = 1,
 			.value_ns = left_ns,
 			.state = w->state,
@@ -259,7 +262,7 @@ static void list(struct wall *wall, uint64_t now_ns)
 	for (size_t i = 0; i < PROCESSES_BUCKETS; i++) {
 		for (struct thread *t = wall->processes->by_tid[i]; t; t = t->next) {
 			if (t->exited)
-				end(wall, t, now_ns);
+				end(wall, t);
 			else if (t->tid > 0 && t->process->pid > 0 && !t->process->held)
 				begin(wall, t, now_ns);
 			if (!t->exited && t->wall && !push(wall, t))

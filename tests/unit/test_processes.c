@@ -132,22 +132,22 @@ static void test_processes__exited_ones_stay_until_the_second_sweep(void **state
 	struct processes *processes = *state;
 	make(processes, PID, "p");
 	processes_fork(processes, PID, PID, PID, PID + 1);
-	processes_exit(processes, PID);
-	processes_exit(processes, PID); /* told twice */
+	processes_exit(processes, PID, 1);
+	processes_exit(processes, PID, 1); /* told twice */
 	assert_int_equal(processes_find(processes, PID)->n_live, 1);
 	processes_sweep(processes, false);
 	assert_non_null(processes_find_thread(processes, PID));
 	processes_sweep(processes, false);
 	assert_non_null(processes_find(processes, PID)); /* its second thread runs */
 	assert_null(processes_find_thread(processes, PID));
-	processes_exit(processes, PID + 1);
+	processes_exit(processes, PID + 1, 1);
 	assert_non_null(processes_find(processes, PID));
 	assert_non_null(processes_find_thread(processes, PID + 1));
 	sweep_away(processes);
 	assert_null(processes_find(processes, PID));
 	assert_null(processes_find_thread(processes, PID + 1));
 	assert_int_equal(processes->n_processes, 0);
-	processes_exit(processes, PID + 1); /* unknown */
+	processes_exit(processes, PID + 1, 1); /* unknown */
 }
 
 static void test_processes__number_used_again_is_another_process(void **state)
@@ -178,7 +178,7 @@ static void test_processes__number_used_again_keeps_nothing_of_the_first(void **
 	process->jit_module = 3;
 	uint32_t version = process->comm_version;
 	make(processes, PID, "parent");
-	processes_exit(processes, OTHER);
+	processes_exit(processes, OTHER, 1);
 	assert_int_equal(processes_fork(processes, PID, PID, OTHER, OTHER), 0);
 	assert_ptr_equal(processes_find(processes, OTHER), process);
 	assert_false(process->is_target || process->held || process->in_exec ||
@@ -236,7 +236,7 @@ static void test_processes__many_threads_come_and_go(void **state)
 		assert_int_equal(processes_fork(processes, PID, PID, PID, PID + i), 0);
 	assert_int_equal(process->n_live, N + 1);
 	for (pid_t i = 1; i <= N; i++)
-		processes_exit(processes, PID + i);
+		processes_exit(processes, PID + i, 1);
 	sweep_away(processes);
 	assert_int_equal(process->n_live, 1);
 	assert_ptr_equal(process->threads, processes_find_thread(processes, PID));

@@ -167,12 +167,15 @@ static void test_wall__an_end_between_two_looks(void **state)
 	const struct thread *first = processes_find_thread(f.processes, f.child);
 	const uint64_t since_ns = first->wall->since_ns;
 	uint64_t marked_ns = 0, sum_ns = 0;
-	kill(f.child, SIGKILL);
 	for (uint64_t end_ns = clock_now_ns() + CLOCK_NS_PER_S / 5; clock_now_ns() < end_ns;)
 		sched_yield();
-	processes_exit(f.processes, f.child);
+	kill(f.child, SIGKILL);
 	const uint64_t told_ns = clock_now_ns();
-	wall_round(&f.wall, told_ns);
+	processes_exit(f.processes, f.child, told_ns);
+	/* what is told late is of then all the same */
+	for (uint64_t end_ns = told_ns + CLOCK_NS_PER_S / 5; clock_now_ns() < end_ns;)
+		sched_yield();
+	wall_round(&f.wall, clock_now_ns());
 	for (size_t i = 0; i < f.profile->n_samples; i++) {
 		const struct profile_sample_key *key = &f.profile->samples[i];
 		const uint64_t value_ns = (uint64_t)f.profile->values[i * 2 + 1];
