@@ -210,8 +210,11 @@ int binary_open(const char *path, const char *build_id, const struct binary_opti
 		return cp_fail_nomem(err);
 	debug_file_parse_build_id(build_id, &wanted);
 	const char *root = root_of(options->root_pid, root_buf, sizeof(root_buf));
-	const struct binary_place place = {
-		.path = path, .root = root, .pid = options->root_pid, .kept = options->kept_files};
+	const struct binary_place place = {.path = path,
+					   .root = root,
+					   .pid = options->root_pid,
+					   .kept = options->kept_files,
+					   .objects = options->objects};
 	int rc = binary_files_open(&binary->files, &place, &wanted, &found, err);
 	bool missing = rc < 0;
 	struct debug_file_search search = {.path = path,

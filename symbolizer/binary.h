@@ -27,6 +27,7 @@ struct binary_options {
 	size_t n_debug_dirs;
 	const struct kept_files *kept_files; /* used when the path has another file; NULL = none */
 	struct debuginfod_query *debuginfod; /* asked when no file here will do; NULL = no */
+	bool objects;                        /* also files that are not linked: object_file.h */
 	pid_t root_pid; /* paths are tried below /proc/PID/root first; 0 = no */
 };
 

@@ -4,6 +4,7 @@
 #include "base/regular_file.h"
 #include "elf/mini_debug.h"
 #include "live_file.h"
+#include "object_file.h"
 
 #include <elfutils/libdwelf.h>
 #include <errno.h>
@@ -23,6 +24,8 @@ void binary_files_deinit(struct binary_files *files)
 	debug_elf_deinit(&files->mini);
 	debug_elf_deinit(&files->debug);
 	debug_elf_deinit(&files->file);
+	for (size_t i = 0; i < sizeof(files->laid_out) / sizeof(files->laid_out[0]); i++)
+		dwfl_end(files->laid_out[i]);
 	free(files->mini_bytes);
 	free(files->debug_path);
 	free(files->bytes);
@@ -75,9 +78,20 @@ static int try_fd(struct binary_files *files, int opened, const struct elf_build
 	if (rc < 0)
 		return cp_fail(err, rc, "not an ELF program or library");
 	fd = -1;
-	rc = check_program(&files->file, wanted, found, err);
-	if (rc < 0)
+	if (files->objects && object_file_is(files->file.elf)) {
+		rc = object_file_lay_out(&files->file, &files->laid_out[0]);
+		if (rc == 0)
+			rc = check_build_id(files->file.elf, wanted, found, err);
+		else
+			cp_fail(err, rc, "not linked, and its relocations are damaged");
+	} else {
+		rc = check_program(&files->file, wanted, found, err);
+	}
+	if (rc < 0) {
 		debug_elf_deinit(&files->file);
+		dwfl_end(files->laid_out[0]);
+		files->laid_out[0] = NULL;
+	}
 	return rc;
 }
 
@@ -105,6 +119,7 @@ int binary_files_open(struct binary_files *files, const struct binary_place *pla
 		      struct cp_err *err)
 {
 	const char *path = place->path;
+	files->objects = place->objects;
 	/* Without a build-id nothing but the descriptor tells the file from its successor. */
 	if (wanted->n == 0)
 		return try_fd(files, kept_files_open(place->kept, path, wanted), wanted, found,
@@ -151,8 +166,15 @@ int binary_files_find_debug(struct binary_files *files, struct debug_file_search
 			 "the debug file %s is of another build", found.path);
 	if (rc == 0)
 		rc = debug_elf_open(found.fd, &files->debug);
-	if (rc == 0) {
+	if (rc == 0)
 		found.fd = -1;
+	if (rc == 0 && object_file_is(files->debug.elf)) { /* of a kernel module, perhaps */
+		rc = files->objects ? object_file_lay_out(&files->debug, &files->laid_out[1])
+				    : -ENOEXEC;
+		if (rc < 0)
+			debug_elf_deinit(&files->debug);
+	}
+	if (rc == 0) {
 		files->debug_path = found.path;
 		found.path = NULL;
 	}

@@ -25,7 +25,9 @@ struct binary_files {
 	char *debug_path;
 	struct debug_elf mini; /* .gnu_debugdata */
 	uint8_t *mini_bytes;
-	char trouble[512]; /* with the search for a debug file: a sentence; "" = none */
+	bool objects;             /* files that are not linked will do */
+	struct Dwfl *laid_out[2]; /* what holds the binary, and its debug file, if they are such */
+	char trouble[512];        /* with the search for a debug file: a sentence; "" = none */
 };
 
 /* Where a binary may be. */
@@ -34,6 +36,7 @@ struct binary_place {
 	const char *root;              /* of the target, looked below first; NULL = none */
 	pid_t pid;                     /* that runs it, perhaps; 0 = none */
 	const struct kept_files *kept; /* what a recording kept of it; NULL = nothing */
+	bool objects;                  /* a file that is not linked will do */
 };
 
 void binary_files_init(struct binary_files *files);

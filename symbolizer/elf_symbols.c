@@ -24,18 +24,30 @@ static bool is_function(const GElf_Sym *symbol)
 	       (type == STT_FUNC || type == STT_GNU_IFUNC || type == STT_NOTYPE);
 }
 
+/* Those of a file that is not linked count from their section, which was given a place. */
+static uint64_t place_of(Elf *elf, const GElf_Ehdr *file, const GElf_Sym *symbol)
+{
+	GElf_Shdr header;
+	if (file->e_type != ET_REL || symbol->st_shndx >= SHN_LORESERVE)
+		return 0;
+	return gelf_getshdr(elf_getscn(elf, symbol->st_shndx), &header) ? header.sh_addr : 0;
+}
+
 static int add_section(struct symbol_table *table, Elf *elf, Elf_Scn *section,
 		       const GElf_Shdr *header, const struct code_ranges *code)
 {
 	Elf_Data *data = elf_getdata(section, NULL);
 	size_t entry = gelf_fsize(elf, ELF_T_SYM, 1, EV_CURRENT);
-	if (!data || !data->d_buf || entry == 0 || data->d_size / entry > INT_MAX)
+	GElf_Ehdr file;
+	if (!gelf_getehdr(elf, &file) || !data || !data->d_buf || entry == 0 ||
+	    data->d_size / entry > INT_MAX)
 		return 0;
 	int n = (int)(data->d_size / entry);
 	for (int i = 0; i < n; i++) {
 		GElf_Sym symbol;
 		if (!gelf_getsym(data, i, &symbol) || !is_function(&symbol))
 			continue;
+		symbol.st_value += place_of(elf, &file, &symbol);
 		const struct code_range *range = code_ranges_find(code, symbol.st_value);
 		const char *name = elf_strptr(elf, header->sh_link, symbol.st_name);
 		if (!range || !name)

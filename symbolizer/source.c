@@ -65,6 +65,7 @@ static struct binary_options binary_options_of(const struct source_request *requ
 				       .n_debug_dirs = options->n_debug_dirs,
 				       .root_pid = options->root_pid,
 				       .kept_files = options->kept_files,
+				       .objects = options->objects,
 				       .debuginfod = worth_it ? options->debuginfod : NULL};
 }
 

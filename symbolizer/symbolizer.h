@@ -36,6 +36,7 @@ struct symbolizer_options {
 	const char *const *debug_dirs; /* searched first, each with .build-id/ and by path */
 	size_t n_debug_dirs;
 	const struct kept_files *kept_files; /* what ran, where a path has another file by now */
+	bool objects;   /* files that are not linked (.o) will do: object_file.h */
 	pid_t root_pid; /* files are looked for under /proc/PID/root too; 0 = no */
 	const struct jit_files *jit_files;   /* held while recording (jit_files.h); NULL = none */
 	struct debuginfod_query *debuginfod; /* for what is nowhere here; NULL = no */

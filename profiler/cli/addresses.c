@@ -368,6 +368,7 @@ int addresses_run(const struct addresses_request *request)
 	char cache_dir[PATH_MAX], path[PATH_MAX];
 	struct symbolizer_options options = load_symbolizer_options(request->symbols, cache_dir);
 	options.debuginfod = debuginfod;
+	options.objects = true;
 	const struct source_request source = {
 		.path = absolute(request->path, path), .build_id = "", .share_pct = 100};
 	struct batch batch = {.request = request};

@@ -25,7 +25,9 @@ enum {
 static const struct cli_option symbolize_options[] = {
 	LOAD_OPTIONS(OPT_LOAD, "What is looked up"),
 	[OPT_EXE] = {"exe", 'e', "FILE", "Addresses of a file, as addr2line has them",
-		     "no profile: tell what is at addresses of this program or library, given as "
+		     "no profile: tell what is at addresses of this program, library or object "
+		     "file (the code "
+		     "of a .o starts at 0), given as "
 		     "hexadecimal numbers or, without any, a line each on standard input"},
 	[OPT_ADDRESSES] = {"addresses", 'a', NULL, NULL, "show the address before its answer"},
 	[OPT_FUNCTIONS] = {"functions", 'f', NULL, NULL, "show functions"},

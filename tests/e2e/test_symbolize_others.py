@@ -148,6 +148,66 @@ def test_one_question_at_a_time():
         assert process.wait() == 0
 
 
+def by_address(command, addresses):
+    """{address: lines of the answer} from a tool that shows each address first."""
+    if command[0] == "cprof":
+        text = harness.cprof(*command[1:], *addresses).stdout
+    else:
+        text = subprocess.run(
+            [*command, *addresses], capture_output=True, text=True, check=True).stdout
+    answers = {}
+    for line in re.sub(r" \(discriminator \d+\)", "", text).splitlines():
+        if re.fullmatch("0x[0-9a-f]+", line):
+            answer = answers.setdefault(int(line, 16), [])
+        elif line:
+            answer.append(line)
+    return answers
+
+
+OBJECT_SOURCE = """
+static inline __attribute__((always_inline)) int twice(int x) { return x * 2 + (x >> 3); }
+int one(int x)
+{
+    return twice(x) + 1;
+}
+__attribute__((noinline)) int two(int x)
+{
+    return one(x) - twice(x + 3);
+}
+static __attribute__((noinline)) int local(int x) { return two(x) * one(x); }
+int (*table[])(int) = { one, two, local };
+"""
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("options", [["-gdwarf-4"], ["-gdwarf-5"], ["-gz"], ["-O0"], []])
+def test_object_files(compiler, options, tmp_path):
+    """Not linked: places are relocations until then. The same answers as from addr2line."""
+    (tmp_path / "object.c").write_text(OBJECT_SOURCE)
+    path = tmp_path / "object.o"
+    debug = ["-g"] if options else []  # without any: names of symbols
+    subprocess.run(
+        [compiler, "-O2", *debug, *options, "-c", "object.c", "-o", path], cwd=tmp_path, check=True)
+    listing = subprocess.run(
+        ["nm", "-S", "--defined-only", path], capture_output=True, text=True, check=True
+    ).stdout
+    functions = [line.split() for line in listing.splitlines() if line.split()[-2] in "tT"]
+    assert sorted(words[3] for words in functions) == ["local", "one", "two"]
+    addresses = [
+        hex(int(words[0], 16) + i) for words in functions for i in range(int(words[1], 16))]
+    ours = by_address(["cprof", "symbolize", "--no-cache", "-fia", "-e", path], addresses)
+    assert len(ours) == len(addresses) > 20
+    theirs = by_address(["addr2line", "-fia", "-e", path], addresses)
+    # addr2line leaves out a call where clang's line and its entry disagree
+    others = by_address(
+        ["llvm-symbolizer", "-fia", "--output-style=GNU", f"--obj={path}"], addresses)
+    for address, answer in ours.items():
+        if options:
+            assert answer in (theirs[address], others[address]), hex(address)
+        else:  # addr2line takes the file from the symbol table then
+            assert answer[::2] == theirs[address][::2], hex(address)
+
+
 def test_many_questions_at_a_time():
     """Whoever asks thousands at once, then waits for all the answers, gets them."""
     n = 5000
