@@ -81,6 +81,8 @@ static const char *remedy_of_reason(const char *reason)
 		const char *part, *remedy;
 	} known[] = {
 		{"cprof symbolize", ""}, /* says it itself */
+		{"nor known to be of its user",
+		 "run cprof symbolize as the user that owns it, or record the process again"},
 		{"half of this machine's memory", "symbolize it on a larger one"},
 		{"debug information is damaged", "install or build it anew"},
 		{"which elfutils", "install elfutils 0.191, or build it with -gno-split-dwarf"},

@@ -31,10 +31,16 @@ static int read_files(struct jit_code *code, const struct jit_files *files, pid_
 	char path[PATH_MAX];
 	int rc = cp_fail(err, -ENOENT, "the runtime wrote no /tmp/perf-%ld.map and no jitdump",
 			 (long)pid);
-	if (jit_files_find(files, pid, JIT_FILE_DUMP, path, sizeof(path)))
+	if (jit_files_find(files, pid, JIT_FILE_DUMP, path, sizeof(path)) == 0)
 		rc = jitdump_read(&code->dump, path, err);
 	code->has_dump = rc == 0;
-	if (rc != -ENOMEM && jit_files_find(files, pid, JIT_FILE_MAP, path, sizeof(path))) {
+	if (rc == -ENOMEM)
+		return rc;
+	const int found = jit_files_find(files, pid, JIT_FILE_MAP, path, sizeof(path));
+	if (found == -EPERM && !code->has_dump)
+		rc = cp_fail(err, found,
+			     "%s is neither root's nor known to be of its user: not used", path);
+	if (found == 0) {
 		int map_rc = perf_map_read(&code->map, path, code->has_dump ? NULL : err);
 		code->has_map = map_rc == 0;
 		rc = code->has_dump && map_rc != -ENOMEM ? 0 : map_rc;

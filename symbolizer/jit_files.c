@@ -4,6 +4,7 @@
 #include "base/regular_file.h"
 #include "perf_map.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@ enum { N_KINDS = JIT_FILE_DUMP + 1 };
 
 struct held {
 	pid_t pid;
+	struct perf_map_users users;
 	int fds[N_KINDS]; /* -1 = not there yet */
 };
 
@@ -49,8 +51,8 @@ static bool is_dump(const char *path)
 	return digits > 0 && strcmp(number + digits, ".dump") == 0;
 }
 
-/* Runtimes map the dump, executable, so that whoever records sees it. Return: false: none. */
-static bool find_dump(pid_t pid, char *path, size_t size)
+/* Runtimes map the dump, executable, so that whoever records sees it. Return: 0; -ENOENT: none. */
+static int find_dump(pid_t pid, char *path, size_t size)
 {
 	char maps[64];
 	CP_CLEANUP(cp_free) char *line = NULL;
@@ -63,22 +65,27 @@ static bool find_dump(pid_t pid, char *path, size_t size)
 		if (!name || !is_dump(name))
 			continue;
 		int n = snprintf(path, size, "/proc/%ld/root%s", (long)pid, name);
-		return n > 0 && (size_t)n < size;
+		return n > 0 && (size_t)n < size ? 0 : -ENOENT;
 	}
-	return false;
+	return -ENOENT;
 }
 
-static bool find_now(pid_t pid, enum jit_file_kind kind, char *path, size_t size)
+static int find_now(pid_t pid, const struct perf_map_users *users, enum jit_file_kind kind,
+		    char *path, size_t size)
 {
-	return kind == JIT_FILE_DUMP ? find_dump(pid, path, size) : perf_map_find(pid, path, size);
+	return kind == JIT_FILE_DUMP ? find_dump(pid, path, size)
+				     : perf_map_find(pid, users, path, size);
 }
 
 static void open_files(struct held *held)
 {
+	/* also of one that changes its user, once it has */
+	perf_map_users_of(held->pid, &held->users);
 	for (int kind = 0; kind < N_KINDS; kind++) {
 		char path[PATH_MAX];
 		if (held->fds[kind] >= 0 ||
-		    !find_now(held->pid, (enum jit_file_kind)kind, path, sizeof(path)))
+		    find_now(held->pid, &held->users, (enum jit_file_kind)kind, path,
+			     sizeof(path)) < 0)
 			continue;
 		int fd = regular_file_open(path);
 		held->fds[kind] = fd < 0 ? -1 : fd;
@@ -112,12 +119,12 @@ void jit_files_refresh(struct jit_files *files)
 		open_files(&files->held[i]);
 }
 
-bool jit_files_find(const struct jit_files *files, pid_t pid, enum jit_file_kind kind, char *path,
-		    size_t size)
+int jit_files_find(const struct jit_files *files, pid_t pid, enum jit_file_kind kind, char *path,
+		   size_t size)
 {
 	const struct held *held = find_held(files, pid);
 	if (!held || held->fds[kind] < 0)
-		return find_now(pid, kind, path, size);
+		return find_now(pid, held ? &held->users : NULL, kind, path, size);
 	int n = snprintf(path, size, "/proc/self/fd/%d", held->fds[kind]);
-	return n > 0 && (size_t)n < size;
+	return n > 0 && (size_t)n < size ? 0 : -ENOENT;
 }

@@ -36,9 +36,10 @@ enum jit_file_kind { JIT_FILE_MAP, JIT_FILE_DUMP };
  *
  * @files: may be NULL
  * @path:  of @size bytes
- * Return: false when there is none (of a dump also when the process is gone and was not held).
+ * Return: 0; -ENOENT: there is none (of a dump also when the process is gone and was not held);
+ *         -EPERM: the map at @path is another user's.
  */
-bool jit_files_find(const struct jit_files *files, pid_t pid, enum jit_file_kind kind, char *path,
-		    size_t size);
+int jit_files_find(const struct jit_files *files, pid_t pid, enum jit_file_kind kind, char *path,
+		   size_t size);
 
 #endif

@@ -105,38 +105,51 @@ static int64_t began_s(pid_t pid)
 	return (int64_t)now.tv_sec - (int64_t)up.tv_sec + ticks / sysconf(_SC_CLK_TCK);
 }
 
-/* Anybody may write to /tmp: only what root, we ourselves or the process's own user left counts. */
-static bool is_of_owner(const struct stat *st, pid_t pid)
+bool perf_map_users_of(pid_t pid, struct perf_map_users *out)
 {
 	char path[64];
 	char *status;
 	size_t n;
 	unsigned int real, effective;
-	if (st->st_uid == 0 || st->st_uid == geteuid())
-		return true;
 	snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
 	if (text_file_read(path, STATUS_MAX_BYTES, &status, &n) < 0)
-		return true; /* it is gone, and nobody knows whose it was */
+		return false;
 	const char *line = strstr(status, "\nUid:");
 	const bool known = line && sscanf(line, "\nUid: %u %u", &real, &effective) == 2;
 	free(status);
-	return known && (st->st_uid == real || st->st_uid == effective);
+	if (known)
+		*out = (struct perf_map_users){.known = true, .real = real, .effective = effective};
+	return known;
 }
 
-/* Runtimes leave their maps behind, and numbers of processes come again. */
-static bool is_of_this_process(const char *path, pid_t pid)
+/* Anybody may write to /tmp: only what root, we ourselves or the process's own user left counts. */
+static bool is_of_owner(const struct stat *st, const struct perf_map_users *users)
+{
+	return st->st_uid == 0 || st->st_uid == geteuid() ||
+	       (users->known && (st->st_uid == users->real || st->st_uid == users->effective));
+}
+
+/* Runtimes leave their maps behind, and numbers of processes come again. Return: as the caller. */
+static int check(const char *path, pid_t pid, const struct perf_map_users *users)
 {
 	enum { CLOCK_SLACK_S = 2 };
 	struct stat st;
-	return stat(path, &st) == 0 && (int64_t)st.st_mtime + CLOCK_SLACK_S >= began_s(pid) &&
-	       is_of_owner(&st, pid);
+	if (stat(path, &st) != 0 || (int64_t)st.st_mtime + CLOCK_SLACK_S < began_s(pid))
+		return -ENOENT;
+	return is_of_owner(&st, users) ? 0 : -EPERM;
 }
 
-bool perf_map_find(pid_t pid, char *path, size_t size)
+int perf_map_find(pid_t pid, const struct perf_map_users *users, char *path, size_t size)
 {
+	struct perf_map_users now = {.known = false};
+	if (!users || !users->known) {
+		perf_map_users_of(pid, &now);
+		users = &now;
+	}
 	snprintf(path, size, "/proc/%ld/root/tmp/perf-%ld.map", (long)pid, pid_inside(pid));
-	if (is_of_this_process(path, pid))
-		return true;
+	const int rc = check(path, pid, users);
+	if (rc != -ENOENT)
+		return rc;
 	snprintf(path, size, "/tmp/perf-%ld.map", (long)pid);
-	return is_of_this_process(path, pid);
+	return check(path, pid, users);
 }

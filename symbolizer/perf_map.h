@@ -28,15 +28,25 @@ struct perf_map {
  */
 int perf_map_read(struct perf_map *map, const char *path, struct cp_err *err);
 
+/* Whose process it is. */
+struct perf_map_users {
+	bool known;
+	uid_t real, effective;
+};
+
+/** Return: false (@out is untouched) when it is gone. */
+bool perf_map_users_of(pid_t pid, struct perf_map_users *out);
+
 /**
  * Where the map of a process is: below its own root and by its pid in its own namespace while it is
  * alive, else /tmp/perf-PID.map. One that was last written to before the process began is another
- * process' map; one that belongs to neither its user, us nor root is nobody's.
+ * process' map; one that belongs to neither its user, us nor root is not to be trusted.
  *
- * @path: of @size bytes
- * Return: false when there is none.
+ * @users: as known from when the process was alive; NULL or not known: as it is now
+ * @path:  of @size bytes
+ * Return: 0; -ENOENT: there is none; -EPERM: the one at @path is another user's.
  */
-bool perf_map_find(pid_t pid, char *path, size_t size);
+int perf_map_find(pid_t pid, const struct perf_map_users *users, char *path, size_t size);
 
 void perf_map_deinit(struct perf_map *map);
 

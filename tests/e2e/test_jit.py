@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import harness
 from tolerance import assert_share
@@ -90,6 +91,28 @@ def test_without_names_the_reason_is_told(tmp_path):
     assert "jit_first" not in rows_by_function(profile)
     quality = profile.report()["quality"]
     assert "perf-" in str(quality), quality
+
+
+def test_a_map_of_anybody_is_not_believed_when_its_process_is_gone(tmp_path):
+    path = tmp_path / "bare.pb.gz"
+    done = harness.cprof(
+        "record", "-q", "--no-symbols", "-o", path, "--", harness.SAMPLES / "jit_code",
+        "--map", 1, "--cpu-seconds", 0.3,
+    )
+    perf_map = Path(f"/tmp/perf-{harness.find_truth(done.stdout)['pid']}.map")
+    try:
+        os.chown(perf_map, 12345, 12345)
+        harness.cprof("symbolize", path)
+        profile = harness.Profile(path)
+        assert "jit_first" not in rows_by_function(profile)
+        said = str(profile.report()["quality"])
+        assert f"{perf_map} is neither root's nor known to be of its user: not used" in said
+        assert "run cprof symbolize as the user that owns it" in said
+        os.chown(perf_map, 0, 0)
+        harness.cprof("symbolize", path)
+        assert "jit_first" in rows_by_function(harness.Profile(path))
+    finally:
+        perf_map.unlink()
 
 
 def test_node_with_lines(tmp_path):

@@ -1,5 +1,6 @@
 #include "symbolizer/jit_files.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,15 +37,17 @@ static void test_jit_files__a_map_is_read_whole_after_it_was_removed(void **stat
 	assert_non_null(files);
 	snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)getpid());
 	jit_files_hold(files, getpid());
-	assert_false(jit_files_find(files, getpid(), JIT_FILE_MAP, found, sizeof(found)));
+	assert_int_equal(jit_files_find(files, getpid(), JIT_FILE_MAP, found, sizeof(found)),
+			 -ENOENT);
 	write_file(path, "w", "1000 10 a\n");
 	jit_files_refresh(files);
 	write_file(path, "a", "2000 10 b\n");
 	unlink(path);
-	assert_true(jit_files_find(files, getpid(), JIT_FILE_MAP, found, sizeof(found)));
+	assert_int_equal(jit_files_find(files, getpid(), JIT_FILE_MAP, found, sizeof(found)), 0);
 	read_file(found, text, sizeof(text));
 	assert_string_equal(text, "1000 10 a\n2000 10 b\n");
-	assert_false(jit_files_find(NULL, getpid(), JIT_FILE_MAP, found, sizeof(found)));
+	assert_int_equal(jit_files_find(NULL, getpid(), JIT_FILE_MAP, found, sizeof(found)),
+			 -ENOENT);
 	jit_files_destroy(files);
 }
 
@@ -58,7 +61,8 @@ static void test_jit_files__a_dump_is_found_by_its_mapping(void **state)
 	snprintf(other, sizeof(other), "%s/jit-x.dump", dir);
 	write_file(path, "w", "dump");
 	write_file(other, "w", "other");
-	assert_false(jit_files_find(files, getpid(), JIT_FILE_DUMP, found, sizeof(found)));
+	assert_int_equal(jit_files_find(files, getpid(), JIT_FILE_DUMP, found, sizeof(found)),
+			 -ENOENT);
 	void *places[2];
 	const char *const mapped[] = {other, path};
 	for (int i = 0; i < 2; i++) {
@@ -69,7 +73,7 @@ static void test_jit_files__a_dump_is_found_by_its_mapping(void **state)
 		fclose(file);
 	}
 	char text[64];
-	assert_true(jit_files_find(files, getpid(), JIT_FILE_DUMP, found, sizeof(found)));
+	assert_int_equal(jit_files_find(files, getpid(), JIT_FILE_DUMP, found, sizeof(found)), 0);
 	read_file(found, text, sizeof(text));
 	assert_string_equal(text, "dump");
 	for (int i = 0; i < 2; i++) {
