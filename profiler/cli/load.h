@@ -50,7 +50,8 @@ enum load_option {
 	"below DIR; may be given more than once"
 #define LOAD_BUDGET_HELP                                                                           \
 	"stop looking up names after this time (10, 500ms, 2m); what most samples are in comes "   \
-	"first, 'cprof symbolize' does the rest"
+	"first, 'cprof symbolize' does the rest. A debug file that is being opened is opened to "  \
+	"the end"
 #define LOAD_NO_CACHE_HELP                                                                         \
 	"neither use nor fill the cache of names and lines found earlier, in "                     \
 	"$XDG_CACHE_HOME/cprof or ~/.cache/cprof"
