@@ -8,8 +8,10 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void modules_init(struct modules *modules, struct profile *profile)
@@ -212,6 +214,24 @@ static int add_mapped(struct modules *modules, const struct mapping *mapping, mo
 	return add_module(modules, path, hex, range, out);
 }
 
+/*
+ * A file system that a file of it is held of cannot be unmounted. A recording of the whole machine
+ * must not be what a container waits for when it ends: only what is on our own mounts is held then.
+ */
+static bool is_on_our_mounts(int fd, const char *path)
+{
+	char directory[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	struct stat of_file, of_directory;
+	const size_t n = slash ? (size_t)(slash - path) + 1 : sizeof(directory);
+	if (n >= sizeof(directory))
+		return false;
+	memcpy(directory, path, n);
+	directory[n] = '\0';
+	return fstat(fd, &of_file) == 0 && stat(directory, &of_directory) == 0 &&
+	       of_file.st_dev == of_directory.st_dev;
+}
+
 /* The mapping's file may be gone or another one when its names are looked up. */
 static void keep_file(struct modules *modules, pid_t pid, const struct mapping *mapping)
 {
@@ -219,7 +239,11 @@ static void keep_file(struct modules *modules, pid_t pid, const struct mapping *
 	    !kept_files_has_room(modules->kept_files))
 		return;
 	const int fd = mapped_file_open(pid, mapping);
-	if (fd >= 0)
+	if (fd < 0)
+		return;
+	if (modules->keep_ours_only && !is_on_our_mounts(fd, mapping->path))
+		close(fd);
+	else
 		kept_files_add(modules->kept_files, fd, mapping->path,
 			       elf_image_build_id(mapping->image));
 }

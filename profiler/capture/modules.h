@@ -20,10 +20,11 @@ struct kept_files;
 
 struct modules {
 	struct kept_files *kept_files; /* gets each binary that is met; NULL = none are kept */
-	struct profile *profile;       /* borrowed */
-	uint32_t kernel, unknown;      /* module id + 1; 0 = not made yet */
-	uint32_t omitted;              /* location id + 1; 0 = not made yet */
-	bool runtimes[RUNTIME_COUNT];  /* seen */
+	bool keep_ours_only;      /* of these, what lies where its path leads here: see modules.c */
+	struct profile *profile;  /* borrowed */
+	uint32_t kernel, unknown; /* module id + 1; 0 = not made yet */
+	uint32_t omitted;         /* location id + 1; 0 = not made yet */
+	bool runtimes[RUNTIME_COUNT]; /* seen */
 	/* called for a process whose code in no file is met first; may be NULL */
 	void (*generated_code)(void *ctx, pid_t pid);
 	void *generated_code_ctx;

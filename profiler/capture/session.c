@@ -211,8 +211,8 @@ static int open_sink(struct session *s, struct cp_err *err)
 	};
 	if (sample_sink_init(&s->sink) < 0)
 		return cp_fail_nomem(err);
-	/* of the whole machine it would be too many, and containers could not go away */
-	s->sink.modules.kept_files = s->options->system_wide ? NULL : s->options->kept_files;
+	s->sink.modules.kept_files = s->options->kept_files;
+	s->sink.modules.keep_ours_only = s->options->system_wide;
 	s->sink.modules.generated_code = s->options->generated_code;
 	s->sink.modules.generated_code_ctx = s->options->generated_code_ctx;
 	return 0;

@@ -106,6 +106,25 @@ def test_a_program_deleted_before_and_a_library_while_it_is_recorded(tmp_path):
     assert profile.total_share("main") > 0.95
 
 
+def test_a_program_replaced_while_the_machine_is_recorded(tmp_path):
+    spinner = build(tmp_path, False)
+    other = tmp_path / "other"
+    other.mkdir()
+    build(other, False, "-O1", "-DOTHER")
+    path = tmp_path / "cprof.pb.gz"
+    with running(spinner) as process:
+        with harness.Recorder("-a", "-o", path, "-q") as recorder:
+            recorder.first_in_line().wait_attached()
+            harness.wait_cpu(process.pid, SAMPLES / 999)
+            (other / "spinner").rename(spinner)
+            harness.wait_cpu(process.pid, SAMPLES / 999)
+            recorder.interrupt()
+            recorder.finish()
+    rows = harness.Profile(path).report("--by", "line", "--focus", "^spin$")["hotspots"]
+    hit = [row for row in rows if (row["file"] or "").endswith("library.c")]
+    assert sum(row["self_samples"] for row in hit) > SAMPLES / 3, rows[:5]
+
+
 def mounted(hidden, shown):
     """The command that runs the program of one directory where the other one is."""
     script = f"mount --bind {hidden} {shown} && exec {shown}/spinner"
