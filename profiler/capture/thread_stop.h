@@ -84,7 +84,8 @@ struct thread_stopper {
 	/* filled here */
 	struct thread_stop_counts counts;
 	struct thread_stop_late late[WATCHDOG_THREADS - 1];
-	uint8_t *bytes; /* THREAD_STOP_MAX_BYTES */
+	uint8_t *bytes;   /* THREAD_STOP_MAX_BYTES */
+	uint64_t spin_ns; /* a stop is looked for without a pause for so long */
 };
 
 /** @stopper: the fields up to gives_up_ctx set by the caller. Return: 0 or -ENOMEM. */
