@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "elf/map_guard.h"
+#include "elf_bytes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,8 +31,27 @@ static int find_no_elf(Dwfl_Module *module, void **user, const char *name, Dwarf
 	return -1;
 }
 
-/* The file once more, with relocations applied: in a private mapping, so that it stays as it is. */
-static Elf *relocated(Dwfl *dwfl, int fd)
+/* libdwfl empties the tables that it has applied; what it does not know it leaves. */
+static bool are_left(Elf *elf)
+{
+	Elf_Scn *section = NULL;
+	GElf_Shdr header, target;
+	while ((section = elf_nextscn(elf, section)) != NULL) {
+		if (gelf_getshdr(section, &header) && header.sh_size > 0 &&
+		    (header.sh_type == SHT_RELA || header.sh_type == SHT_REL) &&
+		    gelf_getshdr(elf_getscn(elf, header.sh_info), &target) &&
+		    !(target.sh_flags & SHF_ALLOC))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The file once more, with relocations applied: in a private mapping, so that it stays as it is.
+ *
+ * @damaged: not all of them could be
+ */
+static Elf *relocated(Dwfl *dwfl, int fd, bool *damaged)
 {
 	GElf_Addr bias;
 	Dwarf_Addr dwarf_bias;
@@ -44,8 +64,10 @@ static Elf *relocated(Dwfl *dwfl, int fd)
 		return NULL;
 	}
 	dwfl_report_end(dwfl, NULL, NULL);
-	dwfl_module_getdwarf(module, &dwarf_bias); /* which relocates it */
-	return dwfl_module_getelf(module, &bias);
+	const bool all = dwfl_module_getdwarf(module, &dwarf_bias) != NULL; /* relocates it */
+	Elf *elf = dwfl_module_getelf(module, &bias);
+	*damaged = elf && elf_bytes_exist(elf, ".debug_info") && (!all || are_left(elf));
+	return elf;
 }
 
 int object_file_lay_out(struct debug_elf *file, Dwfl **out)
@@ -54,12 +76,13 @@ int object_file_lay_out(struct debug_elf *file, Dwfl **out)
 						 .find_debuginfo = find_none,
 						 .section_address = dwfl_offline_section_address};
 	const bool inflated = file->dwarf != file->elf;
+	bool damaged = false;
 	Dwfl *dwfl = dwfl_begin(&callbacks);
 	if (!dwfl)
 		return -ENOMEM;
 	size_t n = 0;
 	map_guard_open_begin();
-	Elf *elf = relocated(dwfl, file->fd);
+	Elf *elf = relocated(dwfl, file->fd, &damaged);
 	const char *bytes = elf ? elf_rawfile(elf, &n) : NULL;
 	elf = map_guard_open_end() || !bytes ? NULL : elf_begin(-1, ELF_C_READ_MMAP, elf);
 	if (!elf) {
@@ -72,7 +95,11 @@ int object_file_lay_out(struct debug_elf *file, Dwfl **out)
 	elf_end(file->elf);
 	file->guard = map_guard_add(bytes, n);
 	file->elf = elf;
-	file->dwarf = inflated ? NULL : elf;
+	file->dwarf = inflated || damaged ? NULL : elf;
+	if (damaged)
+		file->trouble =
+			"not linked, and the relocations of its debug information are damaged, "
+			"or of a kind that libdw does not know: link it";
 	if (inflated && !file->trouble[0])
 		file->trouble = "not linked, and its debug sections are compressed by zstd: link "
 				"it, or inflate them (objcopy --decompress-debug-sections)";

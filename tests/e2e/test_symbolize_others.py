@@ -208,6 +208,24 @@ def test_object_files(compiler, options, tmp_path):
             assert answer[::2] == theirs[address][::2], hex(address)
 
 
+def test_object_file_whose_relocations_are_of_an_unknown_kind(tmp_path):
+    """No places then, rather than wrong ones."""
+    (tmp_path / "object.c").write_text(OBJECT_SOURCE)
+    path = tmp_path / "object.o"
+    subprocess.run(["gcc", "-O2", "-g", "-c", "object.c", "-o", path], cwd=tmp_path, check=True)
+    listing = subprocess.run(
+        ["readelf", "-SW", path], capture_output=True, text=True, check=True).stdout
+    table = re.search(r"\.rela\.debug_info +RELA +\w+ (\w+) (\w+)", listing)
+    start, size = (int(number, 16) for number in table.groups())
+    content = bytearray(path.read_bytes())
+    for at in range(start, start + size, 24):
+        content[at + 8] = 0xee  # the type
+    path.write_bytes(content)
+    done = harness.cprof("symbolize", "--no-cache", "-fi", "-e", path, "0")
+    assert done.stdout == "one\n??:?\n"
+    assert "not linked, and the relocations of its debug information are damaged" in done.stderr
+
+
 def test_many_questions_at_a_time():
     """Whoever asks thousands at once, then waits for all the answers, gets them."""
     n = 5000
