@@ -70,23 +70,30 @@ static void cost_of_pauses(struct costs *costs)
 	give(costs);
 }
 
+/* Samples of threads that run are left out there, so their rate says nothing. */
+static bool is_off_cpu(const struct costs *costs)
+{
+	const char *mode = profile_header_get(costs->profile, HEADER_MODE);
+	return mode && strcmp(mode, "offcpu") == 0;
+}
+
 /* The rate, and what cprof took for it. */
 static void cost_of_sampling(struct costs *costs)
 {
 	const struct profile *profile = costs->profile;
 	const double limit = (double)number(costs, HEADER_MAX_OVERHEAD_PPM) / 1e6;
 	const uint64_t cpus = number(costs, HEADER_CPUS);
+	const double all_ns = (double)profile->duration_ns * (double)cpus;
 	char asked[CP_TEXT_MAX], achieved[CP_TEXT_MAX];
-	strbuf_addf(costs->text, "%s samples a second of CPU time, %s asked for",
-		    cp_format_count(number(costs, HEADER_RATE_ACHIEVED_HZ), achieved),
-		    cp_format_count(number(costs, HEADER_RATE_HZ), asked));
-	if (profile->duration_ns > 0 && cpus) {
-		const double all_ns = (double)profile->duration_ns * (double)cpus;
-		add_share(costs, "; cprof used ",
-			  (double)number(costs, HEADER_RECORDER_CPU_NS) / all_ns, " of ");
-		strbuf_addf(costs->text, "%llu CPU%s", (unsigned long long)cpus,
-			    cpus == 1 ? "" : "s");
-	}
+	if (profile->duration_ns <= 0 || cpus == 0)
+		return;
+	if (!is_off_cpu(costs))
+		strbuf_addf(costs->text, "%s samples a second of CPU time, %s asked for; ",
+			    cp_format_count(number(costs, HEADER_RATE_ACHIEVED_HZ), achieved),
+			    cp_format_count(number(costs, HEADER_RATE_HZ), asked));
+	add_share(costs, "cprof used ", (double)number(costs, HEADER_RECORDER_CPU_NS) / all_ns,
+		  " of ");
+	strbuf_addf(costs->text, "%llu CPU%s", (unsigned long long)cpus, cpus == 1 ? "" : "s");
 	if (limit < 1)
 		add_share(costs, " (--max-overhead ", limit, ")");
 	give(costs);
@@ -105,7 +112,7 @@ static void cost_of_rarity(struct costs *costs)
 			  "are sampled as much more seldom; their time counts in full");
 		give(costs);
 	}
-	if (unsampled_ns > NOTABLE_UNSEEN_NS) {
+	if (unsampled_ns > NOTABLE_UNSEEN_NS && !is_off_cpu(costs)) {
 		strbuf_addf(
 			costs->text,
 			"%s of CPU time is in no sample: of threads that ended before they were "
