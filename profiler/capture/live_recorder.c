@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "base/stop.h"
 #include "clock.h"
+#include "live_programs.h"
 #include "thread_look.h"
 
 #include <errno.h>
@@ -214,7 +215,7 @@ static void add_sample(struct live_recorder *live, const struct live_candidate *
 {
 	struct sample_sink *sink = live->setup.sink;
 	struct live_thread *thread = candidate->thread;
-	if (live_process_has_changed(&live->threads, candidate->process, copy->stack.sp)) {
+	if (live_programs_has_changed(&live->threads, candidate->process, copy->stack.sp)) {
 		live->counts.changed++;
 		return;
 	}

@@ -1,9 +1,8 @@
 #include "live_threads.h"
 
 #include "base/array.h"
-#include "base/cleanup.h"
-#include "base/index.h"
 #include "clock.h"
+#include "live_programs.h"
 #include "procfs.h"
 #include "thread_look.h"
 
@@ -33,7 +32,7 @@ void live_threads_init(struct live_threads *live)
 		live->fds_max = (size_t)(limit.rlim_cur - FDS_OF_OTHERS);
 }
 
-static void close_fd(struct live_threads *live, int *fd)
+void live_threads_close_fd(struct live_threads *live, int *fd)
 {
 	if (*fd >= 0) {
 		close(*fd);
@@ -42,7 +41,7 @@ static void close_fd(struct live_threads *live, int *fd)
 	*fd = -1;
 }
 
-static int open_fd(struct live_threads *live, const char *path, int flags)
+int live_threads_open_fd(struct live_threads *live, const char *path, int flags)
 {
 	if (live->n_fds >= live->fds_max)
 		return -1;
@@ -54,9 +53,9 @@ static int open_fd(struct live_threads *live, const char *path, int flags)
 static void free_process(struct live_threads *live, struct live_process *process)
 {
 	for (size_t i = 0; i < process->n; i++)
-		close_fd(live, &process->threads[i].syscall_fd);
-	close_fd(live, &process->task_fd);
-	close_fd(live, &process->mem_fd);
+		live_threads_close_fd(live, &process->threads[i].syscall_fd);
+	live_threads_close_fd(live, &process->task_fd);
+	live_threads_close_fd(live, &process->mem_fd);
 	free(process->threads);
 	free(process);
 }
@@ -68,34 +67,6 @@ void live_threads_deinit(struct live_threads *live)
 	free(live->items);
 	live->items = NULL;
 	live->n = live->cap = live->n_threads = 0;
-}
-
-/* Something that another program's process does not have: its addresses are random. */
-static uint64_t program_of(pid_t pid)
-{
-	char path[64], text[2048];
-	unsigned long long start_code, start_stack;
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (procfs_read(path, text, sizeof(text)) <= 0)
-		return 0;
-	/* proc(5): fields 26 and 28, counted from behind the name */
-	const char *fields = strrchr(text, ')');
-	if (!fields ||
-	    sscanf(fields + 1,
-		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
-		   "%*d %*u %*u %*d %*u %llu %*u %llu",
-		   &start_code, &start_stack) != 2)
-		return 0;
-	return start_code ^ start_stack << 1;
-}
-
-static void open_memory(struct live_threads *live, struct live_process *process)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/mem", process->pid);
-	close_fd(live, &process->mem_fd);
-	process->mem_fd = open_fd(live, path, O_RDONLY);
-	process->program = program_of(process->pid);
 }
 
 /* The CPU clock of a process (clock_getcpuclockid(3)); unchanged when there is none any more. */
@@ -138,7 +109,7 @@ static void begin_thread(struct live_threads *live, struct live_thread *thread, 
 	struct thread_sched sched = {0};
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", pid, tid);
 	*thread = (struct live_thread){
-		.pid = pid, .tid = tid, .syscall_fd = open_fd(live, path, O_RDONLY)};
+		.pid = pid, .tid = tid, .syscall_fd = live_threads_open_fd(live, path, O_RDONLY)};
 	if (!is_new && thread_look_sched(pid, tid, &sched) == 0)
 		thread->cpu_ns = sched.run_ns;
 	if (live->tells_all)
@@ -147,7 +118,7 @@ static void begin_thread(struct live_threads *live, struct live_thread *thread, 
 
 static void end_thread(struct live_threads *live, struct live_thread *thread)
 {
-	close_fd(live, &thread->syscall_fd);
+	live_threads_close_fd(live, &thread->syscall_fd);
 	processes_exit(live->processes, thread->tid, clock_now_ns());
 }
 
@@ -247,8 +218,8 @@ int live_threads_add(struct live_threads *live, pid_t pid, bool born_now)
 		return -ENOMEM;
 	*process = (struct live_process){.pid = pid, .mem_fd = -1};
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	process->task_fd = open_fd(live, path, O_RDONLY | O_DIRECTORY);
-	open_memory(live, process);
+	process->task_fd = live_threads_open_fd(live, path, O_RDONLY | O_DIRECTORY);
+	live_programs_begin(live, process);
 	if (!born_now)
 		look_at_clock(process, &process->cpu_start_ns);
 	process->cpu_seen_ns = process->cpu_start_ns;
@@ -318,23 +289,6 @@ static bool is_due(const struct live_process *process, uint64_t now_ns)
 	       (fstat(process->task_fd, &st) < 0 || st.st_nlink != process->n_links);
 }
 
-/* Another program: what was known of the old one is void. */
-static void begin_program(struct live_threads *live, struct live_process *process)
-{
-	char name[PROCFS_COMM_MAX] = "";
-	procfs_comm(process->pid, process->pid, name);
-	live->execs++;
-	open_memory(live, process);
-	if (processes_exec(live->processes, process->pid, name, PERF_OWNER_NONE) < 0)
-		return;
-	struct process *known = processes_find(live->processes, process->pid);
-	known->in_exec = false;
-	known->born_ns = clock_now_ns();
-	known->maps_retry_ns = 0;
-	processes_read_maps(live->processes, known);
-	known->maps_doubtful = known->maps_read_ns == 0;
-}
-
 int live_threads_update(struct live_threads *live, uint64_t now_ns)
 {
 	int code = 0;
@@ -350,8 +304,8 @@ int live_threads_update(struct live_threads *live, uint64_t now_ns)
 			code = 0;
 			continue;
 		}
-		if (code == 0 && program_of(process->pid) != process->program)
-			begin_program(live, process);
+		if (code == 0)
+			live_programs_look(live, process);
 		if (code == 0 && live->follow_children)
 			code = add_children(live, process);
 		i++;
@@ -403,55 +357,6 @@ bool live_thread_is_running(struct live_thread *thread)
 		thread->has_ended = procfs_read(path, text, sizeof(text)) <= 0;
 	}
 	return text[0] == 'r';
-}
-
-/* Of the lines of /proc/PID/maps that are of code; 0 = unknown. */
-static uint64_t hash_code(pid_t pid)
-{
-	char path[64];
-	uint64_t hash = 0;
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	CP_CLEANUP(cp_close_file) FILE *maps = fopen(path, "re");
-	CP_CLEANUP(cp_free) char *line = NULL;
-	size_t cap = 0;
-	ssize_t n;
-	while (maps && (n = getline(&line, &cap, maps)) > 0) {
-		/* start-end rwxp ... */
-		const char *rights = strchr(line, ' ');
-		if (rights && strlen(rights) > 4 && rights[3] == 'x')
-			hash = cp_hash_mix(hash, cp_hash_bytes(line, (size_t)n));
-	}
-	return hash;
-}
-
-void live_threads_check_code(struct live_threads *live)
-{
-	for (size_t i = 0; i < live->n; i++) {
-		struct live_process *process = live->items[i];
-		struct process *known = processes_find(live->processes, process->pid);
-		if (!process->has_samples || !known)
-			continue;
-		process->has_samples = false;
-		const uint64_t hash = hash_code(process->pid);
-		if (process->code_hash && hash && hash != process->code_hash)
-			processes_read_maps(live->processes, known);
-		process->code_hash = hash;
-	}
-}
-
-bool live_process_has_changed(struct live_threads *live, struct live_process *process,
-			      uint64_t avma)
-{
-	char byte;
-	/* it reads the memory of the program that it was opened for: none, once that is gone */
-	if (process->mem_fd < 0 || pread(process->mem_fd, &byte, 1, (off_t)avma) == 1)
-		return false;
-	/* or the stack has moved, or it was that of a child of vfork */
-	if (program_of(process->pid) != process->program)
-		begin_program(live, process);
-	else
-		open_memory(live, process);
-	return true;
 }
 
 struct thread *live_thread_named(struct live_threads *live, struct live_thread *thread,

@@ -93,18 +93,11 @@ uint64_t live_threads_unsampled_ns(const struct live_threads *live);
 /** True when it runs, or waits for a CPU. Context: a system call; the thread is left alone. */
 bool live_thread_is_running(struct live_thread *thread);
 
-/**
- * True when the process has executed another program since the last look: what was taken of it
- * may be of either. Its mappings and names are read again then.
- *
- * @avma: in its stack, where it was readable just now
- */
-bool live_process_has_changed(struct live_threads *live, struct live_process *process,
-			      uint64_t avma);
+/** A file that is kept open, one of fds_max. Return: -1 when it cannot be. */
+int live_threads_open_fd(struct live_threads *live, const char *path, int flags);
 
-/** Look, once a second, whether sampled processes have other code mapped, and read it again then.
- */
-void live_threads_check_code(struct live_threads *live);
+/** Close it, if it is open. */
+void live_threads_close_fd(struct live_threads *live, int *fd);
 
 /** The profile's thread, with the name it has now; names are read again now and then. */
 struct thread *live_thread_named(struct live_threads *live, struct live_thread *thread,

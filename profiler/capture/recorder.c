@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "dump_size.h"
+#include "live_programs.h"
 #include "procfs.h"
 #include "session.h"
 
@@ -264,7 +265,7 @@ static void sweep(struct recorder *r)
 	processes_sweep(r->s.processes, r->n_asking > 0);
 	r->n_asking -= r->n_asking > 0;
 	if (r->s.by_ptrace)
-		live_threads_check_code(&r->s.live.threads);
+		live_programs_check_code(&r->s.live.threads);
 }
 
 /* What is due by the clock. */

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "capture/clock.h"
+#include "capture/live_programs.h"
 #include "capture/live_threads.h"
 
 #include <errno.h>
@@ -291,10 +292,10 @@ static void test_live_threads__another_program_is_noticed(void **state)
 	assert_int_equal(processes_scan(processes, child, NULL), 0);
 	assert_int_equal(live_threads_add(&live, child, false), 0);
 	find(child, &process);
-	assert_false(live_process_has_changed(&live, process, (uint64_t)(uintptr_t)here));
+	assert_false(live_programs_has_changed(&live, process, (uint64_t)(uintptr_t)here));
 	assert_int_equal(live.execs, 0);
 	assert_int_equal(write(go[1], "x", 1), 1);
-	while (!live_process_has_changed(&live, process, (uint64_t)(uintptr_t)here))
+	while (!live_programs_has_changed(&live, process, (uint64_t)(uintptr_t)here))
 		sched_yield();
 	/* between the two programs there may be one look that saw neither */
 	while (strcmp(processes_find(processes, child)->comm, "sleep") != 0)
