@@ -114,8 +114,10 @@ def test_one_process_id_for_all_of_them(tmp_path):
     for row in threads:
         if row["comm"] in ("swarm_a", "swarm_b", "swarm_c"):
             ids[row["pid"]] += row["self_samples"]
-    # somebody else on the machine may have been born in between, but not often
-    assert ids.most_common(1)[0][1] > 0.9 * sum(ids.values())
+    # Each lives for three samples. Somebody else on the machine may have taken the id in between,
+    # and keep it: then the next one is for all of them.
+    used_again = sum(samples for samples in ids.values() if samples >= 30)
+    assert used_again > 0.9 * sum(ids.values()), ids
     assert_swarm(profile)
 
 
