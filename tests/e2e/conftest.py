@@ -41,6 +41,19 @@ def pytest_sessionstart(session):
             pytest.exit(f"{program} is not there: build first, or set CPROF_BUILD", returncode=2)
 
 
+def undisturbed(record, tries=3):
+    """
+    A recording without losses. A machine that keeps the recorder from running for half a second
+    loses samples, which are counted: that is true, and no measurement. Where none comes out better,
+    it is not the machine, and what looks at the last one says so.
+    """
+    for _ in range(tries):
+        profile = record()
+        if profile.report()["quality"]["lost_at_most"] == 0:
+            break
+    return profile
+
+
 @pytest.fixture(scope="session")
 def recordings(tmp_path_factory):
     """A function that records a sample once and gives the same profile when asked again."""
@@ -53,7 +66,9 @@ def recordings(tmp_path_factory):
             record = harness.record_attached if attach else harness.record_command
             if not args:
                 args = ("--cpu-seconds", harness.CPU_SECONDS_999)
-            made[key] = record(directory, sample, *args, options=options)
+            made[key] = undisturbed(
+                lambda: record(directory, sample, *args, options=options)
+            )
         return made[key]
 
     return get

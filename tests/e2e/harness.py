@@ -254,16 +254,13 @@ class Profile:
             for frames, count in self.folded(*args)
         ]
 
+    def leaf_counts(self, *args):
+        """{function: samples} by the innermost frame; with --lines, {(file, line): samples}."""
+        return count_leaves(self.folded(*args), "--lines" in args)
+
     def user_self(self, *args):
-        """{function: samples} by the innermost of these frames; with --lines, (file, line)."""
-        counts = {}
-        for frames, count in self.user_folded(*args):
-            leaf = re.sub(r"_\[[ij]\]$", "", frames[-1]) if len(frames) > 1 else ""
-            if "--lines" in args:
-                place = re.fullmatch(r".* \((.*):(\d+)\)", leaf)
-                leaf = (place.group(1), int(place.group(2))) if place else ("", 0)
-            counts[leaf] = counts.get(leaf, 0) + count
-        return counts
+        """The same by the innermost frame that is not the kernel's."""
+        return count_leaves(self.user_folded(*args), "--lines" in args)
 
     def total_share(self, pattern, *args):
         """Of the samples with a frame that matches."""
@@ -284,6 +281,17 @@ def row_where(rows, **wanted):
 def parse_folded(line):
     stack, _, count = line.rpartition(" ")
     return stack.split(";"), int(count)
+
+
+def count_leaves(stacks, by_line):
+    counts = {}
+    for frames, count in stacks:
+        leaf = re.sub(r"_\[[ijk]\]$", "", frames[-1]) if len(frames) > 1 else ""
+        if by_line:
+            place = re.fullmatch(r".* \((.*):(\d+)\)", leaf)
+            leaf = (place.group(1), int(place.group(2))) if place else ("", 0)
+        counts[leaf] = counts.get(leaf, 0) + count
+    return counts
 
 
 def share_where(stacks, pattern, select_frames):

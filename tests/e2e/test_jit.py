@@ -1,6 +1,7 @@
 """Names and lines of code that is made while it runs: perf maps and jitdumps, while they grow."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -23,14 +24,12 @@ def rows_by_function(profile, *args):
 
 
 def assert_functions(profile, truth):
-    rows = rows_by_function(profile)
+    user = profile.user_self()
     for function in truth["functions"]:
-        row = rows[function["name"]]
-        assert row["jit"] is True
-        assert_share(
-            function["name"], row["self_samples"] / profile.samples, function["share"],
-            profile.samples,
-        )
+        name = function["name"]
+        assert harness.row_where(profile.hotspots(), function=name)["jit"] is True
+        share = user.get(name, 0) / profile.samples
+        assert_share(name, share, function["share"], profile.samples)
 
 
 def test_a_jitdump_gives_names_and_lines(tmp_path):
@@ -43,16 +42,52 @@ def test_a_jitdump_gives_names_and_lines(tmp_path):
     assert (tmp_path / f"jit-{truth['pid']}.dump").exists()
     assert_functions(profile, truth)
     shares = {function["name"]: function["share"] for function in truth["functions"]}
-    lines = {
-        row["line"]: row for row in profile.hotspots("--by", "line") if row["file"] == SOURCE
-    }
-    assert set(lines) == {12, 22, 24}
+    hits = [row for row in profile.hotspots("--by", "line") if row["file"] == SOURCE]
+    user = profile.user_self("--lines")
+    lines = {line: count for (file, line), count in user.items() if file == SOURCE}
+    assert set(lines) == {row["line"] for row in hits} == {12, 22, 24}
     n = profile.samples
-    assert_share("line 12", lines[12]["self_samples"] / n, shares["jit_first"], n)
+    assert_share("line 12", lines[12] / n, shares["jit_first"], n)
     # two loops of equal steps; what the processor makes of them is not the sample's to know
     for line in (22, 24):
-        share = lines[line]["self_samples"] / n / shares["jit_second"]
+        share = lines[line] / n / shares["jit_second"]
         assert 0.4 < share < 0.6, (line, share)
+
+
+def test_code_in_the_place_of_other_code_has_its_name_when_it_ran(tmp_path):
+    """jit_third and jit_fourth lie where jit_first and jit_second lay."""
+    done, profile = record(
+        tmp_path, harness.SAMPLES / "jit_code", "--reuse", 12,
+        "--cpu-seconds", harness.CPU_SECONDS_999, cwd=tmp_path,
+    )
+    truth = harness.find_truth(done.stdout)
+    assert len(truth["functions"]) == 4
+    assert_functions(profile, truth)
+    lines = {row["line"] for row in profile.hotspots("--by", "line") if row["file"] == SOURCE}
+    assert lines == {12, 22, 24, 32, 42, 44}
+    # names that were told apart stay so when what is wanting is looked up again
+    harness.cprof("symbolize", profile.path)
+    assert_functions(harness.Profile(profile.path), truth)
+
+
+def test_where_times_are_missing_it_is_told_that_addresses_were_shared(tmp_path):
+    for options, arguments, why in (
+        (["--no-timeline"], [], "it was recorded with --no-timeline"),
+        ([], ["--map", 1], "a perf map has no times (a jitdump has)"),
+    ):
+        path = tmp_path / "shared.pb.gz"
+        done = harness.cprof(
+            "record", "-q", "-o", path, *options, "--", harness.SAMPLES / "jit_code", *arguments,
+            "--reuse", 2, "--cpu-seconds", 0.8, cwd=tmp_path,
+        )
+        truth = harness.find_truth(done.stdout)
+        rows = rows_by_function(harness.Profile(path))
+        assert {"jit_third", "jit_fourth"} <= set(rows) and not {"jit_first", "jit_second"} & set(rows)
+        text = harness.cprof("report", path).stdout
+        (told,) = re.findall(rf"incomplete symbols: \[jit:{truth['pid']}\].*", text)
+        assert "of its addresses held several functions one after another" in told
+        assert why in told
+        Path(f"/tmp/perf-{truth['pid']}.map").unlink(missing_ok=True)
 
 
 def test_a_perf_map_of_a_namespace_that_is_gone(tmp_path):
@@ -135,6 +170,7 @@ def test_node_with_lines(tmp_path):
     _, profile = record(tmp_path, "node", "--perf-prof", script, cwd=tmp_path)
     assert list(tmp_path.glob("jit-*.dump")), subprocess.run(["ls", "-l", tmp_path], check=False)
     hits = [row for row in profile.hotspots("--by", "line") if row["file"] == str(script)]
-    loop = sum(row["self_samples"] for row in hits if row["line"] in (3, 4))
+    user = profile.user_self("--lines")
+    loop = sum(user.get((str(script), line), 0) for line in (3, 4))
     assert loop / profile.samples > 0.6, hits
     assert all("hot" in row["function"] for row in hits if row["line"] in (3, 4))
