@@ -348,6 +348,7 @@ static int take_source(struct lookup *lookup, struct source **out)
 static void give_back(struct lookup *lookup, struct source *source)
 {
 	pthread_mutex_lock(&lookup->lock);
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what is meant */
 	struct source **slot = CP_ARRAY_PUSH(lookup->idle, lookup->n_idle, lookup->cap_idle);
 	if (slot)
 		*slot = source;
