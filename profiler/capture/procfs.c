@@ -34,6 +34,27 @@ ssize_t procfs_read(const char *path, char *buf, size_t cap)
 	return (ssize_t)n;
 }
 
+int procfs_check(const char *root, struct cp_err *err)
+{
+	char path[PROCFS_PATH_MAX], own[32];
+	snprintf(path, sizeof(path), "%s/proc/self", root);
+	const ssize_t n = readlink(path, own, sizeof(own) - 1);
+	if (n < 0)
+		return cp_fail(
+			err, -errno,
+			"/proc cannot be read (%s): mount it with `mount -t proc proc /proc`",
+			strerror(errno));
+	own[n] = 0;
+	if (strtol(own, NULL, 10) != getpid())
+		return cp_fail(
+			err, -ESRCH,
+			"/proc here shows the processes of another PID namespace than cprof's, so "
+			"numbers mean others; mount its own with `mount -t proc proc /proc`, or "
+			"run "
+			"cprof in that namespace, with nsenter");
+	return 0;
+}
+
 long procfs_number(const char *path, long missing)
 {
 	char text[64];

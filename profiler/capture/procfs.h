@@ -8,6 +8,8 @@
 #ifndef CPROF_CAPTURE_PROCFS_H
 #define CPROF_CAPTURE_PROCFS_H
 
+#include "base/err.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +24,14 @@ enum { PROCFS_COMM_MAX = 16, PROCFS_PATH_MAX = 4096 };
  * Return: the bytes read, or -errno.
  */
 ssize_t procfs_read(const char *path, char *buf, size_t cap);
+
+/**
+ * Is it the /proc of our own PID namespace? In another one our numbers mean other processes.
+ *
+ * @root: in front of /proc: "" but in tests
+ * Return: 0 or -errno with a message that names the remedy.
+ */
+int procfs_check(const char *root, struct cp_err *err);
 
 /** The number a file holds, or @missing. */
 long procfs_number(const char *path, long missing);

@@ -303,6 +303,8 @@ int session_open(struct session *s, const struct recorder_options *options, stru
 	s->options = options;
 	s->epoll_fd = -1;
 	int code = check_options(options, err);
+	if (code == 0)
+		code = procfs_check("", err);
 	if (code == 0 && options->n_pids)
 		code = targets_open(s->options->pids, s->options->n_pids, &s->targets, err);
 	if (code == 0)

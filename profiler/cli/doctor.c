@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "capture/pause_trial.h"
 #include "capture/perf_probe.h"
+#include "capture/procfs.h"
 #include "capture/ptrace_probe.h"
 #include "cli.h"
 #include "target_state.h"
@@ -278,8 +279,11 @@ static int doctor_run(const struct cli_command *self, int argc, char **argv)
 	struct perf_probe probe;
 	/* a process that is gone or forbidden would hide what works here in general */
 	bool probed = target.exists && target.maps_readable && !target.kernel_thread;
+	struct cp_err err;
 	perf_probe_run(probed ? pid : 0, &probe);
 	show_system();
+	if (procfs_check("", &err) < 0)
+		return cli_fail("%s", err.message);
 	show_engine(&probe);
 	const bool by_ptrace = show_ptrace();
 	show_settings(&probe);

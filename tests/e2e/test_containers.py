@@ -133,6 +133,29 @@ def test_inside_a_container_a_command_is_recorded(tmp_path):
     assert_lines(Profile(path))
 
 
+@pytest.mark.parametrize("mode", ["cpu", pytest.param("wall", marks=pytest.mark.full)])
+def test_inside_a_container_with_an_old_list_of_system_calls(tmp_path, mode):
+    """It refuses those that it does not know: what they are for is done without."""
+    path = tmp_path / "x.pb.gz"
+    options = (MUCH, "--mode", mode)
+    found = record_inside(path, "cpu_split", 0.5, *options, filters=("--old",))
+    assert found["status"] == 0, found["stderr"]
+    assert_lines(Profile(path))
+
+
+def test_numbers_of_another_namespace_are_refused(tmp_path):
+    """A /proc that is not its own: no number means what it seems to."""
+    command = ("unshare", "--pid", "--fork", harness.CPROF)
+    options = ("record", "-o", tmp_path / "x", "-d", "1", "-p", "1")
+    for arguments in (options, ("doctor",)):
+        done = subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 1
+        assert "another PID namespace" in done.stderr and "mount -t proc" in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
 def test_inside_a_container_doctor_says_what_is_missing():
     found = contained.inside("doctor", "cpu_split")
     assert found["status"] == 0, found["stdout"]

@@ -12,13 +12,37 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+static void test_procfs__another_namespaces_is_told(void **state)
+{
+	(void)state;
+	char root[] = "/tmp/cprof-test-XXXXXX", path[64], own[16];
+	struct cp_err err;
+	assert_int_equal(procfs_check("", &err), 0);
+	assert_non_null(mkdtemp(root));
+	assert_int_equal(procfs_check(root, &err), -ENOENT);
+	assert_non_null(strstr(err.message, "mount -t proc"));
+	snprintf(path, sizeof(path), "%s/proc", root);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/proc/self", root);
+	snprintf(own, sizeof(own), "%d", getpid() + 1);
+	assert_int_equal(symlink(own, path), 0);
+	assert_int_equal(procfs_check(root, &err), -ESRCH);
+	assert_non_null(strstr(err.message, "another PID namespace"));
+	assert_int_equal(unlink(path), 0);
+	snprintf(path, sizeof(path), "%s/proc", root);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(root), 0);
+}
 
 static void test_procfs__quotes_only_what_needs_them(void **state)
 {
@@ -267,6 +291,7 @@ int main(void)
 		cmocka_unit_test(test_procfs__machine_time_is_less_than_what_its_cpus_had),
 		cmocka_unit_test(test_procfs__main_executable),
 		cmocka_unit_test(test_procfs__command_line),
+		cmocka_unit_test(test_procfs__another_namespaces_is_told),
 		cmocka_unit_test(test_procfs__online_cpus),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
