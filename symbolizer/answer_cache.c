@@ -198,37 +198,38 @@ static bool path_of_fd(int fd, char buf[PATH_MAX])
 	return buf[0] == '/' && !has_suffix(buf, " (deleted)");
 }
 
-static int write_entry(int fd, const struct answer_cache_key *key, const int *fds, size_t n_fds,
+static int write_entry(int fd, const struct answer_cache_key *key,
+		       const struct answer_origin *origins, size_t n_origins,
 		       const struct answer_table *const *tables, size_t n_tables)
 {
 	struct answer_input inputs[ANSWER_FILE_MAX_INPUTS];
 	char *paths[ANSWER_FILE_MAX_INPUTS] = {NULL};
 	char text[MAX_KEY_BYTES];
-	int rc = n_fds > 0 && n_fds <= ANSWER_FILE_MAX_INPUTS && key_text(key, text, sizeof(text))
+	int rc = n_origins > 0 && n_origins <= ANSWER_FILE_MAX_INPUTS &&
+				 key_text(key, text, sizeof(text))
 			 ? 0
 			 : -EINVAL;
-	for (size_t i = 0; i < n_fds && rc == 0; i++) {
-		struct stat st;
+	for (size_t i = 0; i < n_origins && rc == 0; i++) {
 		char path[PATH_MAX];
-		if (fstat(fds[i], &st) < 0 || !path_of_fd(fds[i], path)) {
+		if (!path_of_fd(origins[i].fd, path)) {
 			rc = -ENOENT;
 			break;
 		}
-		inputs[i] = answer_input_of(&st);
+		inputs[i] = answer_input_of(&origins[i].is);
 		paths[i] = strdup(path);
 		if (!paths[i])
 			rc = -ENOMEM;
 	}
 	if (rc == 0)
-		rc = answer_file_write(fd, text, inputs, (const char *const *)paths, n_fds, tables,
-				       n_tables, ANSWER_CACHE_MAX_ENTRY_BYTES);
-	for (size_t i = 0; i < n_fds && i < ANSWER_FILE_MAX_INPUTS; i++)
+		rc = answer_file_write(fd, text, inputs, (const char *const *)paths, n_origins,
+				       tables, n_tables, ANSWER_CACHE_MAX_ENTRY_BYTES);
+	for (size_t i = 0; i < n_origins && i < ANSWER_FILE_MAX_INPUTS; i++)
 		free(paths[i]);
 	return rc;
 }
 
-int answer_cache_save(const struct answer_cache_key *key, const int *fds, size_t n_fds,
-		      const struct answer_table *const *tables, size_t n_tables)
+int answer_cache_save(const struct answer_cache_key *key, const struct answer_origin *origins,
+		      size_t n_origins, const struct answer_table *const *tables, size_t n_tables)
 {
 	char name[64], temporary[64];
 	static unsigned int counter;
@@ -245,7 +246,7 @@ int answer_cache_save(const struct answer_cache_key *key, const int *fds, size_t
 	int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	int rc = write_entry(fd, key, fds, n_fds, tables, n_tables);
+	int rc = write_entry(fd, key, origins, n_origins, tables, n_tables);
 	if (rc == 0 && renameat(dir, temporary, dir, name) < 0)
 		rc = -errno;
 	if (rc < 0)

@@ -28,6 +28,12 @@ struct answer_cache_key {
 	const char *root;     /* "/proc/PID/root", where files are looked for first; NULL = no */
 };
 
+/* An open file that answers came from. */
+struct answer_origin {
+	int fd;
+	struct stat is; /* while it was sure to be what was read: it may be another by now */
+};
+
 /**
  * The user's directory: $XDG_CACHE_HOME/cprof, else $HOME/.cache/cprof.
  *
@@ -45,13 +51,13 @@ int answer_cache_load(const struct answer_cache_key *key, struct answer_file *ou
 /**
  * Write an entry; the directory is made when it is not there.
  *
- * @fds:    of the files the answers came from: the binary, its debug file
- * @tables: of those with an answer for one address the first counts
+ * @origins: the binary, its debug file
+ * @tables:  of those with an answer for one address the first counts
  * Return: 0; -EFBIG: too large an entry; other -errno. Nobody needs to be told: it is slower
  *         without a cache, no worse.
  */
-int answer_cache_save(const struct answer_cache_key *key, const int *fds, size_t n_fds,
-		      const struct answer_table *const *tables, size_t n_tables);
+int answer_cache_save(const struct answer_cache_key *key, const struct answer_origin *origins,
+		      size_t n_origins, const struct answer_table *const *tables, size_t n_tables);
 
 /** Remove what was not used for the longest time until at most @max_bytes are left. */
 void answer_cache_trim(const char *dir, uint64_t max_bytes);

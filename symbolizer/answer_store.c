@@ -86,12 +86,12 @@ int answer_store_load(struct answer_store *store, const struct answer_cache_key 
 }
 
 void answer_store_save(const struct answer_store *store, const struct answer_cache_key *key,
-		       const int *fds, size_t n_fds)
+		       const struct answer_origin *origins, size_t n_origins)
 {
 	size_t n = 0;
 	/* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what is meant */
 	const struct answer_table **tables = calloc(store->n_helped + 2, sizeof(*tables));
-	if (!tables || n_fds == 0) {
+	if (!tables || n_origins == 0) {
 		free(tables);
 		return;
 	}
@@ -102,7 +102,7 @@ void answer_store_save(const struct answer_store *store, const struct answer_cac
 	size_t n_new = n;
 	if (store->has_cached)
 		tables[n++] = &store->cached.table;
-	if (answer_cache_save(key, fds, n_fds, tables, n) == -EFBIG && n > n_new)
-		answer_cache_save(key, fds, n_fds, tables, n_new);
+	if (answer_cache_save(key, origins, n_origins, tables, n) == -EFBIG && n > n_new)
+		answer_cache_save(key, origins, n_origins, tables, n_new);
 	free(tables);
 }

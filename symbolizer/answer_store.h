@@ -46,8 +46,8 @@ int answer_store_keep(struct answer_store *store, struct answer_table *table);
 /** Read the cache's entry. Return: 0, also when there is none; -ENOMEM. */
 int answer_store_load(struct answer_store *store, const struct answer_cache_key *key);
 
-/** Write all to the cache. @fds: as of answer_cache_save() */
+/** Write all to the cache. @origins: as of answer_cache_save() */
 void answer_store_save(const struct answer_store *store, const struct answer_cache_key *key,
-		       const int *fds, size_t n_fds);
+		       const struct answer_origin *origins, size_t n_origins);
 
 #endif

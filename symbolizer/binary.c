@@ -6,6 +6,7 @@
 #include "dwarf_info.h"
 #include "elf_plt.h"
 #include "elf_symbols.h"
+#include "frame_names.h"
 #include "symbol_names.h"
 
 #include <errno.h>
@@ -146,10 +147,12 @@ static bool describe_damage(struct binary *binary)
 	if (parts == 0 || (!binary->has_dwarf && (files->debug.trouble[0] || files->trouble[0])))
 		return false;
 	dwarf_damage_describe(parts, damage, sizeof(damage));
-	snprintf(binary->shortcoming, sizeof(binary->shortcoming), "%s: %s", damage,
+	const char *failure = binary->has_dwarf ? "" : binary->fetch_failure.message;
+	snprintf(binary->shortcoming, sizeof(binary->shortcoming), "%s: %s%s%s", damage,
 		 binary->has_dwarf          ? "names, lines or inlined calls may be wanting"
 		 : binary->has_symbol_table ? "function names as far as ELF symbols go, no lines"
-					    : "and no symbol table");
+					    : "and no symbol table",
+		 failure[0] ? "; " : "", failure);
 	return true;
 }
 
@@ -280,17 +283,17 @@ bool binary_changed(const struct binary *binary)
 
 size_t binary_open_files(const struct binary *binary, int *fds, size_t max)
 {
-	const int open[] = {binary->files.file.fd, binary->files.debug.fd,
-			    binary->has_dwarf ? binary->dwarf.alt_file.fd : -1};
+	const struct debug_elf *open[] = {&binary->files.file, &binary->files.debug,
+					  binary->has_dwarf ? &binary->dwarf.alt_file : NULL};
 	size_t n = 0;
 	if (!binary->has_dwarf || binary->shortcoming[0] || binary->dwarf.units.split.any)
 		return 0;
 	for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
-		if (open[i] < 0)
+		if (!open[i] || open[i]->fd < 0)
 			continue;
-		if (n == max)
+		if (n == max || debug_elf_touched(open[i]))
 			return 0;
-		fds[n++] = open[i];
+		fds[n++] = open[i]->fd;
 	}
 	return n;
 }
@@ -322,83 +325,6 @@ bool binary_overlaps_code(const struct binary *binary, uint64_t start, uint64_t 
 	return code_ranges_overlap(&binary->code, start, end);
 }
 
-static int use_symbol(struct binary *binary, const struct symbol *symbol, enum symbol_suffix suffix,
-		      struct symbol_frame *frame)
-{
-	const char *name = symbol_names_get(&binary->names, symbol, suffix);
-	if (!name)
-		return -ENOMEM;
-	frame->name = name;
-	frame->system_name = suffix == SYMBOL_SUFFIX_HIDDEN
-				     ? symbol_names_function(&binary->names, symbol)
-				     : symbol->name;
-	if (!frame->system_name)
-		return -ENOMEM;
-	return 0;
-}
-
-/*
- * Name a function of the DWARF that has no linkage name there: gcc writes none for functions of
- * local linkage, but their symbols tell overloads and the lambdas of one function apart. C's
- * symbols are not mangled and add nothing, unless the DWARF has an assembler alias for a linkage
- * name (glibc: __GI___libc_malloc): then the symbol is what people call it (malloc).
- */
-static int name_function(struct binary *binary, uint64_t entry, struct symbol_frame *frame)
-{
-	const struct symbol *symbol = symbol_table_find(&binary->symbols, entry);
-	bool mangled = symbol && symbol->name[0] == '_' &&
-		       (symbol->name[1] == 'Z' || symbol->name[1] == 'R');
-	bool alias = !strstr(frame->name, frame->system_name);
-	if (!symbol || (frame->name[0] && !mangled && !alias))
-		return 0;
-	/* one that stays mangled is worth less than any other name */
-	const char *name = symbol_names_get(&binary->names, symbol, SYMBOL_SUFFIX_HIDDEN);
-	if (!name)
-		return -ENOMEM;
-	if (frame->name[0] && mangled && name[0] == '_' && name[1] == symbol->name[1])
-		return 0;
-	return use_symbol(binary, symbol, SYMBOL_SUFFIX_HIDDEN, frame);
-}
-
-/* Where whole programs are optimised, linkage names say which part or copy it is: "f.part.0". */
-static int name_whole(struct binary *binary, struct symbol_frame *frame)
-{
-	const struct symbol stated = {.name = frame->system_name};
-	const char *whole = strchr(stated.name, '.')
-				    ? symbol_names_function(&binary->names, &stated)
-				    : stated.name;
-	if (!whole)
-		return -ENOMEM;
-	if (whole == stated.name)
-		return 0;
-	const char *name = symbol_names_demangled(&binary->names, whole);
-	if (!name)
-		return -ENOMEM;
-	frame->system_name = whole;
-	if (name != whole || !frame->name[0])
-		frame->name = name;
-	return 0;
-}
-
-/* Fill in the names that the DWARF lacks: it may miss its other half (dwz). */
-static int complete_names(struct binary *binary, struct dwarf_chain *chain)
-{
-	for (size_t i = 0; i < chain->n; i++) {
-		int rc = name_whole(binary, &chain->frames[i]);
-		if (rc < 0)
-			return rc;
-	}
-	if (!chain->has_linkage) {
-		int rc = name_function(binary, chain->entry, &chain->frames[chain->n - 1]);
-		if (rc < 0)
-			return rc;
-	}
-	for (size_t i = 0; i < chain->n; i++)
-		if (!chain->frames[i].name[0])
-			chain->frames[i].name = chain->frames[i].system_name = "[unnamed]";
-	return 0;
-}
-
 int binary_find(struct binary *binary, uint64_t svma, const struct symbol_frame **frames, size_t *n)
 {
 	struct dwarf_chain *chain = &binary->chain;
@@ -408,11 +334,12 @@ int binary_find(struct binary *binary, uint64_t svma, const struct symbol_frame 
 	chain->frames[0] = (struct symbol_frame){.name = "", .system_name = "", .file = ""};
 	int rc = binary->has_dwarf ? dwarf_info_find(&binary->dwarf, svma, chain) : 0;
 	if (rc == 0 && chain->n > 0) {
-		rc = complete_names(binary, chain);
+		rc = frame_names_complete(&binary->symbols, &binary->names, chain);
 	} else if (rc == 0) {
 		const struct symbol *symbol = symbol_table_find(&binary->symbols, svma);
 		if (symbol)
-			rc = use_symbol(binary, symbol, SYMBOL_SUFFIX_SHOWN, &chain->frames[0]);
+			rc = frame_names_of_symbol(&binary->names, symbol, SYMBOL_SUFFIX_SHOWN,
+						   &chain->frames[0]);
 		chain->n = symbol != NULL;
 	}
 	if (rc < 0)

@@ -192,17 +192,31 @@ static void note_change(struct lookup *lookup, const struct source *source)
 	pthread_mutex_unlock(&lookup->lock);
 }
 
+/* What the answers came from, before it is asked whether it has changed. */
+static size_t origins_of(const struct lookup *lookup,
+			 struct answer_origin origins[ANSWER_FILE_MAX_INPUTS])
+{
+	int fds[ANSWER_FILE_MAX_INPUTS];
+	const size_t n = source_files(lookup->source, fds, ANSWER_FILE_MAX_INPUTS);
+	for (size_t i = 0; i < n; i++) {
+		origins[i].fd = fds[i];
+		if (fstat(fds[i], &origins[i].is) < 0)
+			return 0;
+	}
+	return n;
+}
+
 /* Once at most: a later entry would have less in it. */
 static void save_what_is_whole(struct lookup *lookup)
 {
-	note_change(lookup, lookup->source);
+	struct answer_origin origins[ANSWER_FILE_MAX_INPUTS];
 	note_shortcoming(lookup, lookup->source); /* some of it shows only in the look-ups */
+	const size_t n = origins_of(lookup, origins);
+	note_change(lookup, lookup->source);
 	if (answer_store_count(&lookup->store) > 0 && !lookup->is_saved && !lookup->changed &&
 	    lookup->has_inlines && !lookup_shortcoming(lookup)[0] && may_be_cached(lookup)) {
-		int fds[ANSWER_FILE_MAX_INPUTS];
-		size_t n_fds = source_files(lookup->source, fds, ANSWER_FILE_MAX_INPUTS);
 		struct answer_cache_key key = key_of(lookup);
-		answer_store_save(&lookup->store, &key, fds, n_fds);
+		answer_store_save(&lookup->store, &key, origins, n);
 	}
 	lookup->is_saved = true;
 }

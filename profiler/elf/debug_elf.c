@@ -92,3 +92,11 @@ bool debug_elf_changed(const struct debug_elf *file)
 	       now.st_mtim.tv_sec != file->opened.st_mtim.tv_sec ||
 	       now.st_mtim.tv_nsec != file->opened.st_mtim.tv_nsec;
 }
+
+bool debug_elf_touched(const struct debug_elf *file)
+{
+	struct stat now;
+	return debug_elf_changed(file) || fstat(file->fd, &now) < 0 ||
+	       now.st_ctim.tv_sec != file->opened.st_ctim.tv_sec ||
+	       now.st_ctim.tv_nsec != file->opened.st_ctim.tv_nsec;
+}

@@ -44,4 +44,10 @@ void debug_elf_deinit(struct debug_elf *file);
 /** True when somebody wrote to the file, or truncated it, after it was opened. */
 bool debug_elf_changed(const struct debug_elf *file);
 
+/**
+ * True when that may have been done, even if it was hidden: cp -p and others put the time of
+ * modification back. Also when the file was renamed, linked, unlinked.
+ */
+bool debug_elf_touched(const struct debug_elf *file);
+
 #endif

@@ -61,7 +61,9 @@ static int save(const struct cache *cache, uint64_t svma, const char *name)
 	const struct symbol_frame frame = {.name = name, .system_name = name, .file = ""};
 	assert_int_equal(answer_table_init(&table), 0);
 	assert_int_equal(answer_table_add(&table, svma, &frame, 1), 0);
-	int rc = answer_cache_save(&cache->key, &cache->fd, 1, tables, 1);
+	struct answer_origin origin = {.fd = cache->fd};
+	assert_int_equal(fstat(cache->fd, &origin.is), 0);
+	int rc = answer_cache_save(&cache->key, &origin, 1, tables, 1);
 	answer_table_deinit(&table);
 	return rc;
 }

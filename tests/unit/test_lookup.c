@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -179,6 +180,37 @@ static void test_lookup__incomplete_answers_are_not_kept(void **state)
 	free(svmas);
 }
 
+/* Whoever writes to a file may put its time of modification back: the time of change tells. */
+static void test_lookup__answers_of_a_touched_file_are_not_kept(void **state)
+{
+	const char *dir = *state;
+	char path[FIXTURE_PATH_MAX], copy[FIXTURE_PATH_MAX], cache[FIXTURE_PATH_MAX];
+	snprintf(copy, sizeof(copy), "%s/copy", dir);
+	snprintf(cache, sizeof(cache), "%s/cprof", dir);
+	const struct source_request request = request_for(copy);
+	const struct symbolizer_options options = {.cache_dir = cache};
+	uint64_t *svmas = addresses(100);
+	fixture_run("cp %s %s", fixture_path("sweep_gcc5", path), copy);
+	for (int i = 0; i < 3; i++) {
+		struct lookup *lookup;
+		struct cp_err err;
+		struct stat before, after;
+		assert_int_equal(stat(copy, &before), 0);
+		assert_int_equal(lookup_create(&request, &options, &lookup), 0);
+		assert_int_equal(lookup_begin(lookup, svmas, 100, &err), 0);
+		assert_int_equal(lookup_left(lookup), i < 2 ? 100 : 0);
+		assert_int_equal(lookup_work(lookup), 0);
+		do { /* the clock of a file system may be coarse */
+			assert_true(i > 0 || chmod(copy, 0700) == 0);
+			assert_int_equal(stat(copy, &after), 0);
+		} while (i == 0 && after.st_ctim.tv_sec == before.st_ctim.tv_sec &&
+			 after.st_ctim.tv_nsec == before.st_ctim.tv_nsec);
+		lookup_end(lookup);
+		lookup_destroy(lookup);
+	}
+	free(svmas);
+}
+
 /* Many batches: what is kept of them is bounded, and the cache has what came first. */
 static void test_lookup__earlier_batches_make_room(void **state)
 {
@@ -301,6 +333,7 @@ int main(void)
 		DIR_TEST(test_lookup__second_run_looks_up_only_what_is_new),
 		DIR_TEST(test_lookup__damaged_entries_are_found_anew),
 		DIR_TEST(test_lookup__incomplete_answers_are_not_kept),
+		DIR_TEST(test_lookup__answers_of_a_touched_file_are_not_kept),
 		DIR_TEST(test_lookup__earlier_batches_make_room),
 		cmocka_unit_test(test_lookup_pool__outcome_does_not_depend_on_threads),
 		cmocka_unit_test(test_lookup_pool__time_that_is_over_is_no_failure),
