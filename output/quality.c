@@ -146,12 +146,18 @@ static void judge_coverage(const struct profile *profile, struct quality *qualit
 		quality->invisible_cpu_ns = quality->target_cpu_ns - quality->sampled_cpu_ns;
 }
 
-/* Whether a path can have debug information that somebody could add. */
-static bool can_be_mended(const char *path, bool has_functions)
+static bool is_generated(const char *path)
 {
-	if (strcmp(path, PROFILE_PATH_KERNEL) == 0 ||
-	    strncmp(path, PROFILE_PATH_JIT, strlen(PROFILE_PATH_JIT)) == 0)
-		return !has_functions; /* they never have lines */
+	return strncmp(path, PROFILE_PATH_JIT, strlen(PROFILE_PATH_JIT)) == 0;
+}
+
+/* Whether a path can have debug information that somebody could add. */
+static bool can_be_mended(const char *path, bool has_functions, const char *reason)
+{
+	if (strcmp(path, PROFILE_PATH_KERNEL) == 0)
+		return !has_functions; /* it never has lines */
+	if (is_generated(path))
+		return !has_functions || reason; /* few runtimes tell lines */
 	return path[0] != '\0' && path[0] != '[';
 }
 
@@ -231,14 +237,14 @@ static int collect_modules(struct module_list *list, const struct module_sums *s
 		bool named = sums[i].named > sums[i].samples / 2 ||
 			     (module->has_functions && sums[i].named > sums[i].samples / 20);
 		bool lined = module->has_lines || sums[i].lined > sums[i].samples / 2;
-		if ((named && lined && !reason) || !can_be_mended(path, named))
+		if ((named && lined && !reason) || !can_be_mended(path, named, reason))
 			continue;
 		struct quality_module *to = find_module(list, (module_id){(uint32_t)i});
 		if (!to)
 			return -ENOMEM;
 		to->samples = amount_sum(to->samples, sums[i].samples);
 		to->has_functions = to->has_functions || named;
-		to->has_lines = to->has_lines || lined;
+		to->has_lines = to->has_lines || lined || (named && is_generated(path));
 		to->reason = reason;
 	}
 	return 0;

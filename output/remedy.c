@@ -81,6 +81,7 @@ static const char *remedy_of_reason(const char *reason)
 		const char *part, *remedy;
 	} known[] = {
 		{"cprof symbolize", ""}, /* says it itself */
+		{"held several functions one after another", ""}, /* says it itself */
 		{"nor known to be of its user",
 		 "run cprof symbolize as the user that owns it, or record the process again"},
 		{"half of this machine's memory", "symbolize it on a larger one"},

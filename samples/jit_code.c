@@ -3,7 +3,9 @@
  * half of it on each of two lines), and what a runtime would write about them: a jitdump with lines
  * in the working directory, or with --map 1 only names, in /tmp/perf-PID.map.
  *
- * What is said of jit_second is written after the work has begun: the file grows.
+ * What is said of jit_second is written after the work has begun: the file grows. With --reuse N,
+ * after N blocks of 150 ms jit_third (20) takes the place of jit_first, and jit_fourth (80) that of
+ * jit_second: other functions at the same addresses.
  */
 #include "common/truth.h"
 
@@ -56,6 +58,18 @@ static struct generated second = {.name = "jit_second",
 				  .code = second_code,
 				  .size = sizeof(second_code),
 				  .lines = {22, 24},
+				  .offsets = {0, SECOND_LOOP},
+				  .n_lines = 2};
+
+static struct generated third = {.name = "jit_third",
+				 .code = first_code,
+				 .size = sizeof(first_code),
+				 .lines = {32},
+				 .n_lines = 1};
+static struct generated fourth = {.name = "jit_fourth",
+				  .code = second_code,
+				  .size = sizeof(second_code),
+				  .lines = {42, 44},
 				  .offsets = {0, SECOND_LOOP},
 				  .n_lines = 2};
 
@@ -166,9 +180,17 @@ static void generate(struct generated *function, unsigned char *place)
 	function->place = place;
 }
 
+static struct truth_work work_of(const struct generated *function, unsigned weight)
+{
+	return (struct truth_work){.function = function->name,
+				   .run = (void (*)(uint64_t))function->place,
+				   .weight = weight};
+}
+
 int main(int argc, char **argv)
 {
 	truth_start(argc, argv);
+	const long reuse = truth_option(argc, argv, "--reuse", -1);
 	unsigned char *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
 				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (code == MAP_FAILED) {
@@ -177,10 +199,8 @@ int main(int argc, char **argv)
 	}
 	generate(&first, code);
 	generate(&second, code + 256);
-	struct truth_work works[] = {
-		{.function = first.name, .run = (void (*)(uint64_t))first.place, .weight = 60},
-		{.function = second.name, .run = (void (*)(uint64_t))second.place, .weight = 40},
-	};
+	struct truth_work works[] = {work_of(&first, 60), work_of(&second, 40)};
+	struct truth_work later[2];
 	struct truth_plan plan = {.works = works, .n = 2, .block_ns = 150000000};
 	void (*tell)(FILE *, const struct generated *) =
 		truth_option(argc, argv, "--map", 0) ? map : dump;
@@ -192,8 +212,21 @@ int main(int argc, char **argv)
 		truth_block(&plan);
 		if (blocks == 0)
 			tell(file, &second);
+		if (blocks + 1 != reuse)
+			continue;
+		generate(&third, code);
+		generate(&fourth, code + 256);
+		later[0] = work_of(&third, 20);
+		later[1] = work_of(&fourth, 80);
+		for (int i = 0; i < 2; i++)
+			later[i].chunk = works[i].chunk;
+		tell(file, &third);
+		tell(file, &fourth);
+		plan.works = later;
 	}
 	fclose(file);
 	truth_works(works, 2);
+	if (plan.works == later)
+		truth_works(later, 2);
 	return truth_end();
 }

@@ -1,17 +1,38 @@
 #include "jit_code.h"
 
+#include "base/text.h"
 #include "jitdump.h"
 #include "perf_map.h"
+#include "profile/profile.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct jit_code {
 	bool has_dump, has_map;
 	struct jitdump dump;
 	struct perf_map map;
 };
+
+bool jit_code_process(const char *path, pid_t *out)
+{
+	char number[32];
+	uint64_t pid;
+	if (strncmp(path, PROFILE_PATH_JIT, strlen(PROFILE_PATH_JIT)) != 0)
+		return false;
+	const char *start = path + strlen(PROFILE_PATH_JIT);
+	const size_t length = strcspn(start, "]");
+	if (length >= sizeof(number))
+		return false;
+	memcpy(number, start, length);
+	number[length] = '\0';
+	if (!cp_parse_u64(number, 1, INT_MAX, &pid))
+		return false;
+	*out = (pid_t)pid;
+	return true;
+}
 
 void jit_code_close(struct jit_code *code)
 {

@@ -16,6 +16,9 @@
 
 struct jit_code;
 
+/** The process of a module's path, "[jit:PID]". Return: false when it is another path. */
+bool jit_code_process(const char *path, pid_t *out);
+
 /**
  * Read what a process has written about its code.
  *

@@ -12,6 +12,8 @@
 
 #define JITDUMP_MAGIC 0x4a695444u
 
+/* In the file's flags. */
+enum { ARCH_TIMESTAMPS = 1 };
 enum { RECORD_LOAD = 0, RECORD_MOVE = 1, RECORD_DEBUG_INFO = 2 };
 
 /* A name or a function's table of lines is never near these. */
@@ -62,7 +64,8 @@ struct reader {
 	char *entries;
 	size_t entries_size;
 	struct debug_info_record info;
-	bool shifted; /* no line yet below the ELF header's size: all may be shifted */
+	uint64_t time_ns; /* of the record that is read */
+	bool shifted;     /* no line yet below the ELF header's size: all may be shifted */
 	uint64_t move_steps;
 };
 
@@ -239,7 +242,7 @@ static int read_load(struct reader *reader, size_t left)
 		return 0;
 	if (interner_add(&reader->dump->strings, name, &id) < 0)
 		return -ENOMEM;
-	struct jitdump_code code = {.index = load.index};
+	struct jitdump_code code = {.index = load.index, .time_ns = reader->time_ns};
 	int rc = take_lines(reader, &load, name, &code);
 	if (rc == 0)
 		rc = add_code(reader->dump, &code, load.address, load.size,
@@ -262,6 +265,7 @@ static int read_move(struct reader *reader, size_t left)
 			continue;
 		struct jitdump_code code = *old;
 		code.shift += (int64_t)(move.new_address - move.old_address);
+		code.time_ns = reader->time_ns;
 		int rc = add_code(dump, &code, move.new_address, move.size, symbol->name);
 		return rc < 0 ? rc : 1;
 	}
@@ -293,6 +297,7 @@ static int read_record(struct reader *reader)
 	    header.size < sizeof(header))
 		return 0;
 	size_t left = header.size - sizeof(header);
+	reader->time_ns = header.time;
 	if (header.id == RECORD_LOAD)
 		rc = read_load(reader, left);
 	else if (header.id == RECORD_MOVE)
@@ -333,6 +338,7 @@ int jitdump_read(struct jitdump *dump, const char *path, struct cp_err *err)
 	if (fread(&header, sizeof(header), 1, file) != 1 || header.magic != JITDUMP_MAGIC ||
 	    header.size < sizeof(header) || fseek(file, (long)header.size, SEEK_SET) != 0)
 		return cp_fail(err, -EINVAL, "%s: no jitdump of this machine", path);
+	dump->monotonic = (header.flags & ARCH_TIMESTAMPS) == 0;
 	struct reader reader = {.dump = dump, .file = file, .shifted = true};
 	int rc = interner_init(&dump->strings);
 	if (rc == 0)
@@ -350,6 +356,13 @@ bool jitdump_find(const struct jitdump *dump, uint64_t address, struct symbol_fr
 	const struct symbol *symbol = symbol_table_find(&dump->table, address);
 	if (!symbol)
 		return false;
+	jitdump_tell(dump, symbol, address, frame);
+	return true;
+}
+
+void jitdump_tell(const struct jitdump *dump, const struct symbol *symbol, uint64_t address,
+		  struct symbol_frame *frame)
+{
 	*frame = (struct symbol_frame){
 		.name = symbol->name, .system_name = symbol->name, .file = ""};
 	const struct jitdump_code *code = &dump->codes[symbol->rank];
@@ -367,5 +380,4 @@ bool jitdump_find(const struct jitdump *dump, uint64_t address, struct symbol_fr
 		frame->file = interner_get(&dump->strings, line->file);
 		frame->line = line->line;
 	}
-	return true;
 }

@@ -29,6 +29,7 @@ struct jitdump_line {
 
 struct jitdump_code {
 	uint64_t index;             /* the runtime's number of it: what a move refers to */
+	uint64_t time_ns;           /* when it came there, on the dump's clock */
 	size_t first_line, n_lines; /* sorted by address */
 	int64_t shift;              /* add to a line's address: where the code is now */
 };
@@ -41,6 +42,7 @@ struct jitdump {
 	size_t n_lines, cap_lines;
 	struct interner strings;
 	size_t malformed; /* records that say nothing */
+	bool monotonic;   /* the dump's clock is CLOCK_MONOTONIC, not the processor's */
 };
 
 /**
@@ -59,5 +61,9 @@ void jitdump_deinit(struct jitdump *dump);
  * Return: false when no code was loaded there.
  */
 bool jitdump_find(const struct jitdump *dump, uint64_t address, struct symbol_frame *frame);
+
+/** The same of one of the codes that lay there: a symbol of the table that has the address. */
+void jitdump_tell(const struct jitdump *dump, const struct symbol *symbol, uint64_t address,
+		  struct symbol_frame *frame);
 
 #endif

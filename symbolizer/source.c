@@ -146,18 +146,11 @@ static int open_kernel(struct source *source, const struct source_request *reque
 static int open_jit(struct source *source, const struct source_request *request,
 		    const struct symbolizer_options *options, struct cp_err *err)
 {
-	char number[32];
-	uint64_t pid;
-	const char *start = request->path + strlen(PROFILE_PATH_JIT);
-	size_t length = strcspn(start, "]");
-	if (length >= sizeof(number))
-		return cp_fail(err, -EINVAL, "no pid in the name");
-	memcpy(number, start, length);
-	number[length] = '\0';
-	if (!cp_parse_u64(number, 1, INT_MAX, &pid))
+	pid_t pid;
+	if (!jit_code_process(request->path, &pid))
 		return cp_fail(err, -EINVAL, "no pid in the name");
 	source->kind = SOURCE_JIT;
-	return jit_code_open(options->jit_files, (pid_t)pid, &source->jit, err);
+	return jit_code_open(options->jit_files, pid, &source->jit, err);
 }
 
 int source_open(const struct source_request *request, const struct symbolizer_options *options,

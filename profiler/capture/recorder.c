@@ -217,6 +217,7 @@ static int flush(struct recorder *r, bool complete, uint64_t now_ns, struct cp_e
 		.live = r->s.by_ptrace ? &r->s.live : NULL,
 		.duration_ns = now_ns - r->start_ns,
 		.quantum_ns = r->s.sink.quantum_ns,
+		.start_ns = r->start_ns,
 		.dump_bytes = r->s.events.setup.dump_bytes,
 		.dump = &r->dump,
 		.unwind_tables_bytes = image_store_size_bytes(r->s.processes->images),

@@ -210,6 +210,7 @@ static int set_sampled(struct profile *profile, const struct recording_counts *c
 		{HEADER_DUMP_CHANGES, counts->dump->n_changes, no_dumps},
 		{HEADER_DUMP_PRESSED, counts->dump->n_pressed, no_dumps},
 		{HEADER_TIME_QUANTUM_NS, counts->quantum_ns, counts->quantum_ns == 0},
+		{HEADER_TIME_START_NS, counts->start_ns, counts->quantum_ns == 0},
 		{HEADER_TARGET_USER_NS, counts->target_cpu.user_ns, !counts->target_cpu_known},
 		{HEADER_TARGET_SYSTEM_NS, counts->target_cpu.system_ns, !counts->target_cpu_known},
 		{HEADER_UNWIND_TABLES_BYTES, counts->unwind_tables_bytes, false},

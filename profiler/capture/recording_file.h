@@ -60,6 +60,7 @@ struct recording_counts {
 	bool buffers_limited;             /* by how much memory may be locked */
 	uint64_t duration_ns;
 	uint64_t quantum_ns; /* of the timeline; 0 = none */
+	uint64_t start_ns;   /* of it, on CLOCK_MONOTONIC */
 	uint32_t dump_bytes; /* now */
 	const struct dump_size *dump;
 	bool target_cpu_known;

@@ -8,6 +8,7 @@
 #include "profile/header_keys.h"
 #include "symbolizer/answer_cache.h"
 #include "symbolizer/bare_names.h"
+#include "symbolizer/jit_times.h"
 #include "symbolizer/symbolizer.h"
 #include "terminal.h"
 
@@ -182,7 +183,8 @@ static struct profile_location *set_names_aside(struct profile *profile)
 	if (bytes)
 		memcpy(before, profile->locations, bytes);
 	for (size_t i = 0; i < profile->n_modules; i++)
-		lacking[i] = lacks_something(profile, &profile->modules[i]);
+		lacking[i] = lacks_something(profile, &profile->modules[i]) &&
+			     !jit_times_is_part(profile, &profile->modules[i]);
 	for (size_t i = 0; i < profile->n_locations; i++) {
 		struct profile_location *location = &profile->locations[i];
 		if (lacking[location->module.v])
@@ -236,7 +238,12 @@ int load_symbolize(struct profile *profile, const struct load_symbols *symbols)
 	size_t n_before = profile->n_locations, n_functions = profile->n_functions;
 	if (!symbols->quiet)
 		terminal_progress("symbolizing %zu addresses", n_before);
+	CP_CLEANUP(jit_times_deinit) struct jit_times times = {0};
+	if (!code)
+		code = jit_times_split(profile, symbols->jit_files, &times);
 	code = code ? cp_fail_nomem(&err) : symbolizer_run(profile, &options, &stats, &err);
+	if (!code)
+		code = jit_times_tell(&times, profile);
 	debuginfod_query_destroy(debuginfod);
 	if (before)
 		restore_better_names(profile, before, n_before);

@@ -1,6 +1,6 @@
 #include "symbolizer/jitdump.h"
 
-#include "../support/elf_writer.h"
+#include "../support/jitdump_writer.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -14,83 +14,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-enum { LOAD = 0, MOVE = 1, DEBUG_INFO = 2, CLOSE = 3 };
-
-struct entry {
-	uint64_t address;
-	uint32_t line;
-	const char *file;
-};
-
-static void put_header(struct bytes *to)
-{
-	put_u32(to, 0x4a695444);
-	put_u32(to, 1);
-	put_u32(to, 40);
-	put_u32(to, EM_X86_64);
-	put_u32(to, 0);
-	put_u32(to, 1234);
-	put_u64(to, 1);
-	put_u64(to, 0);
-}
-
-static size_t begin(struct bytes *to, uint32_t id)
-{
-	const size_t start = to->n;
-	put_u32(to, id);
-	put_u32(to, 0);
-	put_u64(to, 2);
-	return start;
-}
-
-static void end(struct bytes *to, size_t start)
-{
-	patch_u32(to, start + 4, to->n - start);
-}
-
-static void put_load(struct bytes *to, const char *name, uint64_t address, uint64_t size,
-		     uint64_t index)
-{
-	const size_t start = begin(to, LOAD);
-	put_u32(to, 1234);
-	put_u32(to, 1235);
-	put_u64(to, address);
-	put_u64(to, address);
-	put_u64(to, size);
-	put_u64(to, index);
-	put_text(to, name);
-	put_fill(to, 0x90, size);
-	end(to, start);
-}
-
-static void put_move(struct bytes *to, uint64_t from, uint64_t there, uint64_t size, uint64_t index)
-{
-	const size_t start = begin(to, MOVE);
-	put_u32(to, 1234);
-	put_u32(to, 1235);
-	put_u64(to, from);
-	put_u64(to, from);
-	put_u64(to, there);
-	put_u64(to, size);
-	put_u64(to, index);
-	end(to, start);
-}
-
-static void put_lines(struct bytes *to, uint64_t address, const struct entry *entries, size_t n)
-{
-	const size_t start = begin(to, DEBUG_INFO);
-	put_u64(to, address);
-	put_u64(to, n);
-	for (size_t i = 0; i < n; i++) {
-		put_u64(to, entries[i].address);
-		put_u32(to, entries[i].line);
-		put_u32(to, 0);
-		put_text(to, entries[i].file);
-	}
-	put_fill(to, 0, -to->n & 7);
-	end(to, start);
-}
 
 static int read_bytes(struct jitdump *dump, const struct bytes *bytes, size_t n)
 {
@@ -115,17 +38,17 @@ static void expect(const struct jitdump *dump, uint64_t address, const char *wan
 
 static void test_jitdump__lines_come_before_their_code(void **state)
 {
-	static const struct entry entries[] = {
+	static const struct jitdump_entry entries[] = {
 		{0x1020, 12, "/srv/a.js"}, {0x1000, 10, "/srv/a.js"}, {0x1030, 14, "\xff"}};
 	struct bytes bytes = {.data = NULL};
 	struct jitdump dump;
 	(void)state;
-	put_header(&bytes);
-	put_lines(&bytes, 0x1000, entries, 3);
-	put_load(&bytes, "f", 0x1000, 0x40, 1);
-	put_load(&bytes, "bare", 0x2000, 0x40, 2);
-	begin(&bytes, CLOSE);
-	end(&bytes, bytes.n - 16);
+	jitdump_put_header(&bytes);
+	jitdump_put_lines(&bytes, 0x1000, entries, 3);
+	jitdump_put_load(&bytes, "f", 0x1000, 0x40, 1);
+	jitdump_put_load(&bytes, "bare", 0x2000, 0x40, 2);
+	jitdump_begin(&bytes, JITDUMP_CLOSE);
+	jitdump_end(&bytes, bytes.n - 16);
 	assert_int_equal(read_bytes(&dump, &bytes, bytes.n), 0);
 	expect(&dump, 0xfff, "none");
 	expect(&dump, 0x1000, "f /srv/a.js:10");
@@ -144,9 +67,9 @@ static void test_jitdump__what_was_loaded_last_holds(void **state)
 	struct bytes bytes = {.data = NULL};
 	struct jitdump dump;
 	(void)state;
-	put_header(&bytes);
-	put_load(&bytes, "old", 0x1000, 0x100, 1);
-	put_load(&bytes, "new", 0x1040, 0x40, 2);
+	jitdump_put_header(&bytes);
+	jitdump_put_load(&bytes, "old", 0x1000, 0x100, 1);
+	jitdump_put_load(&bytes, "new", 0x1040, 0x40, 2);
 	assert_int_equal(read_bytes(&dump, &bytes, bytes.n), 0);
 	expect(&dump, 0x1000, "old :0");
 	expect(&dump, 0x1040, "new :0");
@@ -157,16 +80,16 @@ static void test_jitdump__what_was_loaded_last_holds(void **state)
 
 static void test_jitdump__moved_code_takes_its_lines_along(void **state)
 {
-	static const struct entry entries[] = {{0x1000, 1, "a"}, {0x1010, 2, "a"}};
+	static const struct jitdump_entry entries[] = {{0x1000, 1, "a"}, {0x1010, 2, "a"}};
 	struct bytes bytes = {.data = NULL};
 	struct jitdump dump;
 	(void)state;
-	put_header(&bytes);
-	put_lines(&bytes, 0x1000, entries, 2);
-	put_load(&bytes, "f", 0x1000, 0x20, 7);
-	put_move(&bytes, 0x1000, 0x5000, 0x20, 7);
-	put_move(&bytes, 0x5000, 0x3000, 0x20, 7);
-	put_move(&bytes, 0x9000, 0xa000, 0x20, 8); /* never loaded */
+	jitdump_put_header(&bytes);
+	jitdump_put_lines(&bytes, 0x1000, entries, 2);
+	jitdump_put_load(&bytes, "f", 0x1000, 0x20, 7);
+	jitdump_put_move(&bytes, 0x1000, 0x5000, 0x20, 7);
+	jitdump_put_move(&bytes, 0x5000, 0x3000, 0x20, 7);
+	jitdump_put_move(&bytes, 0x9000, 0xa000, 0x20, 8); /* never loaded */
 	assert_int_equal(read_bytes(&dump, &bytes, bytes.n), 0);
 	expect(&dump, 0x5010, "f a:2");
 	expect(&dump, 0x300f, "f a:1");
@@ -180,13 +103,13 @@ static void test_jitdump__moved_code_takes_its_lines_along(void **state)
 /* As V8 writes them: addresses that count an ELF header. */
 static void test_jitdump__lines_may_count_the_header_of_perfs_file(void **state)
 {
-	static const struct entry entries[] = {{0x1040, 1, "a"}, {0x1060, 2, "a"}};
+	static const struct jitdump_entry entries[] = {{0x1040, 1, "a"}, {0x1060, 2, "a"}};
 	struct bytes bytes = {.data = NULL};
 	struct jitdump dump;
 	(void)state;
-	put_header(&bytes);
-	put_lines(&bytes, 0x1000, entries, 2);
-	put_load(&bytes, "f", 0x1000, 0x40, 1);
+	jitdump_put_header(&bytes);
+	jitdump_put_lines(&bytes, 0x1000, entries, 2);
+	jitdump_put_load(&bytes, "f", 0x1000, 0x40, 1);
 	assert_int_equal(read_bytes(&dump, &bytes, bytes.n), 0);
 	expect(&dump, 0x1000, "f a:1");
 	expect(&dump, 0x101f, "f a:1");
@@ -202,8 +125,8 @@ static void test_jitdump__paths_of_released_memory_are_mended(void **state)
 	struct bytes bytes = {.data = NULL};
 	struct jitdump dump;
 	(void)state;
-	put_header(&bytes);
-	const size_t start = begin(&bytes, DEBUG_INFO);
+	jitdump_put_header(&bytes);
+	const size_t start = jitdump_begin(&bytes, JITDUMP_DEBUG_INFO);
 	put_u64(&bytes, 0x1000);
 	put_u64(&bytes, 2);
 	for (uint32_t i = 0; i < 2; i++) {
@@ -214,15 +137,15 @@ static void test_jitdump__paths_of_released_memory_are_mended(void **state)
 		put_u8(&bytes, 0);
 	}
 	put_fill(&bytes, 0, -bytes.n & 7);
-	end(&bytes, start);
-	put_load(&bytes, "JS:*f /srv/a b.js:4:13", 0x1000, 0x40, 1);
+	jitdump_end(&bytes, start);
+	jitdump_put_load(&bytes, "JS:*f /srv/a b.js:4:13", 0x1000, 0x40, 1);
 	assert_int_equal(read_bytes(&dump, &bytes, bytes.n), 0);
 	expect(&dump, 0x1008, "JS:*f /srv/a b.js:4:13 /srv/a b.js:5");
 	expect(&dump, 0x1018, "JS:*f /srv/a b.js:4:13 /srv/a b.js:6");
 	jitdump_deinit(&dump);
 	/* a name that says another path is no witness */
 	bytes.n = bytes.n - 0x40 - sizeof("JS:*f /srv/a b.js:4:13") - 56;
-	put_load(&bytes, "JS:*f /srv/other.js:4:13", 0x1000, 0x40, 1);
+	jitdump_put_load(&bytes, "JS:*f /srv/other.js:4:13", 0x1000, 0x40, 1);
 	assert_int_equal(read_bytes(&dump, &bytes, bytes.n), 0);
 	expect(&dump, 0x1008, "JS:*f /srv/other.js:4:13 :0");
 	assert_int_equal(dump.malformed, 1);
@@ -232,15 +155,15 @@ static void test_jitdump__paths_of_released_memory_are_mended(void **state)
 
 static void test_jitdump__a_file_that_is_still_written_ends_anywhere(void **state)
 {
-	static const struct entry entries[] = {{0x2000, 1, "a"}};
+	static const struct jitdump_entry entries[] = {{0x2000, 1, "a"}};
 	struct bytes bytes = {.data = NULL};
 	struct jitdump dump;
 	(void)state;
-	put_header(&bytes);
-	put_load(&bytes, "whole", 0x1000, 0x10, 1);
+	jitdump_put_header(&bytes);
+	jitdump_put_load(&bytes, "whole", 0x1000, 0x10, 1);
 	const size_t whole = bytes.n;
-	put_lines(&bytes, 0x2000, entries, 1);
-	put_load(&bytes, "cut", 0x2000, 0x10, 2);
+	jitdump_put_lines(&bytes, 0x2000, entries, 1);
+	jitdump_put_load(&bytes, "cut", 0x2000, 0x10, 2);
 	for (size_t n = 0; n <= bytes.n; n++) {
 		int rc = read_bytes(&dump, &bytes, n);
 		assert_int_equal(rc, n < 40 ? -EINVAL : 0);

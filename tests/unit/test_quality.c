@@ -411,6 +411,27 @@ static void test_quality__hint_from_the_header_for_generated_code(void **state)
 	profile_destroy(profile);
 }
 
+/* It has names, and some are in doubt: that is told, not that it has no lines. */
+static void test_quality__what_is_told_of_generated_code_with_names_is_listed(void **state)
+{
+	(void)state;
+	struct profile *profile = build_profile();
+	thread_id thread = build_thread(profile, 7, 7, "app", "app");
+	module_id jit = build_module(profile, "[jit:7]", false);
+	module_id other = build_module(profile, "[jit:8]", false);
+	BUILD_SAMPLES(profile, thread, 10, build_at(profile, jit, "f", "", 0));
+	BUILD_SAMPLES(profile, thread, 10, build_at(profile, other, "g", "", 0));
+	set(profile, "symbols.[jit:7]", "2 of its addresses held several functions");
+	struct quality *quality = compute(profile);
+	assert_int_equal(quality->n_modules, 1);
+	assert_string_equal(quality->modules[0].path, "[jit:7]");
+	assert_true(quality->modules[0].has_functions && quality->modules[0].has_lines);
+	assert_string_equal(quality->modules[0].reason,
+			    "2 of its addresses held several functions");
+	quality_destroy(quality);
+	profile_destroy(profile);
+}
+
 static void test_quality__no_hint_once_generated_code_has_names(void **state)
 {
 	(void)state;
@@ -439,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_quality__very_many_modules),
 		cmocka_unit_test(test_quality__hints_by_runtime_and_version),
 		cmocka_unit_test(test_quality__hint_from_the_header_for_generated_code),
+		cmocka_unit_test(test_quality__what_is_told_of_generated_code_with_names_is_listed),
 		cmocka_unit_test(test_quality__no_hint_once_generated_code_has_names),
 	};
 	return cmocka_run_group_tests_name("quality", tests, NULL, NULL);
