@@ -14,11 +14,15 @@ int live_header_set_limits(struct profile *profile, double max_overhead, uint64_
 	return profile_header_setf(profile, HEADER_MAX_PAUSE_NS, "%" PRIu64, max_pause_ns);
 }
 
-/* Samples per second of CPU time that they stand for. */
+/*
+ * Samples per second of CPU time: of all of it. A few samples may stand for much less, and then
+ * the rate would be one that nobody asked for.
+ */
 static uint64_t achieved_hz(const struct live_recorder *live)
 {
 	const struct sample_counts *counts = &live->setup.sink->counts;
-	const double cpu_s = (double)counts->cpu_ns / CLOCK_NS_PER_S;
+	const uint64_t unsampled_ns = live_threads_unsampled_ns(&live->threads);
+	const double cpu_s = (double)(counts->cpu_ns + unsampled_ns) / CLOCK_NS_PER_S;
 	return cpu_s > 0 ? (uint64_t)((double)live->counts.stopped / cpu_s + 0.5) : 0;
 }
 

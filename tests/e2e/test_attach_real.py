@@ -48,6 +48,7 @@ def assert_inside_the_contract(profile):
     ran_ns = recording["target_user_ns"] + recording["target_system_ns"]
     assert recording["pause_total_ns"] < 0.02 * ran_ns + BUSY_NS, recording
     assert "threads were stopped" in text and "cprof used " in text, text
+    assert recording["rate_achieved_hz"] < 2 * recording["rate_hz"], recording
     # what runs is in no sample of these, so there is no rate to tell
     is_off_cpu = recording["mode"] == "offcpu"
     assert ("samples a second of CPU time" in text) != is_off_cpu, text

@@ -133,6 +133,26 @@ def test_inside_a_container_a_command_is_recorded(tmp_path):
     assert_lines(Profile(path))
 
 
+@pytest.mark.parametrize("mode", ["wall", pytest.param("offcpu", marks=pytest.mark.full)])
+def test_the_first_process_of_a_container_from_inside(tmp_path, mode):
+    """As with docker exec: the program is number 1, which signals treat otherwise."""
+    path = tmp_path / "x.pb.gz"
+    with Contained(tmp_path, ("mount", "pid"), "waits") as target:
+        command = ["nsenter", "--target", target.pid, "--mount", "--pid", SUPPORT / "refuse_perf"]
+        command += [harness.CPROF, "record", "-o", path, "-p", 1, "--mode", mode, MUCH, "-d", 1.5]
+        done = subprocess.run(
+            list(map(str, command)),
+            capture_output=True, text=True, timeout=60, check=False,
+            env=harness.cprof_environment(),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert not tracers(target.pid)
+        truth = target.finish()
+    assert "--engine=ptrace" in done.stderr
+    assert_waits(Profile(path), truth)
+    assert_numbers(Profile(path), 1)
+
+
 @pytest.mark.parametrize("mode", ["cpu", pytest.param("wall", marks=pytest.mark.full)])
 def test_inside_a_container_with_an_old_list_of_system_calls(tmp_path, mode):
     """It refuses those that it does not know: what they are for is done without."""
