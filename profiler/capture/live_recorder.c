@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -53,33 +51,6 @@ static uint64_t next_random(struct live_recorder *live)
 	live->random ^= live->random >> 7;
 	live->random ^= live->random << 17;
 	return live->random;
-}
-
-/*
- * A stop lasts until we have noticed it. On a busy machine that takes the scheduler's favour: a
- * short slice, so that a wake-up goes before others (Linux 6.12), and where it is permitted a high
- * priority. What we may use of it is limited by the contract.
- */
-static void ask_for_favour(void)
-{
-	/* struct sched_attr, sched_setattr(2); its header does not go with <sched.h> */
-	struct {
-		uint32_t size, policy;
-		uint64_t flags;
-		int32_t nice;
-		uint32_t priority;
-		uint64_t runtime_ns, deadline_ns, period_ns;
-	} attr = {
-		.size = sizeof(attr),
-		.policy = SCHED_OTHER,
-		.flags = 1, /* SCHED_FLAG_RESET_ON_FORK */
-		.nice = -20,
-		.runtime_ns = 100000,
-	};
-	if (syscall(SYS_sched_setattr, 0, &attr, 0) < 0) {
-		attr.nice = getpriority(PRIO_PROCESS, 0);
-		syscall(SYS_sched_setattr, 0, &attr, 0);
-	}
 }
 
 static void on_pause(void *ctx, uint64_t pause_ns)
@@ -159,7 +130,7 @@ int live_recorder_begin(struct live_recorder *live, const pid_t *pids, size_t n,
 	};
 	/* timers of ours are late by 50 us else (prctl(2), PR_SET_TIMERSLACK) */
 	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
-	ask_for_favour();
+	favour_ask(&live->stopper.favour);
 	overhead_init(&live->overhead, limits, now_ns, clock_read_ns(CLOCK_PROCESS_CPUTIME_ID));
 	live->interval_ns = limits.interval_ns;
 	live->round_ns = now_ns;
@@ -297,12 +268,16 @@ int live_recorder_work(struct live_recorder *live, uint32_t dump_bytes)
 	const ssize_t got = read(live->timer_fd, &expirations, sizeof(expirations));
 	(void)got;
 	thread_stopper_poll(&live->stopper);
+	favour_go_first(&live->stopper.favour, thread_stopper_has_late(&live->stopper));
 	if (now_ns >= live->next_ns)
 		code = round_of_samples(live, dump_bytes, now_ns);
 	uint64_t at_ns = live->next_ns;
-	if (thread_stopper_has_late(&live->stopper) && at_ns > now_ns + LATE_LOOK_NS)
+	const bool has_late = thread_stopper_has_late(&live->stopper);
+	if (has_late && at_ns > now_ns + LATE_LOOK_NS)
 		at_ns = now_ns + LATE_LOOK_NS;
 	set_timer(live, at_ns);
+	/* it stands still until we are awake */
+	favour_go_first(&live->stopper.favour, has_late);
 	return code;
 }
 

@@ -22,12 +22,13 @@
  * thread of its process is asked to stop, and this is counted: where another one executes a
  * program, it waits for the late one's end to be taken, and holds what PTRACE_SEIZE waits for.
  *
- * Depends on: thread_copy.h, thread_regs.h, watchdog.h. Threads: one, always the same; SIGCHLD has
- * to be blocked in all of the process, and not ignored.
+ * Depends on: favour.h, thread_copy.h, thread_regs.h, watchdog.h. Threads: one, always the same;
+ * SIGCHLD has to be blocked in all of the process, and not ignored.
  */
 #ifndef CPROF_CAPTURE_THREAD_STOP_H
 #define CPROF_CAPTURE_THREAD_STOP_H
 
+#include "favour.h"
 #include "thread_copy.h"
 #include "watchdog.h"
 
@@ -81,6 +82,7 @@ struct thread_stopper {
 	/* Called while a stop is waited for: true = it is not worth it any more. May be NULL. */
 	bool (*gives_up)(void *ctx);
 	void *gives_up_ctx;
+	struct favour favour; /* used where it was asked for */
 	/* filled here */
 	struct thread_stop_counts counts;
 	struct thread_stop_late late[WATCHDOG_THREADS - 1];

@@ -427,10 +427,10 @@ static void test_thread_stop__job_control_is_not_undone(void **state)
 
 static void wait_for_vfork_child_until(time_t seconds, long ns)
 {
+	const struct timespec time = {.tv_sec = seconds, .tv_nsec = ns};
 	const pid_t child = vfork();
 	if (child == 0) {
 		/* shares our memory: nothing but system calls */
-		const struct timespec time = {.tv_sec = seconds, .tv_nsec = ns};
 		nanosleep(&time, NULL);
 		_exit(7);
 	}
