@@ -154,10 +154,10 @@ def find_truth(text):
 
 
 class Recorder:
-    """A `cprof record` that is running."""
+    """A `cprof record` that is running, @under another command that executes it."""
 
-    def __init__(self, *args, env=None, cwd=None):
-        self.command = [str(CPROF), "record", *map(str, args)]
+    def __init__(self, *args, under=(), env=None, cwd=None):
+        self.command = list(map(str, [*under, CPROF, "record", *args]))
         self.process = subprocess.Popen(
             self.command,
             stdin=subprocess.DEVNULL,

@@ -37,9 +37,10 @@ def split_debug_file(path):
 def drop_search_table(path):
     """The index says that its table is in a form nobody reads: DW_EH_PE_absptr."""
     headers = run("readelf", "-lW", path).splitlines()
-    offset = next(int(line.split()[1], 16) for line in headers if "GNU_EH_FRAME" in line)
+    offsets = [int(line.split()[1], 16) for line in headers if "GNU_EH_FRAME" in line]
+    assert len(offsets) == 1, headers
     elf = bytearray(path.read_bytes())
-    elf[offset + 3] = 0
+    elf[offsets[0] + 3] = 0
     path.write_bytes(elf)
 
 

@@ -254,7 +254,9 @@ def test_heaptrack_finds_the_same(recorded, tmp_path, program, mode):
     _, told = recorded(program, mode)
     ours = by_function(told)
     run_under(["heaptrack", "-o", tmp_path / "data"], program, mode)
-    data = next(tmp_path.glob("data*"))
+    files = list(tmp_path.glob("data*"))
+    assert len(files) == 1, files
+    data = files[0]
     leaked = heaptrack_costs(data, tmp_path, "leaked", ours)
     calls = heaptrack_costs(data, tmp_path, "allocations", ours)
     if mode == "realloc":

@@ -254,7 +254,9 @@ def test_python_s_own_tests(place, tmp_path):
         command = [python, "-c", "import test.test_json"]
         return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
-    python = next(filter(has_tests, (sys.executable, shutil.which("python3"))))
+    pythons = [p for p in (sys.executable, shutil.which("python3")) if has_tests(p)]
+    assert pythons, "no python3 here has its own tests"
+    python = pythons[0]
     env = heap.shim_environment(tmp_path / "%p.cprof-heap") | {"CPROF_HEAP_FOLLOW": "all"}
     for module in MODULES:
         command = [python, "-m", "test", "-q", module]

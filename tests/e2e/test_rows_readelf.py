@@ -155,7 +155,10 @@ def test_the_comparison_sees_a_wrong_row():
     path = (LIBRARIES / "libc.so.6").resolve()
     expected, compiled = expected_rows(path), compiled_rows(ROWS_DUMP, path)
     assert not differences(expected, compiled)[0]
-    middle = next(i for i in range(len(compiled) // 2, len(compiled)) if "rsp+" in compiled[i][1])
+    half = len(compiled) // 2
+    found = [i for i, (_, rule) in enumerate(compiled[half:], half) if "rsp+" in rule]
+    assert found, f"no row of {len(compiled)} has rsp+"
+    middle = found[0]
     svma, rule = compiled[middle]
     for wrong in (
         [(svma, "none")],  # another rule

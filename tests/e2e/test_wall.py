@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from formats import go_pprof
-from harness import FULL, SAMPLES, Profile, Recorder, Sample, cprof, wait_until
+from harness import FULL, SAMPLES, Profile, Recorder, Sample, cprof, row_where, wait_until
 from tolerance import SIGMAS
 
 NS = 1_000_000_000
@@ -118,7 +118,7 @@ def test_times_of_a_thread_that_waits_for_several_things(tmp_path, engine):
         assert abs(measured / total - share) < limit, f"{name}: {measured} s, {true} s true"
         waited = measured - by_function[name]["runnable"]  # a busy machine
         assert by_function[name][state] > 0.9 * waited, f"{name}: {dict(by_function[name])}"
-    cpu = next(t["cpu_ns"] for t in truth["threads"] if t["name"] == "mixed") / NS
+    cpu = row_where(truth["threads"], name="mixed")["cpu_ns"] / NS
     assert by_state["running"] == pytest.approx(cpu, rel=0.1)
     lock = {
         s["labels"]["waits_for"]
