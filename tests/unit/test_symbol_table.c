@@ -10,17 +10,37 @@
 
 #include <cmocka.h>
 
-static void add(struct symbol_table *table, const char *name, uint64_t start, uint64_t end,
-		bool sized, uint32_t rank)
+static struct symbol_table table;
+
+static int setup(void **state)
+{
+	(void)state;
+	symbol_table_init(&table);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	symbol_table_deinit(&table);
+	return 0;
+}
+
+static void add(const char *name, uint64_t start, uint64_t end, bool sized, uint32_t rank)
 {
 	const struct symbol symbol = {
 		.start = start, .end = end, .name = name, .rank = rank, .sized = sized};
-	assert_int_equal(symbol_table_add(table, &symbol), 0);
+	assert_int_equal(symbol_table_add(&table, &symbol), 0);
 }
 
-static void expect(const struct symbol_table *table, uint64_t address, const char *name)
+static void seal(void)
 {
-	const struct symbol *found = symbol_table_find(table, address);
+	assert_int_equal(symbol_table_seal(&table), 0);
+}
+
+static void expect(uint64_t address, const char *name)
+{
+	const struct symbol *found = symbol_table_find(&table, address);
 	if (!name) {
 		assert_null(found);
 		return;
@@ -32,113 +52,95 @@ static void expect(const struct symbol_table *table, uint64_t address, const cha
 static void test_symbol_table__empty_finds_nothing(void **state)
 {
 	(void)state;
-	struct symbol_table table;
-	symbol_table_init(&table);
-	assert_int_equal(symbol_table_seal(&table), 0);
-	expect(&table, 0, NULL);
-	expect(&table, UINT64_MAX, NULL);
-	symbol_table_deinit(&table);
+	seal();
+	expect(0, NULL);
+	expect(UINT64_MAX, NULL);
 }
 
 static void test_symbol_table__sized_symbols_cover_exactly_their_size(void **state)
 {
 	(void)state;
-	struct symbol_table table;
-	symbol_table_init(&table);
-	add(&table, "b", 0x200, 0x210, true, 0);
-	add(&table, "a", 0x100, 0x180, true, 0);
-	assert_int_equal(symbol_table_seal(&table), 0);
-	expect(&table, 0xff, NULL);
-	expect(&table, 0x100, "a");
-	expect(&table, 0x17f, "a");
-	expect(&table, 0x180, NULL);
-	expect(&table, 0x200, "b");
-	expect(&table, 0x20f, "b");
-	expect(&table, 0x210, NULL);
-	symbol_table_deinit(&table);
+	add("b", 0x200, 0x210, true, 0);
+	add("a", 0x100, 0x180, true, 0);
+	seal();
+	expect(0xff, NULL);
+	expect(0x100, "a");
+	expect(0x17f, "a");
+	expect(0x180, NULL);
+	expect(0x200, "b");
+	expect(0x20f, "b");
+	expect(0x210, NULL);
 }
 
 static void test_symbol_table__outer_symbol_shows_again_behind_an_inner_one(void **state)
 {
 	(void)state;
-	struct symbol_table table;
-	symbol_table_init(&table);
-	add(&table, "outer", 0x100, 0x200, true, 0);
-	add(&table, "inner", 0x140, 0x150, true, 0);
-	add(&table, "innermost", 0x144, 0x148, true, 0);
-	add(&table, "across", 0x1f0, 0x220, true, 0);
-	assert_int_equal(symbol_table_seal(&table), 0);
-	expect(&table, 0x13f, "outer");
-	expect(&table, 0x140, "inner");
-	expect(&table, 0x144, "innermost");
-	expect(&table, 0x148, "inner");
-	expect(&table, 0x150, "outer");
-	expect(&table, 0x1f0, "across");
-	expect(&table, 0x21f, "across");
-	expect(&table, 0x220, NULL);
-	symbol_table_deinit(&table);
+	add("outer", 0x100, 0x200, true, 0);
+	add("inner", 0x140, 0x150, true, 0);
+	add("innermost", 0x144, 0x148, true, 0);
+	add("across", 0x1f0, 0x220, true, 0);
+	seal();
+	expect(0x13f, "outer");
+	expect(0x140, "inner");
+	expect(0x144, "innermost");
+	expect(0x148, "inner");
+	expect(0x150, "outer");
+	expect(0x1f0, "across");
+	expect(0x21f, "across");
+	expect(0x220, NULL);
 }
 
 static void test_symbol_table__unsized_reach_to_the_next_symbol_or_their_limit(void **state)
 {
 	(void)state;
-	struct symbol_table table;
-	symbol_table_init(&table);
-	add(&table, "first", 0x100, 0x1000, false, 0);
-	add(&table, "second", 0x180, 0x1000, false, 0);
-	add(&table, "sized", 0x200, 0x280, true, 0);
-	add(&table, "label_inside", 0x240, 0x1000, false, 9);
-	add(&table, "label_at_start", 0x200, 0x1000, false, 9);
-	add(&table, "third", 0x300, 0x400, false, 0);
-	assert_int_equal(symbol_table_seal(&table), 0);
-	expect(&table, 0x17f, "first");
-	expect(&table, 0x1ff, "second");
-	expect(&table, 0x200, "sized");
-	expect(&table, 0x27f, "sized");
-	expect(&table, 0x280, NULL);
-	expect(&table, 0x3ff, "third");
-	expect(&table, 0x400, NULL);
-	symbol_table_deinit(&table);
+	add("first", 0x100, 0x1000, false, 0);
+	add("second", 0x180, 0x1000, false, 0);
+	add("sized", 0x200, 0x280, true, 0);
+	add("label_inside", 0x240, 0x1000, false, 9);
+	add("label_at_start", 0x200, 0x1000, false, 9);
+	add("third", 0x300, 0x400, false, 0);
+	seal();
+	expect(0x17f, "first");
+	expect(0x1ff, "second");
+	expect(0x200, "sized");
+	expect(0x27f, "sized");
+	expect(0x280, NULL);
+	expect(0x3ff, "third");
+	expect(0x400, NULL);
 }
 
 static void test_symbol_table__of_aliases_the_best_ranked_and_plainest_is_shown(void **state)
 {
 	(void)state;
-	struct symbol_table table;
-	symbol_table_init(&table);
-	add(&table, "__libc_write", 0x100, 0x110, true, 2);
-	add(&table, "write", 0x100, 0x110, true, 2);
-	add(&table, "__write", 0x100, 0x110, true, 2);
-	add(&table, "w", 0x100, 0x110, true, 1);
-	add(&table, "read@@GLIBC_2.2.5", 0x200, 0x210, true, 2);
-	add(&table, "__read", 0x200, 0x210, true, 2);
-	add(&table, "longer", 0x300, 0x340, true, 1);
-	add(&table, "shorter", 0x300, 0x320, true, 2);
-	assert_int_equal(symbol_table_seal(&table), 0);
-	expect(&table, 0x100, "write");
-	expect(&table, 0x200, "__read");
-	expect(&table, 0x31f, "shorter");
-	expect(&table, 0x320, "longer");
-	symbol_table_deinit(&table);
+	add("__libc_write", 0x100, 0x110, true, 2);
+	add("write", 0x100, 0x110, true, 2);
+	add("__write", 0x100, 0x110, true, 2);
+	add("w", 0x100, 0x110, true, 1);
+	add("read@@GLIBC_2.2.5", 0x200, 0x210, true, 2);
+	add("__read", 0x200, 0x210, true, 2);
+	add("longer", 0x300, 0x340, true, 1);
+	add("shorter", 0x300, 0x320, true, 2);
+	seal();
+	expect(0x100, "write");
+	expect(0x200, "__read");
+	expect(0x31f, "shorter");
+	expect(0x320, "longer");
 }
 
 static void test_symbol_table__newest_wins_wherever_ranges_overlap(void **state)
 {
 	(void)state;
-	struct symbol_table table;
-	symbol_table_init(&table);
 	table.newest_wins = true;
-	add(&table, "old_inner", 0x140, 0x150, true, 1);
-	add(&table, "old_tail", 0x1f0, 0x240, true, 2);
-	add(&table, "new", 0x100, 0x200, true, 3);
-	add(&table, "newest", 0x180, 0x190, true, 4);
-	assert_int_equal(symbol_table_seal(&table), 0);
-	expect(&table, 0x145, "new");
-	expect(&table, 0x185, "newest");
-	expect(&table, 0x190, "new");
-	expect(&table, 0x1ff, "new");
-	expect(&table, 0x200, "old_tail");
-	symbol_table_deinit(&table);
+	add("old_inner", 0x140, 0x150, true, 1);
+	add("old_tail", 0x1f0, 0x240, true, 2);
+	add("new", 0x100, 0x200, true, 3);
+	add("newest", 0x180, 0x190, true, 4);
+	seal();
+	expect(0x145, "new");
+	expect(0x185, "newest");
+	expect(0x190, "new");
+	expect(0x1ff, "new");
+	expect(0x200, "old_tail");
 }
 
 static void test_symbol_table__agrees_with_a_plain_scan_on_random_symbols(void **state)
@@ -147,8 +149,6 @@ static void test_symbol_table__agrees_with_a_plain_scan_on_random_symbols(void *
 	enum { N = 300, SPACE = 2000 };
 	static char names[N][8];
 	for (int newest = 0; newest < 2; newest++) {
-		struct symbol_table table;
-		symbol_table_init(&table);
 		table.newest_wins = newest;
 		struct symbol all[N];
 		srandom(7);
@@ -171,24 +171,34 @@ static void test_symbol_table__agrees_with_a_plain_scan_on_random_symbols(void *
 				if (!best || newest || all[i].start >= best->start)
 					best = &all[i];
 			}
-			expect(&table, address, best ? best->name : NULL);
+			expect(address, best ? best->name : NULL);
 		}
 		symbol_table_deinit(&table);
+		symbol_table_init(&table);
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_symbol_table__empty_finds_nothing),
-		cmocka_unit_test(test_symbol_table__sized_symbols_cover_exactly_their_size),
-		cmocka_unit_test(test_symbol_table__outer_symbol_shows_again_behind_an_inner_one),
-		cmocka_unit_test(
-			test_symbol_table__unsized_reach_to_the_next_symbol_or_their_limit),
-		cmocka_unit_test(
-			test_symbol_table__of_aliases_the_best_ranked_and_plainest_is_shown),
-		cmocka_unit_test(test_symbol_table__newest_wins_wherever_ranges_overlap),
-		cmocka_unit_test(test_symbol_table__agrees_with_a_plain_scan_on_random_symbols),
+		cmocka_unit_test_setup_teardown(test_symbol_table__empty_finds_nothing, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_symbol_table__sized_symbols_cover_exactly_their_size, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_symbol_table__outer_symbol_shows_again_behind_an_inner_one, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_symbol_table__unsized_reach_to_the_next_symbol_or_their_limit, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_symbol_table__of_aliases_the_best_ranked_and_plainest_is_shown, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_symbol_table__newest_wins_wherever_ranges_overlap, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_symbol_table__agrees_with_a_plain_scan_on_random_symbols, setup,
+			teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
