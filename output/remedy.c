@@ -80,13 +80,14 @@ static const char *remedy_of_reason(const char *reason)
 	static const struct {
 		const char *part, *remedy;
 	} known[] = {
-		{"cprof symbolize", ""}, /* says it itself */
+		{"cprof symbolize", ""},                          /* says it itself */
 		{"held several functions one after another", ""}, /* says it itself */
 		{"nor known to be of its user",
 		 "run cprof symbolize as the user that owns it, or record the process again"},
 		{"half of this machine's memory", "symbolize it on a larger one"},
 		{"debug information is damaged", "install or build it anew"},
 		{"which elfutils", "install elfutils 0.191, or build it with -gno-split-dwarf"},
+		{"CAP_SYS_CHROOT", "record it as root, or symbolize it where its files are"},
 		{"split debug information",
 		 "keep its .dwo files where they were compiled or beside it, or build it with "
 		 "-gno-split-dwarf"},

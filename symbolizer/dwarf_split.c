@@ -225,8 +225,13 @@ static bool has_unread_package(const struct dwarf_split *split, char *path)
 	unsigned int major = 0, minor = 0;
 	if (sscanf(dwfl_version(NULL), "%u.%u", &major, &minor) == 2 && (major > 0 || minor >= 191))
 		return false;
-	const int n = snprintf(path, PATH_MAX, "%s.dwp", split->elf_path);
-	return n > 0 && n < PATH_MAX && access(path, F_OK) == 0;
+	const char *const roots[] = {split->root, ""};
+	for (int i = split->root[0] ? 0 : 1; i < 2; i++) {
+		const int n = snprintf(path, PATH_MAX, "%s%s.dwp", roots[i], split->elf_path);
+		if (n > 0 && n < PATH_MAX && access(path, F_OK) == 0)
+			return true;
+	}
+	return false;
 }
 
 bool dwarf_split_describe(const struct dwarf_split *split, char *buf, size_t size)

@@ -153,9 +153,14 @@ def test_split_debug_information_in_a_mount_namespace(tmp_path):
     build(shown, True, "-gsplit-dwarf")
     for file in list(shown.iterdir()):
         file.rename(hidden / file.name)
-    path = tmp_path / "cprof.pb.gz"
+    path, poorer = tmp_path / "cprof.pb.gz", tmp_path / "poorer.pb.gz"
     with running(*mounted(hidden, shown)) as process:
-        harness.cprof("record", "-q", "-p", process.pid, "-d", "1", "-o", path)
+        command = ("record", "-q", "-p", process.pid, "-d", "1", "-o")
+        harness.cprof(*command, path)
+        places.run("setpriv", "--bounding-set=-sys_chroot", harness.CPROF, *command, poorer)
+    text = harness.cprof("report", poorer).stdout
+    assert "where it takes CAP_SYS_CHROOT to open it" in text
+    assert "mix (inlined)" not in text
     profile = harness.Profile(path)
     expect_lines(profile)
     inlined = sum(row["self_pct"] for row in profile.hotspots() if row["function"] == "mix")

@@ -172,9 +172,13 @@ static void test_remedy__reasons_that_no_package_does_away_with(void **state)
 		{.path = "/lib/libz.so.1",
 		 .build_id = "",
 		 .reason = "its debug information is damaged (.debug_line): names may be wanting"},
+		{.path = "/lib/libz.so.1",
+		 .build_id = "",
+		 .reason = "its split debug information lies below another root, where it takes "
+			   "CAP_SYS_CHROOT to open it"},
 	};
 	struct fake_system fake = {.owned = owned, .missing = "/gone"};
-	struct remedy_note note = find(&fake, "debian", "bookworm", requests, 7);
+	struct remedy_note note = find(&fake, "debian", "bookworm", requests, 8);
 	assert_string_equal(requests[0].remedy, "apt install libz1-dbgsym");
 	assert_null(requests[1].remedy);
 	assert_non_null(strstr(requests[2].remedy, "-gno-split-dwarf"));
@@ -182,7 +186,8 @@ static void test_remedy__reasons_that_no_package_does_away_with(void **state)
 	assert_non_null(strstr(requests[4].remedy, "--debug-dir"));
 	assert_non_null(strstr(requests[5].remedy, "--build-id"));
 	assert_string_equal(requests[6].remedy, "install or build it anew");
-	release(requests, 7, &note);
+	assert_non_null(strstr(requests[7].remedy, "record it as root"));
+	release(requests, 8, &note);
 }
 
 static void test_remedy__without_a_package_database_the_build_id_helps(void **state)
