@@ -1,5 +1,6 @@
 #include "lookup.h"
 
+#include "address_queue.h"
 #include "answer_store.h"
 #include "base/array.h"
 
@@ -19,12 +20,6 @@ enum { MAX_KEPT = 256 * 1024 };
 
 enum batch_state { BATCH_PREPARED, BATCH_OPEN, BATCH_FAILED };
 
-/* Sorted, so that what belongs together is looked up together. */
-struct miss {
-	uint32_t group; /* source_group() */
-	uint64_t svma;
-};
-
 struct lookup {
 	const struct source_request *request;
 	const struct symbolizer_options *options;
@@ -34,9 +29,8 @@ struct lookup {
 	struct answer_store store; /* its tables of helpers: under the lock */
 	bool has_functions, has_inlines, is_saved;
 
-	struct miss *misses; /* the batch's addresses without an answer */
-	size_t n_misses, cap_misses;
-	_Atomic size_t next; /* miss that nobody has taken */
+	struct address_queue misses; /* the batch's addresses without an answer */
+	_Atomic size_t next;         /* miss that nobody has taken */
 
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t settled;
@@ -84,7 +78,7 @@ void lookup_destroy(struct lookup *lookup)
 	close_idle(lookup);
 	free(lookup->idle);
 	answer_store_deinit(&lookup->store);
-	free(lookup->misses);
+	address_queue_deinit(&lookup->misses);
 	free(lookup->shortcoming);
 	pthread_cond_destroy(&lookup->settled);
 	pthread_mutex_destroy(&lookup->lock);
@@ -163,25 +157,12 @@ static int open_own(struct lookup *lookup, struct cp_err *err)
 static int collect_misses(struct lookup *lookup, const uint64_t *svmas, size_t n)
 {
 	struct lookup_answer known;
-	lookup->n_misses = 0;
-	for (size_t i = 0; i < n; i++) {
-		if (lookup_find(lookup, svmas[i], &known))
-			continue;
-		struct miss *miss =
-			CP_ARRAY_PUSH(lookup->misses, lookup->n_misses, lookup->cap_misses);
-		if (!miss)
+	lookup->misses.n = 0;
+	for (size_t i = 0; i < n; i++)
+		if (!lookup_find(lookup, svmas[i], &known) &&
+		    address_queue_add(&lookup->misses, svmas[i]) < 0)
 			return -ENOMEM;
-		*miss = (struct miss){.svma = svmas[i]};
-	}
 	return 0;
-}
-
-static int compare_misses(const void *left, const void *right)
-{
-	const struct miss *a = left, *b = right;
-	if (a->group != b->group)
-		return a->group < b->group ? -1 : 1;
-	return a->svma < b->svma ? -1 : a->svma > b->svma;
 }
 
 static void note_change(struct lookup *lookup, const struct source *source)
@@ -221,21 +202,6 @@ static void save_what_is_whole(struct lookup *lookup)
 	lookup->is_saved = true;
 }
 
-/* Each address once. */
-static void group_misses(struct lookup *lookup)
-{
-	struct miss *misses = lookup->misses;
-	size_t n = 0;
-	for (size_t i = 0; i < lookup->n_misses; i++)
-		misses[i].group = source_group(lookup->source, misses[i].svma);
-	if (lookup->n_misses > 0)
-		qsort(misses, lookup->n_misses, sizeof(*misses), compare_misses);
-	for (size_t i = 0; i < lookup->n_misses; i++)
-		if (n == 0 || misses[i].svma != misses[n - 1].svma)
-			misses[n++] = misses[i];
-	lookup->n_misses = n;
-}
-
 /* Before too many answers of earlier batches are in the way: the cache gets those that there are.
  */
 static int make_room(struct lookup *lookup)
@@ -269,10 +235,10 @@ int lookup_prepare(struct lookup *lookup, const uint64_t *svmas, size_t n, struc
 int lookup_open(struct lookup *lookup, struct cp_err *err)
 {
 	int rc = 0;
-	if (lookup->n_misses > 0 || !lookup->store.has_cached)
+	if (lookup->misses.n > 0 || !lookup->store.has_cached)
 		rc = open_own(lookup, err);
 	if (rc == 0 && lookup->source)
-		group_misses(lookup);
+		address_queue_sort(&lookup->misses, lookup->source);
 	set_state(lookup, rc == 0 ? BATCH_OPEN : BATCH_FAILED);
 	return rc;
 }
@@ -286,7 +252,7 @@ int lookup_begin(struct lookup *lookup, const uint64_t *svmas, size_t n, struct 
 size_t lookup_left(const struct lookup *lookup)
 {
 	size_t next = atomic_load(&lookup->next);
-	return next < lookup->n_misses ? lookup->n_misses - next : 0;
+	return next < lookup->misses.n ? lookup->misses.n - next : 0;
 }
 
 bool lookup_must_stop(const struct symbolizer_options *options)
@@ -314,12 +280,12 @@ static int look_up(struct source *source, uint64_t svma, struct answer_table *in
 static int work(struct lookup *lookup, struct source *source, struct answer_table *into)
 {
 	size_t at;
-	while ((at = atomic_fetch_add(&lookup->next, CHUNK)) < lookup->n_misses) {
-		size_t end = lookup->n_misses - at < CHUNK ? lookup->n_misses : at + CHUNK;
+	while ((at = atomic_fetch_add(&lookup->next, CHUNK)) < lookup->misses.n) {
+		size_t end = lookup->misses.n - at < CHUNK ? lookup->misses.n : at + CHUNK;
 		for (; at < end; at++) {
 			if (lookup_must_stop(lookup->options))
 				return 0;
-			int rc = look_up(source, lookup->misses[at].svma, into);
+			int rc = look_up(source, lookup->misses.items[at].svma, into);
 			if (rc < 0)
 				return rc;
 		}
