@@ -296,7 +296,9 @@ static enum thread_stop_status take(struct thread_stopper *stopper, pid_t pid, p
 		return THREAD_STOP_GONE;
 	default:
 		set_late(stopper, late, pid, tid);
-		stopper->counts.by_status[THREAD_STOP_LATE]++;
+		/* one that was given up before is not slow for that */
+		stopper->counts.by_status[THREAD_STOP_LATE] +=
+			late->looked_ns - since_ns > THREAD_STOP_PATIENCE_NS;
 		return THREAD_STOP_LATE;
 	}
 }
