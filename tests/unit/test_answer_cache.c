@@ -1,5 +1,6 @@
 #include "symbolizer/answer_cache.h"
 
+#include <elfutils/libdwfl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -135,6 +136,26 @@ static void test_answer_cache__changed_file_makes_its_answers_void(void **state)
 	expect_name(&cache, "");
 	assert_int_equal(unlink(cache.file), 0);
 	expect_name(&cache, "");
+	close(cache.fd);
+}
+
+/* Another build of this program, or of libdw, may answer otherwise: whose entry it is says the key.
+ */
+static void test_answer_cache__entry_is_of_those_who_made_it(void **state)
+{
+	struct cache cache;
+	struct answer_file file;
+	struct stat self;
+	char libdw[64], size[64];
+	cache_init(&cache, *state);
+	assert_int_equal(save(&cache, 0x10, "f"), 0);
+	assert_int_equal(answer_cache_load(&cache.key, &file), 0);
+	assert_int_equal(stat("/proc/self/exe", &self), 0);
+	snprintf(libdw, sizeof(libdw), "\nlibdw %s ", dwfl_version(NULL));
+	snprintf(size, sizeof(size), "cprof %lld ", (long long)self.st_size);
+	assert_non_null(strstr(file.key, libdw));
+	assert_int_equal(strncmp(file.key, size, strlen(size)), 0);
+	answer_file_close(&file);
 	close(cache.fd);
 }
 
@@ -323,6 +344,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CACHE_TEST(test_answer_cache__finds_what_was_saved_under_the_same_key),
 		CACHE_TEST(test_answer_cache__changed_file_makes_its_answers_void),
+		CACHE_TEST(test_answer_cache__entry_is_of_those_who_made_it),
 		CACHE_TEST(test_answer_cache__link_that_leads_elsewhere_is_another_file),
 		CACHE_TEST(test_answer_cache__damaged_entry_is_none_and_replaced),
 		CACHE_TEST(test_answer_cache__others_may_have_no_say),
