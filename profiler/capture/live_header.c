@@ -20,9 +20,9 @@ int live_header_set_limits(struct profile *profile, double max_overhead, uint64_
  */
 static uint64_t achieved_hz(const struct live_recorder *live)
 {
-	const struct sample_counts *counts = &live->setup.sink->counts;
-	const uint64_t unsampled_ns = live_threads_unsampled_ns(&live->threads);
-	const double cpu_s = (double)(counts->cpu_ns + unsampled_ns) / CLOCK_NS_PER_S;
+	const uint64_t cpu_ns =
+		live_threads_sampled_ns(&live->threads) + live_threads_unsampled_ns(&live->threads);
+	const double cpu_s = (double)cpu_ns / CLOCK_NS_PER_S;
 	return cpu_s > 0 ? (uint64_t)((double)live->counts.stopped / cpu_s + 0.5) : 0;
 }
 

@@ -277,6 +277,7 @@ static void forget(struct live_threads *live, size_t i)
 		processes_exit(live->processes, process->threads[k].tid, clock_now_ns());
 	live->n_threads -= process->n;
 	live->ended_unsampled_ns += unsampled_ns(process);
+	live->ended_sampled_ns += process->sampled_ns;
 	free_process(live, process);
 	live->items[i] = live->items[--live->n];
 }
@@ -344,6 +345,14 @@ uint64_t live_threads_unsampled_ns(const struct live_threads *live)
 	uint64_t sum_ns = live->ended_unsampled_ns;
 	for (size_t i = 0; i < live->n; i++)
 		sum_ns += unsampled_ns(live->items[i]);
+	return sum_ns;
+}
+
+uint64_t live_threads_sampled_ns(const struct live_threads *live)
+{
+	uint64_t sum_ns = live->ended_sampled_ns;
+	for (size_t i = 0; i < live->n; i++)
+		sum_ns += live->items[i]->sampled_ns;
 	return sum_ns;
 }
 

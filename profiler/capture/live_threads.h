@@ -61,6 +61,7 @@ struct live_threads {
 	uint64_t execs;                   /* programs that were seen to replace others */
 	size_t next_process, next_thread; /* for live_threads_next() */
 	uint64_t ended_unsampled_ns;      /* CPU time of ended processes that is in no sample */
+	uint64_t ended_sampled_ns;        /* ... that their samples stand for */
 };
 
 /** @live: the fields up to tells_all set by the caller. */
@@ -89,6 +90,9 @@ void live_threads_look_at_clocks(struct live_threads *live);
 
 /** CPU time of all processes up to the last look that no sample stands for. */
 uint64_t live_threads_unsampled_ns(const struct live_threads *live);
+
+/** The rest of it: that samples stand for. */
+uint64_t live_threads_sampled_ns(const struct live_threads *live);
 
 /** True when it runs, or waits for a CPU. Context: a system call; the thread is left alone. */
 bool live_thread_is_running(struct live_thread *thread);

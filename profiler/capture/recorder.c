@@ -327,6 +327,19 @@ static void target_ended(struct recorder *r, struct target *target)
 	targets_end(&r->s.targets, target);
 }
 
+/*
+ * Where something is ready at once, waiting has let in no signal: the mask is put back before any
+ * is delivered (fs/eventpoll.c). So Ctrl-Z would wait for a moment with nothing to do.
+ */
+static void let_signals_in(const struct recorder *r)
+{
+	sigset_t before;
+	if (!r->wait_signals)
+		return;
+	pthread_sigmask(SIG_SETMASK, r->wait_signals, &before);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static void wait_for_something(struct recorder *r)
 {
 	struct epoll_event events[64];
@@ -334,6 +347,8 @@ static void wait_for_something(struct recorder *r)
 	const bool has_late = r->s.by_ptrace && thread_stopper_has_late(&r->s.live.stopper);
 	int n = epoll_pwait(r->s.epoll_fd, events, 64, wait_ms(r),
 			    has_late ? NULL : r->wait_signals);
+	if (n > 0 && !has_late)
+		let_signals_in(r);
 	for (int i = 0; i < n; i++) {
 		int what = events[i].data.fd;
 		if (what == SESSION_WAIT_STOP)

@@ -228,13 +228,17 @@ def test_a_user_and_a_container_of_theirs(nobody, engine):
     assert_numbers(Profile(path), target.pid)
 
 
-@pytest.mark.parametrize("mode", ["wall", pytest.param("offcpu", marks=pytest.mark.full)])
-def test_a_user_by_ptrace(nobody, mode):
+@pytest.mark.parametrize(
+    "engine, mode",
+    [("perf", "wall"), ("ptrace", "wall"), pytest.param("ptrace", "offcpu", marks=pytest.mark.full)],
+)
+def test_a_user_sees_own_threads_wait(nobody, engine, mode):
     path = nobody.directory / "x.pb.gz"
     program = nobody.add(SAMPLES / "waits")
-    options = ("--engine=ptrace", "--mode", mode, MUCH)
+    options = ("--engine", engine, "--mode", mode, MUCH)
     done = nobody.run("record", *options, "-o", path, "--", program, "--seconds", 2)
     assert done.returncode == 0, done.stderr
+    assert Profile(path).report()["recording"]["engine"] == engine
     assert_waits(Profile(path), harness.find_truth(done.stdout))
 
 
