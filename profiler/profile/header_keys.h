@@ -106,8 +106,8 @@
 #define HEADER_SOURCE_PREFIX_PREFIX "source_prefix."
 
 #define HEADER_TIME_QUANTUM_NS "time_quantum_ns" /* of the timeline; absent = none */
-/* Of the timeline on CLOCK_MONOTONIC, which counts from the boot: what runtimes note of the code they
- * make has times of that clock. */
+/* Of the timeline on CLOCK_MONOTONIC, which counts from the boot: what runtimes note of the code
+ * they make has times of that clock. */
 #define HEADER_TIME_START_NS "time_start_ns"
 
 /*
