@@ -183,9 +183,11 @@ static void open_there(struct dwarf_split *split, struct opening *opening)
 {
 	pthread_t thread;
 	opening->root = split->root;
-	opening->refused = pthread_create(&thread, NULL, open_in_root, opening) != 0;
-	if (!opening->refused)
+	/* the thread writes what it found: nothing of it may be set from here on */
+	if (pthread_create(&thread, NULL, open_in_root, opening) == 0)
 		pthread_join(thread, NULL);
+	else
+		opening->refused = true;
 	split->refused = split->refused || opening->refused;
 }
 
