@@ -268,16 +268,13 @@ int live_recorder_work(struct live_recorder *live, uint32_t dump_bytes)
 	const ssize_t got = read(live->timer_fd, &expirations, sizeof(expirations));
 	(void)got;
 	thread_stopper_poll(&live->stopper);
-	favour_go_first(&live->stopper.favour, thread_stopper_has_late(&live->stopper));
+	thread_stopper_favour(&live->stopper);
 	if (now_ns >= live->next_ns)
 		code = round_of_samples(live, dump_bytes, now_ns);
 	uint64_t at_ns = live->next_ns;
-	const bool has_late = thread_stopper_has_late(&live->stopper);
-	if (has_late && at_ns > now_ns + LATE_LOOK_NS)
+	if (thread_stopper_has_late(&live->stopper) && at_ns > now_ns + LATE_LOOK_NS)
 		at_ns = now_ns + LATE_LOOK_NS;
 	set_timer(live, at_ns);
-	/* it stands still until we are awake */
-	favour_go_first(&live->stopper.favour, has_late);
 	return code;
 }
 

@@ -27,7 +27,7 @@
  * better than that. A thread that has to wait for a CPU first takes milliseconds.
  */
 #define DOZE_NS UINT64_C(100000)
-#define DOZE_MAX_NS UINT64_C(1000000)
+#define DOZE_MAX_NS UINT64_C(300000)
 
 /* linux/ptrace.h: the event of a stop by PTRACE_INTERRUPT, and of one by job control */
 enum { EVENT_STOP = 128 };
@@ -238,7 +238,7 @@ static void set_late(struct thread_stopper *stopper, struct thread_stop_late *la
 	const unsigned slot = 1 + (unsigned)(late - stopper->late);
 	late->pid = pid;
 	late->tid = tid;
-	late->looked_ns = clock_now_ns();
+	late->since_ns = late->looked_ns = clock_now_ns();
 	watchdog_note(stopper->watchdog, slot, tid);
 }
 
@@ -312,6 +312,16 @@ bool thread_stopper_has_late(const struct thread_stopper *stopper)
 	return false;
 }
 
+void thread_stopper_favour(struct thread_stopper *stopper)
+{
+	bool may_stop = false;
+	for (size_t i = 0; i < sizeof(stopper->late) / sizeof(stopper->late[0]); i++) {
+		const struct thread_stop_late *late = &stopper->late[i];
+		may_stop |= late->tid && late->looked_ns - late->since_ns < CLOCK_NS_PER_S;
+	}
+	favour_go_first(&stopper->favour, may_stop);
+}
+
 void thread_stopper_poll(struct thread_stopper *stopper)
 {
 	for (size_t i = 0; i < sizeof(stopper->late) / sizeof(stopper->late[0]); i++) {
@@ -345,7 +355,7 @@ enum thread_stop_status thread_stop_take(struct thread_stopper *stopper, pid_t p
 	/* not to lose the CPU in the middle of it */
 	favour_go_first(&stopper->favour, true);
 	const enum thread_stop_status status = take(stopper, pid, tid, n_bytes, copy);
-	favour_go_first(&stopper->favour, false);
+	thread_stopper_favour(stopper);
 	watchdog_note(stopper->watchdog, 0, 0);
 	/* of the late ones, those that were asked to stop have been counted */
 	stopper->counts.by_status[status] += status != THREAD_STOP_LATE;

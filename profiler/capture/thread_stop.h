@@ -64,7 +64,8 @@ struct thread_stop_counts {
 };
 
 struct thread_stop_late {
-	pid_t pid, tid;     /* 0 = none */
+	pid_t pid, tid; /* 0 = none */
+	uint64_t since_ns;
 	uint64_t looked_ns; /* when it was last seen not to have stopped */
 };
 
@@ -107,6 +108,12 @@ enum thread_stop_status thread_stop_take(struct thread_stopper *stopper, pid_t p
 
 /** True while a late thread has not stopped yet: thread_stopper_poll() is to be called often. */
 bool thread_stopper_has_late(const struct thread_stopper *stopper);
+
+/**
+ * Go before others for as long as a thread that became late within the last second may stop, and
+ * stands still until we have noticed. Not for one that waits for a disk, as that can take hours.
+ */
+void thread_stopper_favour(struct thread_stopper *stopper);
 
 /** Let go late threads that have stopped. */
 void thread_stopper_poll(struct thread_stopper *stopper);
