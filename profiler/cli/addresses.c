@@ -219,9 +219,11 @@ static int write_output(struct batch *batch)
 	struct strbuf *output = &batch->output;
 	if (strbuf_failed(output))
 		return cli_fail("out of memory");
-	fwrite(strbuf_text(output), 1, output->n, stdout);
+	/* what is too large for stdio's buffer fails in fwrite(), the rest in fflush() */
+	const bool written = fwrite(strbuf_text(output), 1, output->n, stdout) == output->n &&
+			     fflush(stdout) == 0;
 	strbuf_clear(output);
-	if (fflush(stdout) == 0)
+	if (written)
 		return CLI_OK;
 	if (errno != EPIPE)
 		return cli_fail("standard output: %s", strerror(errno));

@@ -145,6 +145,20 @@ def test_it_ends_when_nobody_reads_its_answers():
         questions.kill()
 
 
+@pytest.mark.parametrize("n", [1, 50_000])
+def test_answers_that_cannot_be_written_are_an_error(n, tmp_path):
+    """A few wait in a buffer, many are written at once."""
+    asked = tmp_path / "addresses"
+    asked.write_text("1139\n" * n)
+    with open(asked) as questions, open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [harness.CPROF, "symbolize", "-e", harness.SAMPLES / "cpu_split"],
+            stdin=questions, stdout=full, stderr=subprocess.PIPE, text=True,
+            env=harness.cprof_environment())
+    assert done.returncode == 1
+    assert "standard output: No space left on device" in done.stderr
+
+
 def test_a_split_file_of_another_build_is_told(tmp_path):
     """Only a look-up opens it, so the word comes after the answers."""
     build = ["gcc", "-g", "-gdwarf-5", "-gsplit-dwarf", "-O1"]
