@@ -30,7 +30,7 @@ def record(program, how, spins):
     """Samples in the handler's leaf: [(marker or None, function that was told, frames, count)]."""
     path = program.parent / f"{how}-{spins}.pb.gz"
     with harness.Recorder("-o", path, "--", program, "alt", CPU_MS, how, spins) as recorder:
-        done = recorder.finish(timeout=300, status=None)
+        done = recorder.first_in_line().finish(timeout=300, status=None)
     assert done.returncode == 0, done.stderr
     profile = harness.Profile(path)
     found = []
@@ -121,7 +121,7 @@ def test_what_go_does_on_the_threads_stack_is_its_goroutines(tmp_path):
     with programs.running("go", tmp_path) as process:
         calls = GoCalls(f"/proc/{process.pid}/exe")
         with harness.Recorder("-o", path, "-p", process.pid) as recorder:
-            recorder.wait_attached()
+            recorder.first_in_line().wait_attached()
             harness.wait_cpu(process.pid, CPU_MS / 1000)
             recorder.interrupt()
             done = recorder.finish(timeout=60, status=None)

@@ -4,12 +4,12 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 
 import harness
 import pytest
 from harness import Profile, Recorder, wait_until
+from real_targets import answers, free_port
 from tolerance import MIN_SAMPLES, tolerance_of_two
 
 CPU_SECONDS = 15 if harness.FULL else 6
@@ -66,7 +66,7 @@ def record_both(pid, directory):
     thread it counts twice as many samples at task switches, where such a timer starts."""
     path = directory / "real.pb.gz"
     perf_path = directory / "perf.data"
-    with Recorder("-o", path, "-p", pid) as recorder:
+    with Recorder("-o", path, "-p", pid).first_in_line() as recorder:
         perf = subprocess.Popen(
             ["perf", "record", "-q", "-e", "cpu-clock", "-F", "999", "-o", perf_path]
             + ["-a"],
@@ -107,20 +107,6 @@ def assert_agreement(profile, theirs):
         elif min(a, b) == 0 and max(a, b) > 0.01:
             wrong.append(f"{name}: cprof {a:.4f}, perf {b:.4f}")
     assert not wrong, "\n".join(wrong)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def answers(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def run_redis(server, directory):
@@ -196,8 +182,8 @@ def test_python_with_its_debug_package(tmp_path):
         target.communicate()
     assert_agreement(profile, theirs)
     # Of its hottest line, which may lie in a header of Python.
-    row = harness.row_where(profile.hotspots(), function="_PyEval_EvalFrameDefault")
-    assert "python3.11" in row["file"]
+    rows = [r for r in profile.hotspots() if r["function"] == "_PyEval_EvalFrameDefault"]
+    assert rows and "python3.11" in rows[0]["file"], rows
     assert profile.report()["quality"]["complete_pct"] > 99
     # Its own frames are not visible, and the report says what would help.
     text = harness.cprof("report", profile.path).stdout

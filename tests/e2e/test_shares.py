@@ -122,7 +122,7 @@ def two_processes_at_99_hz(tmp_path, sample, cpu_seconds):
     with Sample(*arguments) as one, Sample(*arguments) as other:
         pids = f"{one.pid},{other.pid}"
         with Recorder("-o", path, "-F", 99, "-p", pids) as recorder:
-            recorder.wait_attached()
+            recorder.first_in_line().wait_attached()
             one.go()
             other.go()
             truths = [one.finish(end=False, timeout=600), other.finish(end=False, timeout=600)]
