@@ -330,11 +330,16 @@ static TRUTH_NOINLINE void go_deeper_a(int depth, int kind)
 	some[1] = some[0];
 }
 
+/* When they began to wait, added up, and how many have. */
+static atomic_long still_sum_ns, still_begun;
+
 static void *run_still(void *argument)
 {
 	const int i = (int)(intptr_t)argument;
 
 	pthread_setname_np(pthread_self(), "still");
+	still_sum_ns += now_ns();
+	still_begun++;
 	if (i % 2)
 		go_deeper_a(i / KINDS % 12, i % KINDS);
 	else
@@ -394,6 +399,7 @@ int main(int argc, char **argv)
 	must(n_burners > BURNERS_MAX || n_still > STILL_MAX || pipe(commands) || pipe(answers) ||
 	     pipe(silent));
 	start_still(n_still);
+	const long still_ns = now_ns();
 	truth_ready();
 	const long start = now_ns();
 	must(pthread_create(&helper, NULL, run_helper, NULL));
@@ -403,7 +409,7 @@ int main(int argc, char **argv)
 			 (int)(i % BURNERS_MAX));
 		make(&burners[i], run_burner);
 	}
-	while (truth_more() || !has_waited(least_waits))
+	while (truth_more() || !has_waited(least_waits) || still_begun < n_still)
 		pause_for(20000000);
 	stop = true;
 	join(&mixed);
@@ -418,6 +424,8 @@ int main(int argc, char **argv)
 	truth_fact("wall_ns", wall_ns);
 	report_waits();
 	truth_fact("lock_address", (long)(intptr_t)&lock);
+	truth_fact("still_least_ns", now_ns() - still_ns);
+	truth_fact("still_waited_ns", n_still * now_ns() - still_sum_ns);
 	truth_fact("still_lock_address", (long)(intptr_t)&still_lock);
 	return truth_end();
 }
