@@ -11,7 +11,7 @@ import time
 
 import harness
 import pytest
-from harness import FULL, SAMPLES, SUPPORT, Profile, Recorder, Sample, cprof, wait_until
+from harness import FULL, SAMPLES, SUPPORT, Profile, Recorder, Sample, cprof, tracers, wait_until
 from tolerance import tolerance, tolerance_of_two
 
 # No limit on what sampling may cost: these tests ask for as much of it as there can be.
@@ -52,10 +52,6 @@ def is_held(pid):
     return any(status_of(tid).get("State", "").startswith("t") for tid in tasks(pid))
 
 
-def tracers(pid):
-    return {int(status_of(tid).get("TracerPid", 0)) for tid in tasks(pid)} - {0}
-
-
 def assert_untouched(pid):
     """Nothing traces it, and it works on."""
     wait_until("that nobody traces it", lambda: not tracers(pid), timeout=2)
@@ -83,11 +79,8 @@ def wait_sampling(recorder, path):
 
 def record_for(path, pid, cpu_seconds, *options):
     """Record a process until it has used so much CPU time."""
-    with Recorder("-o", path, "-p", pid, *PTRACE, *options) as recorder:
-        end = cpu_ticks(pid) + cpu_seconds * os.sysconf("SC_CLK_TCK")
-        wait_until("the work", lambda: cpu_ticks(pid) >= end, timeout=300)
-        recorder.interrupt()
-        recorder.finish()
+    done = harness.record_for(path, pid, cpu_seconds, *PTRACE, *options)
+    assert done.returncode == 0, done.stderr
     return Profile(path)
 
 
