@@ -16,6 +16,8 @@
 #include "profile/pprof_file.h"
 #include "profile/profile.h"
 
+#include "first_in_line.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -86,6 +88,7 @@ static inline int setup(void **state)
 	if (!f)
 		return -1;
 	*state = f;
+	first_in_line();
 	strcpy(f->dir, "/tmp/cprof-test-XXXXXX");
 	f->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!mkdtemp(f->dir) || f->stop_fd < 0)

@@ -10,6 +10,8 @@
 #include "capture/perf_events.h"
 #include "capture/perf_record.h"
 
+#include "../support/first_in_line.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -199,6 +201,7 @@ static void assert_changes_lose_nothing(enum perf_follow follow)
 	 */
 	int n_births = follow == PERF_FOLLOW_NONE ? BIRTHS_MAX : 10;
 	pid_t pid = start_target(n_births, &go_fd);
+	first_in_line();
 	open_events(&events, follow);
 	assert_int_equal(follow == PERF_FOLLOW_NONE ? perf_events_attach_system(&events)
 						    : perf_events_attach(&events, pid),

@@ -7,14 +7,19 @@
 #include <cmocka.h>
 
 #include "capture/clock.h"
+#include "capture/procfs.h"
 #include "capture/wall.h"
 #include "capture/wall_thread.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +57,29 @@ static void run_child(int ready_fd)
 	sleep_on(NULL);
 }
 
+/* Until each of its threads waits where it will go on waiting: no other wait is to be seen. */
+static int wait_for_pause(pid_t pid)
+{
+	size_t n = 0;
+	while (n < SLEEPERS + 1) {
+		char path[64], call[256];
+		const struct dirent *entry;
+		snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+		DIR *tasks = opendir(path);
+		if (!tasks)
+			return -1;
+		for (n = 0; (entry = readdir(tasks));) {
+			snprintf(path, sizeof(path), "/proc/%d/task/%.16s/syscall", (int)pid,
+				 entry->d_name);
+			n += procfs_read(path, call, sizeof(call)) > 0 &&
+			     strtol(call, NULL, 10) == SYS_pause;
+		}
+		closedir(tasks);
+		sched_yield();
+	}
+	return 0;
+}
+
 static int setup(void **state)
 {
 	int ready[2];
@@ -63,8 +91,8 @@ static int setup(void **state)
 	f.child = fork();
 	if (f.child == 0)
 		run_child(ready[1]);
-	if (read(ready[0], &byte, 1) != 1 || processes_create(&f.processes) < 0 ||
-	    profile_create(&f.profile) < 0)
+	if (read(ready[0], &byte, 1) != 1 || wait_for_pause(f.child) < 0 ||
+	    processes_create(&f.processes) < 0 || profile_create(&f.profile) < 0)
 		return -1;
 	close(ready[0]);
 	close(ready[1]);

@@ -10,6 +10,8 @@
 #include "capture/procfs.h"
 #include "capture/watchdog.h"
 
+#include "../support/first_in_line.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -50,6 +52,7 @@ static pid_t start_target(void)
 {
 	const pid_t pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			shared->rounds++;
 	}
@@ -62,6 +65,9 @@ static void play_recorder(pid_t target, enum behaviour behaviour)
 {
 	struct watchdog watchdog;
 	struct cp_err err;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* on a busy machine one that works stood still else, for want of a CPU */
+	first_in_line();
 	/* its message is not the test's output */
 	if (watchdog_start(&watchdog, &err) < 0 || ptrace(PTRACE_SEIZE, target, NULL, NULL) < 0)
 		_exit(1);
