@@ -185,7 +185,8 @@ class Reporting(Target):
     """A program that works until its input ends, and says then whether all of it was right."""
 
     def __init__(self, command, **options):
-        super().__init__(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        super().__init__(command, **pipes, **options)
         assert self.process.stdout.readline() == "ready\n"
 
     def stop(self):

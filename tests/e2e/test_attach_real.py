@@ -12,8 +12,8 @@ from harness import FULL, Profile, cprof, tracers, wait_until
 SECONDS = 20 if FULL else 1.5
 # The beginning: binaries are read, all threads met for the first time.
 BEGIN_NS = 500_000_000
-# Stops that find no CPU to end on: ten of a busy machine's waits for one. In the full tier, which is
-# run on a quiet one, they are next to nothing of what is measured; test_ptrace.py is strict.
+# Stops that find no CPU to end on, on a busy machine. In the full tier, which is run on a quiet one,
+# there are few; test_ptrace.py is strict.
 BUSY_NS = 200_000_000 if FULL else 1_000_000_000
 WAYS = {
     "ptrace": ("--engine=ptrace",),

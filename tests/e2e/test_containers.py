@@ -230,7 +230,11 @@ def test_a_user_and_a_container_of_theirs(nobody, engine):
 
 @pytest.mark.parametrize(
     "engine, mode",
-    [("perf", "wall"), ("ptrace", "wall"), pytest.param("ptrace", "offcpu", marks=pytest.mark.full)],
+    [
+        ("perf", "wall"),
+        ("ptrace", "wall"),
+        pytest.param("ptrace", "offcpu", marks=pytest.mark.full),
+    ],
 )
 def test_a_user_sees_own_threads_wait(nobody, engine, mode):
     path = nobody.directory / "x.pb.gz"
@@ -278,7 +282,10 @@ def test_a_user_where_perf_is_for_root_only(nobody):
     assert_lines(Profile(path))
 
 
-HIDES = "import ctypes, time; ctypes.CDLL(None).prctl(4, 0); print('ready', flush=True); time.sleep(99)"
+HIDES = (
+    "import ctypes, time; ctypes.CDLL(None).prctl(4, 0); print('ready', flush=True); "
+    "time.sleep(99)"
+)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +294,8 @@ HIDES = "import ctypes, time; ctypes.CDLL(None).prctl(4, 0); print('ready', flus
 def test_yama_is_explained(nobody, scope, said):
     """A process that may not be traced, and a setting that would be the reason."""
     path = nobody.directory / "x.pb.gz"
-    with subprocess.Popen([*NOBODY, "/usr/bin/python3", "-c", HIDES], stdout=subprocess.PIPE) as target:
+    command = [*NOBODY, "/usr/bin/python3", "-c", HIDES]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as target:
         try:
             assert target.stdout.readline() == b"ready\n"
             command = (nobody.cprof, "record", "-o", path, "-d", 1, "-p", target.pid)
