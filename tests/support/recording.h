@@ -17,6 +17,7 @@
 #include "profile/profile.h"
 
 #include "first_in_line.h"
+#include "waits_in.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +32,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -144,6 +146,8 @@ static inline void start_target(struct fixture *f, void (*body)(void))
 	}
 	close(go[0]);
 	f->go_fd = go[1];
+	for (unsigned i = 0; i < 20000 && !waits_in(f->target, SYS_read); i++)
+		usleep(100);
 }
 
 static inline void let_go(struct fixture *f)

@@ -7,9 +7,10 @@
 #include <cmocka.h>
 
 #include "capture/clock.h"
-#include "capture/procfs.h"
 #include "capture/wall.h"
 #include "capture/wall_thread.h"
+
+#include "../support/waits_in.h"
 
 #include <dirent.h>
 #include <pthread.h>
@@ -62,18 +63,14 @@ static int wait_for_pause(pid_t pid)
 {
 	size_t n = 0;
 	while (n < SLEEPERS + 1) {
-		char path[64], call[256];
+		char path[64];
 		const struct dirent *entry;
 		snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 		DIR *tasks = opendir(path);
 		if (!tasks)
 			return -1;
-		for (n = 0; (entry = readdir(tasks));) {
-			snprintf(path, sizeof(path), "/proc/%d/task/%.16s/syscall", (int)pid,
-				 entry->d_name);
-			n += procfs_read(path, call, sizeof(call)) > 0 &&
-			     strtol(call, NULL, 10) == SYS_pause;
-		}
+		for (n = 0; (entry = readdir(tasks));)
+			n += waits_in((pid_t)strtol(entry->d_name, NULL, 10), SYS_pause);
 		closedir(tasks);
 		sched_yield();
 	}
