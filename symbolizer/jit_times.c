@@ -28,6 +28,7 @@ struct place {
 struct use {
 	uint32_t place, symbol; /* symbol: in the table */
 	uint64_t time_ns;       /* from when on, CLOCK_MONOTONIC */
+	uint32_t rank;          /* which came later of one time */
 	uint32_t location;      /* made for it, + 1; 0 = not yet */
 };
 
@@ -111,7 +112,7 @@ static int compare_uses(const void *left, const void *right)
 		return a->place < b->place ? -1 : 1;
 	if (a->time_ns != b->time_ns)
 		return a->time_ns < b->time_ns ? -1 : 1;
-	return 0;
+	return a->rank < b->rank ? -1 : a->rank > b->rank;
 }
 
 static uint64_t time_of(const struct split *split, const struct symbol *symbol)
@@ -133,7 +134,8 @@ static int find_uses(struct split *split)
 				return -ENOMEM;
 			*use = (struct use){.place = (uint32_t)at,
 					    .symbol = i,
-					    .time_ns = time_of(split, symbol)};
+					    .time_ns = time_of(split, symbol),
+					    .rank = symbol->rank};
 		}
 	}
 	if (split->n_uses > 0)

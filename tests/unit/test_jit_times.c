@@ -128,6 +128,25 @@ static void test_jit_times__samples_get_what_was_there_at_their_time(void **stat
 	profile_destroy(profile);
 }
 
+/* Also where a runtime writes no times at all: the later record counts, as in the look-up. */
+static void test_jit_times__of_one_time_the_last_counts(void **state)
+{
+	struct bytes bytes = {.data = NULL};
+	jitdump_put_header(&bytes);
+	jitdump_put_load_at(&bytes, "before", CODE + 0x20, 0x40, 1, start_ns);
+	jitdump_put_load_at(&bytes, "after", CODE, 0x40, 2, start_ns);
+	void *place = map_dump(state, &bytes);
+	struct profile *profile = new_profile();
+	struct jit_times times = {.n = 0};
+	add_sample(profile, 100000000, CODE + 0x28);
+	assert_int_equal(jit_times_split(profile, NULL, &times), 0);
+	assert_string_equal(leaf_name(profile, 0), "");
+	jit_times_deinit(&times);
+	munmap(place, MAPPED_BYTES);
+	free(bytes.data);
+	profile_destroy(profile);
+}
+
 /* How many addresses are in doubt, and what the header says; @why: part of it. */
 static void expect_doubt(struct profile *profile, size_t n, const char *why)
 {
@@ -193,6 +212,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_jit_times__samples_get_what_was_there_at_their_time, temp_dir_setup,
 			temp_dir_teardown),
+		cmocka_unit_test_setup_teardown(test_jit_times__of_one_time_the_last_counts,
+						temp_dir_setup, temp_dir_teardown),
 		cmocka_unit_test_setup_teardown(test_jit_times__without_times_the_doubt_is_told,
 						temp_dir_setup, temp_dir_teardown),
 		cmocka_unit_test(test_jit_times__a_map_has_no_times),
