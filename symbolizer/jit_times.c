@@ -210,10 +210,16 @@ static int make_location(struct split *split, struct use *use)
 static int choose(struct split *split, const struct place *place, uint64_t until_ns,
 		  location_id *out)
 {
-	struct use *use = &split->uses[place->first_use];
-	for (size_t i = 1; i < place->n_uses; i++)
-		if (split->uses[place->first_use + i].time_ns <= until_ns)
-			use = &split->uses[place->first_use + i];
+	/* code may have been replaced there a million times */
+	size_t low = place->first_use, high = low + place->n_uses;
+	while (high - low > 1) {
+		const size_t middle = low + (high - low) / 2;
+		if (split->uses[middle].time_ns <= until_ns)
+			low = middle;
+		else
+			high = middle;
+	}
+	struct use *use = &split->uses[low];
 	*out = place->location;
 	/* what shows at the end is looked up as any other address */
 	if (symbol_table_find(split->table, place->svma) == &split->table->symbols[use->symbol])
