@@ -193,7 +193,7 @@ def test_sigkill_of_the_recorder_at_a_random_moment(tmp_path, seed):
 
 
 def test_a_hung_recorder_is_ended_by_its_watchdog(tmp_path):
-    """Stopped in the middle of a stop: the target runs again within a second."""
+    """Stopped in the middle of a stop: the target runs again within two seconds."""
     path = tmp_path / "x.pb.gz"
     with Sample("cpu_split") as target:
         with Recorder("-o", path, "-p", target.pid, *PTRACE, "-F", 20000) as recorder:
@@ -213,7 +213,8 @@ def test_a_hung_recorder_is_ended_by_its_watchdog(tmp_path):
             wait_until("a stop within a stop", caught_in_a_stop, timeout=120)
             begun = time.monotonic()
             wait_until("the release", lambda: not is_held(target.pid), timeout=10)
-            assert time.monotonic() - begun < 1
+            # half a second, and what a busy machine makes of it
+            assert time.monotonic() - begun < 2
             done = recorder.finish(status=-signal.SIGKILL)
         assert "the recorder hung" in done.stderr
         assert_untouched(target.pid)

@@ -214,6 +214,7 @@ static void test_recorder__killed_recorder_leaves_a_file_and_a_running_target(vo
 	if (recorder == 0) {
 		struct recorder_result result;
 		struct recorder_options options = options_for(f);
+		first_in_line();
 		options.progress = tell;
 		options.progress_ctx = &told[1];
 		_exit(recorder_run(&options, &result, NULL) != 0);

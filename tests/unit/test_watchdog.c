@@ -35,6 +35,7 @@ static struct shared *shared;
 static int setup(void **state)
 {
 	(void)state;
+	first_in_line();
 	/* the orphaned watchdog is ours to reap */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
@@ -119,7 +120,8 @@ static void test_watchdog__frees_a_target_that_is_held_by_a_hung_recorder(void *
 	assert_true(WIFSTOPPED(status));
 	const uint64_t hung_ns = clock_now_ns();
 	assert_int_equal(waitpid(recorder, &status, 0), recorder);
-	assert_true(clock_now_ns() - hung_ns < CLOCK_NS_PER_S);
+	/* half a second, and what a busy machine makes of it */
+	assert_true(clock_now_ns() - hung_ns < 2 * CLOCK_NS_PER_S);
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGKILL);
 	assert_runs(target);
