@@ -18,6 +18,10 @@
 
 #define LIST_NS (CLOCK_NS_PER_S / 10)
 #define NAME_NS CLOCK_NS_PER_S
+#define OLDER_NS CLOCK_NS_PER_S
+
+/* Births are told in ticks of 10 ms, rounded. */
+#define BIRTH_SLACK_NS UINT64_C(20000000)
 
 /* Of a process with more threads, so many are asked for children at a time. */
 enum { CHILD_LISTS = 64 };
@@ -27,6 +31,7 @@ void live_threads_init(struct live_threads *live)
 	struct rlimit limit;
 	/* the rest is for binaries, files, and other users of descriptors in this process */
 	enum { FDS_OF_OTHERS = 256 };
+	live->start_ns = clock_now_ns();
 	live->fds_max = 0;
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > FDS_OF_OTHERS)
 		live->fds_max = (size_t)(limit.rlim_cur - FDS_OF_OTHERS);
@@ -65,8 +70,10 @@ void live_threads_deinit(struct live_threads *live)
 	for (size_t i = 0; i < live->n; i++)
 		free_process(live, live->items[i]);
 	free(live->items);
+	free(live->older);
 	live->items = NULL;
-	live->n = live->cap = live->n_threads = 0;
+	live->older = NULL;
+	live->n = live->cap = live->n_threads = live->n_older = live->cap_older = 0;
 }
 
 /* The CPU clock of a process (clock_getcpuclockid(3)); unchanged when there is none any more. */
@@ -238,9 +245,29 @@ int live_threads_add(struct live_threads *live, pid_t pid, bool born_now)
 	return 0;
 }
 
+/*
+ * Children that were there before the recording are not of it, nor by perf: all that they have used
+ * in their lives would be told as used now. Numbers are used again, so what is remembered of them
+ * is forgotten once a second.
+ */
+static bool is_older(struct live_threads *live, pid_t pid)
+{
+	struct procfs_stat stat;
+	for (size_t i = 0; i < live->n_older; i++) {
+		if (live->older[i] == pid)
+			return true;
+	}
+	if (procfs_stat(pid, &stat) < 0 || stat.started_ns + BIRTH_SLACK_NS >= live->start_ns)
+		return false;
+	pid_t *slot = CP_ARRAY_PUSH(live->older, live->n_older, live->cap_older);
+	if (slot)
+		*slot = pid;
+	return true;
+}
+
 static int add_child(struct live_threads *live, pid_t pid)
 {
-	if (find(live, pid))
+	if (find(live, pid) || is_older(live, pid))
 		return 0;
 	struct process *process = processes_meet(live->processes, pid);
 	if (!process)
@@ -295,6 +322,10 @@ static bool is_due(const struct live_process *process, uint64_t now_ns)
 int live_threads_update(struct live_threads *live, uint64_t now_ns)
 {
 	int code = 0;
+	if (now_ns - live->older_ns >= OLDER_NS) {
+		live->n_older = 0;
+		live->older_ns = now_ns;
+	}
 	for (size_t i = 0; i < live->n && code == 0;) {
 		struct live_process *process = live->items[i];
 		if (!is_due(process, now_ns)) {

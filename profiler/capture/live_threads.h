@@ -58,6 +58,10 @@ struct live_threads {
 	size_t n, cap;
 	size_t n_threads; /* of all */
 	size_t n_fds, fds_max;
+	uint64_t start_ns; /* of the recording */
+	pid_t *older;      /* children from before it, as asked for since older_ns */
+	size_t n_older, cap_older;
+	uint64_t older_ns;
 	uint64_t execs;                   /* programs that were seen to replace others */
 	size_t next_process, next_thread; /* for live_threads_next() */
 	uint64_t ended_unsampled_ns;      /* CPU time of ended processes that is in no sample */

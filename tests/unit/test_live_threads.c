@@ -273,6 +273,40 @@ static void test_live_threads__children_are_followed_or_not(void **state)
 	close(pair[0]);
 }
 
+static pid_t fork_sleeper(void)
+{
+	const pid_t child = fork();
+	if (child == 0) {
+		pause();
+		_exit(0);
+	}
+	return child;
+}
+
+/* What they have used before would be told as used in the recording. */
+static void test_live_threads__children_from_before_are_not_followed(void **state)
+{
+	(void)state;
+	/* their births are told in ticks of 10 ms */
+	const struct timespec ticks = {.tv_nsec = 50000000};
+	struct live_process *process;
+	const pid_t before = fork_sleeper();
+	nanosleep(&ticks, NULL);
+	live_threads_init(&live);
+	assert_int_equal(live_threads_add(&live, getpid(), false), 0);
+	const pid_t after = fork_sleeper();
+	while (live.n < 2)
+		update();
+	update();
+	assert_int_equal(live.n, 2);
+	assert_non_null(find(after, &process));
+	assert_null(find(before, &process));
+	kill(before, SIGKILL);
+	kill(after, SIGKILL);
+	waitpid(before, NULL, 0);
+	waitpid(after, NULL, 0);
+}
+
 static void test_live_threads__another_program_is_noticed(void **state)
 {
 	(void)state;
@@ -336,6 +370,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_live_threads__children_are_followed_or_not,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_live_threads__children_from_before_are_not_followed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_live_threads__another_program_is_noticed,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_live_threads__nobody, setup, teardown),
