@@ -153,15 +153,22 @@ static void find_files(struct dwarf_body *body, Dwarf *dwarf)
 }
 
 struct opening {
-	const char *root;
+	const struct dwarf_split *split;
 	Dwarf_Die *skeleton;
 	struct dwarf_body body;
 	bool refused, done;
 };
 
+/*
+ * Below "/" as it is now: links of a container lead elsewhere than seen from outside, and libdw
+ * would wait for ever for the other end of a FIFO.
+ */
 static void open_body(struct opening *opening)
 {
 	struct dwarf_body *body = &opening->body;
+	char path[PATH_MAX];
+	if (!is_below(opening->split, "", opening->skeleton, path))
+		return;
 	map_guard_open_begin();
 	const int rc = dwarf_cu_info(opening->skeleton->cu, NULL, NULL, NULL, &body->die, NULL,
 				     NULL, NULL);
@@ -173,7 +180,8 @@ static void open_body(struct opening *opening)
 static void *open_in_root(void *argument)
 {
 	struct opening *opening = argument;
-	opening->refused = unshare(CLONE_FS) < 0 || chroot(opening->root) < 0 || chdir("/") < 0;
+	opening->refused =
+		unshare(CLONE_FS) < 0 || chroot(opening->split->root) < 0 || chdir("/") < 0;
 	if (!opening->refused)
 		open_body(opening);
 	return NULL;
@@ -182,7 +190,6 @@ static void *open_in_root(void *argument)
 static void open_there(struct dwarf_split *split, struct opening *opening)
 {
 	pthread_t thread;
-	opening->root = split->root;
 	/* the thread writes what it found: nothing of it may be set from here on */
 	if (pthread_create(&thread, NULL, open_in_root, opening) == 0)
 		pthread_join(thread, NULL);
@@ -194,7 +201,7 @@ static void open_there(struct dwarf_split *split, struct opening *opening)
 bool dwarf_split_open(struct dwarf_split *split, Dwarf_Die *skeleton, struct dwarf_body *out)
 {
 	char path[PATH_MAX];
-	struct opening opening = {.skeleton = skeleton};
+	struct opening opening = {.split = split, .skeleton = skeleton};
 	const enum whereabouts where = find(split, skeleton, path);
 	if (where == NOWHERE)
 		return false; /* has been noted */

@@ -163,6 +163,30 @@ def test_split_debug_information_in_a_mount_namespace(tmp_path):
     assert "split debug information" not in harness.cprof("report", profile.path).stdout
 
 
+def test_a_link_that_leads_to_a_fifo_in_a_mount_namespace_only(tmp_path):
+    """Seen from outside it is a file; who opened it in there would wait for ever."""
+    hidden = tmp_path / "hidden"
+    shown = tmp_path / "shown"
+    hidden.mkdir()
+    shown.mkdir()
+    build(shown, False, "-gsplit-dwarf")
+    for file in list(shown.iterdir()):
+        file.rename(hidden / file.name)
+    target = tmp_path / "target"
+    target.write_text("a file\n")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for file in hidden.glob("*.dwo"):
+        file.unlink()
+        file.symlink_to(target)
+    script = f"mount --bind {fifo} {target} && {mounted(hidden, shown)[-1]}"
+    with running(*mounted(hidden, shown)[:-1], script) as process:
+        profile = record_while(process, tmp_path, end="recording")
+    text = harness.cprof("report", profile.path).stdout
+    assert "split debug information is missing or of another build" in text
+    assert profile.total_share("spin") > 0.95
+
+
 def test_a_command_that_deletes_itself(tmp_path):
     """The whole life of a program: it is gone when names are looked up."""
     (tmp_path / "library.c").write_text(LIBRARY)
