@@ -35,7 +35,8 @@ def test_inlined_functions_have_rows_of_their_own(recordings):
     # Code of the callers themselves: next to nothing.
     assert user.get("caller_left", 0) / profile.samples < 0.02
     total = rows["caller_left"]["total_samples"] + rows["caller_right"]["total_samples"]
-    assert_share("both callers", total / profile.samples, 1, profile.samples)
+    # The rest is the sample's clock, where a busy machine takes the CPU more often than elsewhere.
+    assert 0.985 <= total / profile.samples <= 1, rows
 
 
 def symbols(program):
