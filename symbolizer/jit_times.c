@@ -61,12 +61,6 @@ static bool is_whole(const struct profile_module *module)
 	return module->svma_start == 0 && module->svma_end == UINT64_MAX;
 }
 
-bool jit_times_is_part(const struct profile *profile, const struct profile_module *module)
-{
-	pid_t pid;
-	return !is_whole(module) && jit_code_process(profile_text(profile, module->path), &pid);
-}
-
 static int compare_places(const void *left, const void *right)
 {
 	const struct place *a = left, *b = right;
@@ -79,8 +73,8 @@ static int find_places(struct split *split)
 	split->n_places = 0;
 	for (uint32_t i = 0; i < profile->n_locations; i++) {
 		const struct profile_location *location = &profile->locations[i];
-		if (location->module.v != split->module.v)
-			continue;
+		if (location->module.v != split->module.v || location->n_lines > 0)
+			continue; /* another's, or named when there was more to tell it by */
 		struct place *place =
 			CP_ARRAY_PUSH(split->places, split->n_places, split->cap_places);
 		if (!place)

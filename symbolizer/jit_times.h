@@ -32,8 +32,8 @@ struct jit_times {
 void jit_times_deinit(struct jit_times *times);
 
 /**
- * Tell them apart, before names are looked up. What is made here has its names; what was told apart
- * by an earlier run stays so.
+ * Tell them apart, before names are looked up. What is made here has its names; what an earlier
+ * run has named or told apart stays so.
  *
  * @files: what is held of the processes, or NULL
  * @times: empty; the caller's, also on failure
@@ -44,8 +44,5 @@ int jit_times_split(struct profile *profile, const struct jit_files *files,
 
 /** Put what is in doubt into the header, where nothing else is wanting. Return: 0, -ENOMEM. */
 int jit_times_tell(const struct jit_times *times, struct profile *profile);
-
-/** True for modules made by jit_times_split(): an address there is not to be looked up again. */
-bool jit_times_is_part(const struct profile *profile, const struct profile_module *module);
 
 #endif

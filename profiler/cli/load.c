@@ -8,6 +8,7 @@
 #include "profile/header_keys.h"
 #include "symbolizer/answer_cache.h"
 #include "symbolizer/bare_names.h"
+#include "symbolizer/jit_code.h"
 #include "symbolizer/jit_times.h"
 #include "symbolizer/symbolizer.h"
 #include "terminal.h"
@@ -170,6 +171,14 @@ static bool lacks_something(const struct profile *profile, const struct profile_
 	       (reason && reason[0] && !strstr(reason, SYMBOLIZER_REASON_TIME));
 }
 
+/* Its names are of a moment: what is written about it now may be of later code, or of another
+ * process of its number. */
+static bool is_generated(const struct profile *profile, const struct profile_module *module)
+{
+	pid_t pid;
+	return jit_code_process(profile_text(profile, module->path), &pid);
+}
+
 /* Take the names off the locations of such modules. Return: what there was, or NULL. */
 static struct profile_location *set_names_aside(struct profile *profile)
 {
@@ -184,7 +193,7 @@ static struct profile_location *set_names_aside(struct profile *profile)
 		memcpy(before, profile->locations, bytes);
 	for (size_t i = 0; i < profile->n_modules; i++)
 		lacking[i] = lacks_something(profile, &profile->modules[i]) &&
-			     !jit_times_is_part(profile, &profile->modules[i]);
+			     !is_generated(profile, &profile->modules[i]);
 	for (size_t i = 0; i < profile->n_locations; i++) {
 		struct profile_location *location = &profile->locations[i];
 		if (lacking[location->module.v])
