@@ -287,7 +287,15 @@ static int read_lines(struct dwarf_units *units, struct dwarf_unit *unit)
 	if (!dwarf_attr(&unit->die, DW_AT_stmt_list, &found) ||
 	    dwarf_formudata(&found, &offset) != 0)
 		return 0;
+	/* the bound is for files where units share programs, not for who asks here and there */
+	uint64_t *budget = &units->line_sections.budget;
+	const uint64_t before = *budget;
+	if (unit->lines_paid)
+		*budget = UINT64_MAX;
 	int rc = line_table_read(&unit->lines, &units->line_sections, offset, units->code);
+	if (unit->lines_paid)
+		*budget = before;
+	unit->lines_paid = *budget > 0;
 	account(units, unit, line_table_bytes(&unit->lines));
 	return rc;
 }

@@ -43,6 +43,7 @@ struct dwarf_unit {
 	size_t n_functions, cap_functions;
 	struct range_table function_ranges;
 	bool lines_read;
+	bool lines_paid; /* out of the file's budget: may be read again */
 	struct line_table lines;
 	size_t bytes;         /* held by what was read */
 	uint64_t used;        /* when it was last asked for */

@@ -1,5 +1,6 @@
 #include "symbolizer/line_table.h"
 
+#include "symbolizer/dwarf_units.h"
 #include "symbolizer_fixtures/fixtures.h"
 
 #include <dwarf.h>
@@ -14,6 +15,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "../support/temp_dir.h"
 
 /* A program of DWARF 4 by hand: line_base -1, line_range 4, opcode_base 10, two files. */
 /* clang-format off */
@@ -246,6 +249,44 @@ static void test_line_table__agrees_with_libdw(void **state)
 	fixture_each(SWEEP_MATRIX, check_fixture);
 }
 
+/* Questions go to and fro between units, and there is room for one: none is too many. */
+static void test_line_table__units_are_read_as_often_as_they_are_asked_for(void **state)
+{
+	enum { ROUNDS = 100 };
+	const struct temp_dir *dir = *state;
+	const char *path = temp_dir_file(*state, "both");
+	fixture_run("cd %s && echo 'int one(void) { return 1; }' > one.c && "
+		    "echo 'int two(void) { return 2; }' > two.c && "
+		    "gcc -g -shared -fPIC one.c two.c -o both",
+		    dir->path);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	Dwarf *dwarf = dwarf_begin(fd, DWARF_C_READ);
+	struct dwarf_units units;
+	size_t asked = 0;
+	assert_non_null(dwarf);
+	assert_int_equal(dwarf_units_init(&units, dwarf, path, NULL, &anywhere, UINT64_MAX), 0);
+	units.max_bytes = 1;
+	for (size_t i = 0; i < ROUNDS * units.n; i++) {
+		struct dwarf_unit *unit;
+		struct dwarf_function *function;
+		const struct line_row *row;
+		Dwarf_Addr base, start, end;
+		if (dwarf_ranges(&units.units[i % units.n].die, 0, &base, &start, &end) <= 0)
+			continue;
+		assert_int_equal(dwarf_units_find(&units, start, &unit, &function), 0);
+		assert_non_null(unit);
+		assert_int_equal(dwarf_units_line(&units, unit, start, &row), 0);
+		assert_non_null(row);
+		asked++;
+	}
+	assert_true(asked >= (size_t)2 * ROUNDS);
+	assert_int_equal(dwarf_units_damage(&units), 0);
+	dwarf_units_deinit(&units);
+	dwarf_end(dwarf);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +296,9 @@ int main(void)
 		cmocka_unit_test(test_line_table__programs_are_run_within_a_budget),
 		cmocka_unit_test(test_line_table__one_long_string_is_not_measured_for_each_name),
 		cmocka_unit_test(test_line_table__agrees_with_libdw),
+		cmocka_unit_test_setup_teardown(
+			test_line_table__units_are_read_as_often_as_they_are_asked_for,
+			temp_dir_setup, temp_dir_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
