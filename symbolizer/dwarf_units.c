@@ -30,18 +30,26 @@ static uint64_t ranges_at_once(Dwarf *dwarf)
 	       elf_bytes_find(elf, ".debug_info").n / 8;
 }
 
-/* A part of the file's budget; what is left of it goes back with give_back(). */
-static uint64_t take_part(struct dwarf_units *units)
+/*
+ * A part of the file's budget; what is left of it goes back with give_back(). A unit that was let
+ * go to make room and is read again has paid: how often it is asked for is no fault of the file.
+ *
+ * @unit: NULL = none
+ */
+static uint64_t take_part(struct dwarf_units *units, const struct dwarf_unit *unit)
 {
+	if (unit && unit->was_let_go)
+		return units->ranges_at_once;
 	const uint64_t part = units->range_budget < units->ranges_at_once ? units->range_budget
 									  : units->ranges_at_once;
 	units->range_budget -= part;
 	return part;
 }
 
-static void give_back(struct dwarf_units *units, uint64_t part)
+static void give_back(struct dwarf_units *units, const struct dwarf_unit *unit, uint64_t part)
 {
-	units->range_budget += part;
+	if (!unit || !unit->was_let_go)
+		units->range_budget += part;
 }
 
 int dwarf_units_init(struct dwarf_units *units, Dwarf *dwarf, const char *elf_path,
@@ -55,9 +63,9 @@ int dwarf_units_init(struct dwarf_units *units, Dwarf *dwarf, const char *elf_pa
 	die_tables_init(&units->tables, dwarf);
 	line_sections_init(&units->line_sections, dwarf_getelf(dwarf));
 	units->ranges_at_once = ranges_at_once(dwarf);
-	uint64_t budget = take_part(units);
+	uint64_t budget = take_part(units, NULL);
 	int rc = dwarf_headers_read(units, &budget);
-	give_back(units, budget);
+	give_back(units, NULL, budget);
 	if (rc < 0)
 		dwarf_units_deinit(units);
 	else
@@ -127,6 +135,7 @@ static void trim(struct dwarf_units *units, const struct dwarf_unit *in_use)
 			break;
 		units->bytes -= unit->bytes;
 		forget_unit(unit);
+		unit->was_let_go = true;
 		units->loaded[oldest] = units->loaded[--units->n_loaded];
 	}
 }
@@ -198,7 +207,7 @@ static int read_functions(struct dwarf_units *units, struct dwarf_unit *unit, bo
 	bool descend = true;
 	die_visit_init(&visit, &units->tables, place_of(unit),
 		       unit->body ? &unit->body->die : &unit->die);
-	uint64_t budget = take_part(units);
+	uint64_t budget = take_part(units, unit);
 	while (die_visit_next(&visit, descend)) {
 		unsigned int tag = visit.current.tag;
 		if (tag == DW_TAG_subprogram && add_function(units, unit, &visit, &budget) < 0)
@@ -206,7 +215,7 @@ static int read_functions(struct dwarf_units *units, struct dwarf_unit *unit, bo
 		descend = all || visit.current.depth == 0 || tag == DW_TAG_namespace ||
 			  tag == DW_TAG_module;
 	}
-	give_back(units, budget);
+	give_back(units, unit, budget);
 	range_table_seal(&unit->function_ranges);
 	account(units, unit,
 		unit->cap_functions * sizeof(*unit->functions) +
@@ -233,11 +242,11 @@ static int find_function(struct dwarf_units *units, struct dwarf_unit *unit, uin
 	struct dwarf_function *function = &unit->functions[id];
 	if (!function->inlines_read) {
 		function->inlines_read = true;
-		uint64_t budget = take_part(units);
+		uint64_t budget = take_part(units, unit);
 		if (dwarf_inlines_read(&function->inlines, &units->tables, place_of(unit),
 				       &function->die, &budget) < 0)
 			return -ENOMEM;
-		give_back(units, budget);
+		give_back(units, unit, budget);
 		account(units, unit, dwarf_inlines_bytes(&function->inlines));
 	}
 	*out = function;

@@ -44,6 +44,7 @@ struct dwarf_unit {
 	struct range_table function_ranges;
 	bool lines_read;
 	bool lines_paid; /* out of the file's budget: may be read again */
+	bool was_let_go; /* likewise for its functions */
 	struct line_table lines;
 	size_t bytes;         /* held by what was read */
 	uint64_t used;        /* when it was last asked for */

@@ -116,14 +116,15 @@ static void forget(struct off_cpu *off, struct off_cpu_thread **at)
 
 static struct off_cpu_thread *find_or_add(struct off_cpu *off, pid_t pid, pid_t tid)
 {
-	struct off_cpu_thread **at = bucket_of(off, tid), *t;
+	struct off_cpu_thread **at = bucket_of(off, tid);
+	struct off_cpu_thread *t = *at;
+	if (t && t->pid == pid)
+		return t;
 	/* the end of the one that had the number was not told: a record was lost */
-	if (*at && (*at)->pid != pid) {
+	if (t) {
 		forget(off, at);
 		at = bucket_of(off, tid);
 	}
-	if (*at)
-		return *at;
 	t = calloc(1, sizeof(*t));
 	if (!t) {
 		off->counts.untracked++;
