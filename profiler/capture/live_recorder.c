@@ -222,7 +222,7 @@ static void take_running(struct live_recorder *live, uint32_t dump_bytes, uint64
 {
 	const size_t n_cpus = live->overhead.limits.n_cpus;
 	const size_t n = live->n_candidates < n_cpus ? live->n_candidates : n_cpus;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && !is_asked_to_stop(live); i++) {
 		if (i > 0 && clock_now_ns() - live->round_ns > ROUND_NS) {
 			live->stopper.counts.left_out += n - i;
 			break;

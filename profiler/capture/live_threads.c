@@ -391,13 +391,18 @@ bool live_thread_is_running(struct live_thread *thread)
 {
 	/* proc(5), /proc/PID/syscall: "running", or what the thread waits in */
 	char text[64] = "";
+	ssize_t n;
 	if (thread->syscall_fd >= 0) {
-		thread->has_ended = pread(thread->syscall_fd, text, sizeof(text), 0) <= 0;
+		n = pread(thread->syscall_fd, text, sizeof(text), 0);
+		n = n < 0 ? -errno : n;
 	} else {
 		char path[64];
 		snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", thread->pid, thread->tid);
-		thread->has_ended = procfs_read(path, text, sizeof(text)) <= 0;
+		n = procfs_read(path, text, sizeof(text));
 	}
+	/* for want of descriptors or memory of ours it has not ended: begun anew, all its time
+	 * would count again */
+	thread->has_ended = n == 0 || n == -ESRCH || n == -ENOENT;
 	return text[0] == 'r';
 }
 

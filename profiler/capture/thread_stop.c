@@ -81,7 +81,7 @@ static bool is_late(pid_t tid, uint64_t elapsed_ns)
 }
 
 /* @looked_ns: when it was last seen not to have stopped yet */
-static enum seen wait_for_stop(const struct thread_stopper *stopper, pid_t tid, uint64_t since_ns,
+static enum seen wait_for_stop(struct thread_stopper *stopper, pid_t tid, uint64_t since_ns,
 			       uint64_t *looked_ns, int *out)
 {
 	struct timespec doze = {.tv_nsec = (long)DOZE_NS};
@@ -100,6 +100,8 @@ static enum seen wait_for_stop(const struct thread_stopper *stopper, pid_t tid, 
 			return SEEN_NOTHING;
 		*looked_ns = now_ns;
 		sigtimedwait(&child, NULL, &doze);
+		/* a late one that has stopped meanwhile does not stand still until this one has */
+		thread_stopper_poll(stopper);
 		if (now_ns - since_ns > DOZE_MAX_NS)
 			doze.tv_nsec = (long)DOZE_MAX_NS;
 	}
@@ -285,7 +287,10 @@ static enum thread_stop_status take(struct thread_stopper *stopper, pid_t pid, p
 	enum thread_stop_status result;
 	/* fails when it is ending: its end is what comes then */
 	ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
-	switch (wait_for_stop(stopper, tid, since_ns, &looked_ns, &status)) {
+	const enum seen seen = wait_for_stop(stopper, tid, since_ns, &looked_ns, &status);
+	/* there is room still, but perhaps not in the same place: see follow_exec() */
+	late = find_late(stopper, 0);
+	switch (seen) {
 	case SEEN_STOP:
 		result = release(stopper, pid, tid, status, looked_ns, n_bytes, copy);
 		if (result == THREAD_STOP_GONE)

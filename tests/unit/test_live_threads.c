@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -350,9 +351,28 @@ static void test_live_threads__nobody(void **state)
 	update();
 }
 
+/* Taken for ended, it would be begun anew, and all its CPU time would count once more. */
+static void test_live_threads__one_that_cannot_be_looked_at_has_not_ended(void **state)
+{
+	(void)state;
+	struct live_thread self = {.pid = getpid(), .tid = gettid(), .syscall_fd = -1};
+	struct rlimit limit, none;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	const bool runs = live_thread_is_running(&self);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_false(runs);
+	assert_false(self.has_ended);
+	self.tid = 1 << 22; /* pid_max at the most */
+	assert_false(live_thread_is_running(&self));
+	assert_true(self.has_ended);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_live_threads__one_that_cannot_be_looked_at_has_not_ended),
 		cmocka_unit_test_setup_teardown(test_live_threads__births_and_ends, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(

@@ -558,6 +558,40 @@ static void test_thread_stop__a_wait_is_given_up_when_that_is_asked_for(void **s
 	assert_in_range(shortest_ns, 0, THREAD_STOP_PATIENCE_NS / 4);
 }
 
+/* Asked while another stop is waited for: goes on when the late thread stands still. */
+static bool wait_for_late_stop(void *ctx)
+{
+	const pid_t *pid = ctx;
+	while (state_of(*pid) == 'D')
+		sched_yield();
+	return false;
+}
+
+static void test_thread_stop__a_late_thread_does_not_wait_for_the_stop_of_another(void **state)
+{
+	(void)state;
+	pid_t late = start(wait_for_vfork_child);
+	int status;
+	wait_for_state(late, 'D');
+	const pid_t other = start_group(wait_for_vfork_child_beside_work);
+	wait_for_state(other, 'D');
+	assert_int_equal(take(late), THREAD_STOP_LATE);
+	stopper.gives_up = wait_for_late_stop;
+	stopper.gives_up_ctx = &late;
+	assert_int_equal(take(other), THREAD_STOP_LATE);
+	unsigned n_late = 0;
+	for (size_t i = 0; i < sizeof(stopper.late) / sizeof(stopper.late[0]); i++) {
+		assert_int_not_equal(stopper.late[i].tid, late);
+		n_late += stopper.late[i].tid == other;
+	}
+	assert_int_equal(n_late, 1);
+	assert_int_equal(waitpid(late, &status, 0), late);
+	assert_int_equal(status, 0);
+	kill_group_and_reap(other);
+	while (thread_stopper_has_late(&stopper))
+		thread_stopper_poll(&stopper);
+}
+
 static void test_thread_stop__at_the_end_a_late_thread_is_waited_for(void **state)
 {
 	(void)state;
@@ -707,6 +741,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_thread_stop__a_wait_is_given_up_when_that_is_asked_for, setup,
 			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_thread_stop__a_late_thread_does_not_wait_for_the_stop_of_another,
+			setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_thread_stop__at_the_end_a_late_thread_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(
