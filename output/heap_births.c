@@ -41,12 +41,13 @@ int heap_births_of_init(struct heap_births_of *births, const struct heap_analysi
 		.since = input->since,
 		.sites = calloc((size_t)n_sites + 1, sizeof(*births->sites)),
 		.gone = calloc((size_t)n_sites + 1, sizeof(*births->gone)),
+		.aged = calloc((size_t)n_sites + 1, sizeof(*births->aged)),
 		.from_ns = input->since ? input->since_target->now_ns : 0,
 		.to_ns = now_ns > min_age_ns ? now_ns - min_age_ns : 0,
 		.now_ns = now_ns,
 		.min_age_ns = min_age_ns,
 	};
-	if (!births->sites || !births->gone)
+	if (!births->sites || !births->gone || !births->aged)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n_sites; i++)
 		births->sites[i] =
@@ -59,7 +60,15 @@ void heap_births_of_deinit(struct heap_births_of *births)
 	free(births->sites);
 	free(births->met);
 	free(births->gone);
+	free(births->aged);
 	cp_index_deinit(&births->earlier);
+}
+
+/* What counts now in the time of the earlier copy, if it had been asked for the same age. */
+static bool was_too_young(const struct heap_births_of *births, const struct heap_live *block)
+{
+	const uint64_t born_ns = (uint64_t)block->born_ticks * HEAP_TICK_NS;
+	return born_ns + births->min_age_ns > births->from_ns;
 }
 
 bool heap_births_before(struct heap_births_of *births, const struct heap_live *block)
@@ -71,6 +80,12 @@ bool heap_births_before(struct heap_births_of *births, const struct heap_live *b
 	if (id == CP_INDEX_NONE)
 		return false;
 	births->met[id] = true;
+	const uint64_t born_ns = (uint64_t)block->born_ticks * HEAP_TICK_NS;
+	if (was_too_young(births, block) && born_ns <= births->to_ns) {
+		const struct heap_weight weight =
+			heap_weight_of(block->size_bytes, births->since->header.sample_bytes);
+		heap_sum_add(&births->aged[block->site], &weight);
+	}
 	return true;
 }
 
@@ -80,8 +95,7 @@ void heap_births_settle(struct heap_births_of *births)
 	const struct heap_snapshot *since = births->since;
 	for (size_t i = 0; since && i < since->n_blocks; i++) {
 		const struct heap_live *block = &since->blocks[i];
-		const uint64_t born_ns = (uint64_t)block->born_ticks * HEAP_TICK_NS;
-		if (births->met[i] || born_ns + births->min_age_ns > births->from_ns)
+		if (births->met[i] || was_too_young(births, block))
 			continue;
 		const struct heap_weight weight =
 			heap_weight_of(block->size_bytes, since->header.sample_bytes);
@@ -103,23 +117,25 @@ static bool turns_over(double allocs, double frees)
 
 /*
  * Between two copies the growth is what they differ by, however it came about: in bursts, late, or
- * by a block that became larger, which two copies show and ages do not. With a least age what came
- * is counted over the time in which it could become old enough.
+ * by a block that became larger, which two copies show and ages do not. With a least age, what has
+ * come is what became old enough in between, some of which was there before: counted over the same
+ * time as what went, the two are equal in a cache however often it was turned over.
  */
 static void replace_rate(const struct heap_births_of *births, const struct heap_births_sum *sum,
 			 struct heap_growth *growth)
 {
 	if (growth->verdict == HEAP_GROWTH_UNKNOWN)
 		return;
-	const double came_s = (double)(births->to_ns - births->from_ns) / 1e9;
-	const double went_s = (double)(births->now_ns - births->from_ns) / 1e9;
-	const double half = heap_half_width(sum->came_variance / (came_s * came_s) +
-					    sum->went_variance / (went_s * went_s));
-	growth->rate = sum->came / came_s - sum->went / went_s;
+	const double time_s = (double)(births->now_ns - births->from_ns) / 1e9;
+	const double half = heap_half_width(sum->came_variance + sum->went_variance) / time_s;
+	growth->rate = (sum->came - sum->went) / time_s;
 	growth->mean = growth->rate;
 	growth->low = growth->rate - half;
 	growth->high = growth->rate + half;
-	if (growth->rate <= 0 && growth->verdict == HEAP_GROWTH_GROWING)
+	/* ages are told in ticks, at both ends */
+	const double grain =
+		2 * sum->came * HEAP_TICK_NS / (double)(births->to_ns - births->from_ns);
+	if (sum->came - sum->went <= grain && growth->verdict == HEAP_GROWTH_GROWING)
 		growth->verdict = HEAP_GROWTH_BURSTY;
 }
 
@@ -137,8 +153,8 @@ void heap_births_collect(const struct heap_births_of *births, const struct heap_
 		sum->births.bytes[i] += births->sites[site].bytes[i];
 	sum->allocs += row->allocs;
 	sum->frees += row->frees;
-	sum->came += row->live.bytes;
-	sum->came_variance += row->live.bytes_variance;
+	sum->came += row->live.bytes + births->aged[site].bytes;
+	sum->came_variance += row->live.bytes_variance + births->aged[site].bytes_variance;
 	sum->went += births->gone[site].bytes;
 	sum->went_variance += births->gone[site].bytes_variance;
 	if (!births->since || site >= births->since->header.n_sites)

@@ -16,6 +16,7 @@ struct heap_births_of {
 	struct cp_index earlier;           /* its blocks */
 	bool *met;                         /* by block of it: it is still live */
 	struct heap_sum *gone;             /* by site: those that are not; heap_births_settle() */
+	struct heap_sum *aged;             /* by site: too young then, old enough now */
 	uint64_t from_ns, to_ns;           /* births that are looked at */
 	uint64_t now_ns, min_age_ns;
 };

@@ -146,6 +146,47 @@ static void test_heap_report__since_an_earlier_copy(void **state)
 	release(&then);
 }
 
+/* A cache whose blocks live 20 s, since a copy of 50 s ago: what came is as old as what went. */
+static void test_heap_report__a_cache_that_was_turned_over_has_not_grown(void **state)
+{
+	(void)state;
+	struct made now = begin(0), then = begin(0);
+	/* the same blocks at the same addresses */
+	for (uint32_t s = 0; s < 100; s++) {
+		build_heap_alloc(&now.build, 1, 10, s * 100, 1);
+		if (s < 50)
+			build_heap_alloc(&then.build, 1, 10, s * 100, 1);
+	}
+	for (uint32_t s = 0; s < 20; s++) {
+		build_heap_alloc(&now.build, 2, 1000, (80 + s) * 100, 1);
+		build_heap_alloc(&then.build, 2, 1000, (30 + s) * 100, 1);
+	}
+	build_heap_churn(&now.build, 2, 80, 1000);
+	build_heap_churn(&then.build, 2, 30, 1000);
+	finish(&now);
+	finish(&then);
+	then.target.now_ns = 50000000000;
+	now.input.since = then.snapshot;
+	now.input.since_target = &then.target;
+	now.input.since_path = "t0";
+	json_t *json =
+		report_json_of(&now, (struct heap_report_options){.min_age_ns = 10000000000}, NULL);
+	json_t *sites = json_object_get(json, "sites");
+	bool found = false;
+	for (size_t i = 0; i < json_array_size(sites); i++) {
+		json_t *growth = json_object_get(json_array_get(sites, i), "growth");
+		const bool leaks = number(json_array_get(sites, i), "bytes") == 410;
+		const double rate = json_real_value(json_object_get(growth, "bytes_per_hour"));
+		assert_true(fabs(rate - (leaks ? 36000 : 0)) < 1);
+		assert_int_equal(strcmp(string(growth, "verdict"), "growing") == 0, leaks);
+		found |= leaks;
+	}
+	assert_true(found);
+	json_decref(json);
+	release(&now);
+	release(&then);
+}
+
 static void test_heap_report__estimates_have_intervals(void **state)
 {
 	(void)state;
@@ -383,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_heap_report__what_grows_comes_first),
 		cmocka_unit_test(test_heap_report__ages_and_rules_take_blocks_out),
 		cmocka_unit_test(test_heap_report__since_an_earlier_copy),
+		cmocka_unit_test(test_heap_report__a_cache_that_was_turned_over_has_not_grown),
 		cmocka_unit_test(test_heap_report__estimates_have_intervals),
 		cmocka_unit_test(test_heap_report__rows_by_other_things),
 		cmocka_unit_test(
