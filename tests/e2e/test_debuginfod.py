@@ -297,7 +297,8 @@ def reset(handler, stop):
     "fail,word",
     [
         (lambda handler, stop: send(handler, b"<html>sign in</html>"), "something else than a"),
-        (reset, "the fetch failed: "),
+        # asked again by itself, libdebuginfod 0.188 may say "not there" of what was broken off
+        (reset, "the fetch failed: |no server has it"),
     ],
 )
 def test_what_fails_for_one_file_is_no_word_about_the_next(tmp_path, fail, word):
@@ -344,8 +345,9 @@ def test_what_fails_for_one_file_is_no_word_about_the_next(tmp_path, fail, word)
         lines = {library: "lib.c:", program: "main.c:"}
         assert lines[other] in text and lines[failing] not in text, text
         (told,) = re.findall(rf"no .*: {failing} \(.*", text)
-        assert word in told, text
-        assert "or: cprof symbolize --debuginfod=URL asks another server" in told, text
+        assert re.search(word, told), text
+        if "no server has it" not in told:
+            assert "or: cprof symbolize --debuginfod=URL asks another server" in told, text
 
 
 def test_shared_debug_information_is_fetched_as_well(program, tmp_path):
