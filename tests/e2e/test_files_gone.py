@@ -128,12 +128,24 @@ def mounted(hidden, shown):
     return "unshare", "--mount", "--propagation", "private", "sh", "-c", script
 
 
+def two_places(tmp_path):
+    """What is seen in a mount namespace only, and where."""
+    places = tmp_path / "hidden", tmp_path / "shown"
+    for place in places:
+        place.mkdir()
+    return places
+
+
+def build_split(hidden, shown, *options):
+    """Compiled at @shown, and only there by what is mounted over it."""
+    build(shown, *options, "-gsplit-dwarf")
+    for file in list(shown.iterdir()):
+        file.rename(hidden / file.name)
+
+
 def test_a_program_in_a_mount_namespace_that_ends_with_it(tmp_path):
     """Its path names nothing here, or, as here, something else."""
-    hidden = tmp_path / "hidden"
-    shown = tmp_path / "shown"
-    hidden.mkdir()
-    shown.mkdir()
+    hidden, shown = two_places(tmp_path)
     build(hidden, True)
     build(shown, True, "-O1", "-DOTHER")
     with running(*mounted(hidden, shown)) as process:
@@ -143,13 +155,8 @@ def test_a_program_in_a_mount_namespace_that_ends_with_it(tmp_path):
 
 def test_split_debug_information_in_a_mount_namespace(tmp_path):
     """Only there the .dwo files are where the compiler wrote them."""
-    hidden = tmp_path / "hidden"
-    shown = tmp_path / "shown"
-    hidden.mkdir()
-    shown.mkdir()
-    build(shown, True, "-gsplit-dwarf")
-    for file in list(shown.iterdir()):
-        file.rename(hidden / file.name)
+    hidden, shown = two_places(tmp_path)
+    build_split(hidden, shown, True)
     with running(*mounted(hidden, shown)) as process:
         under = ("setpriv", "--bounding-set=-sys_chroot")
         poorer = record_while(process, hidden, end="recording", under=under)
@@ -165,13 +172,8 @@ def test_split_debug_information_in_a_mount_namespace(tmp_path):
 
 def test_a_link_that_leads_to_a_fifo_in_a_mount_namespace_only(tmp_path):
     """Seen from outside it is a file; who opened it in there would wait for ever."""
-    hidden = tmp_path / "hidden"
-    shown = tmp_path / "shown"
-    hidden.mkdir()
-    shown.mkdir()
-    build(shown, False, "-gsplit-dwarf")
-    for file in list(shown.iterdir()):
-        file.rename(hidden / file.name)
+    hidden, shown = two_places(tmp_path)
+    build_split(hidden, shown, False)
     target = tmp_path / "target"
     target.write_text("a file\n")
     fifo = tmp_path / "fifo"

@@ -93,6 +93,32 @@ static inline struct made begin(uint64_t sample_bytes)
 	return made;
 }
 
+/* What was live of a place then and now, at the seconds 50 and 100. */
+struct turn {
+	struct made then, now;
+};
+
+static inline void begin_turn(struct turn *turn, uint64_t sample_bytes)
+{
+	*turn = (struct turn){.then = begin(sample_bytes), .now = begin(sample_bytes)};
+}
+
+static inline void finish_turn(struct turn *turn)
+{
+	finish(&turn->then);
+	finish(&turn->now);
+	turn->then.target.now_ns = 50000000000;
+	turn->now.input.since = turn->then.snapshot;
+	turn->now.input.since_target = &turn->then.target;
+	turn->now.input.since_path = "t0";
+}
+
+static inline void release_turn(struct turn *turn)
+{
+	release(&turn->now);
+	release(&turn->then);
+}
+
 /* A leak of 100 bytes a second for 100 s, a cache filled at the start, a block of the last second.
  */
 static inline void make_leaking(struct made *made)

@@ -146,8 +146,12 @@ static inline void start_target(struct fixture *f, void (*body)(void))
 	}
 	close(go[0]);
 	f->go_fd = go[1];
-	for (unsigned i = 0; i < 20000 && !waits_in(f->target, SYS_read); i++)
+	bool waits = false;
+	for (unsigned i = 0; i < 100000 && !waits; i++) {
 		usleep(100);
+		waits = waits_in(f->target, SYS_read);
+	}
+	assert_true(waits);
 }
 
 static inline void let_go(struct fixture *f)

@@ -10,32 +10,6 @@
 #include <errno.h>
 #include <math.h>
 
-/* What was live of a place then and now, at the seconds 50 and 100. */
-struct turn {
-	struct made then, now;
-};
-
-static void begin_turn(struct turn *turn, uint64_t sample_bytes)
-{
-	*turn = (struct turn){.then = begin(sample_bytes), .now = begin(sample_bytes)};
-}
-
-static void finish_turn(struct turn *turn)
-{
-	finish(&turn->then);
-	finish(&turn->now);
-	turn->then.target.now_ns = 50000000000;
-	turn->now.input.since = turn->then.snapshot;
-	turn->now.input.since_target = &turn->then.target;
-	turn->now.input.since_path = "t0";
-}
-
-static void release_turn(struct turn *turn)
-{
-	release(&turn->now);
-	release(&turn->then);
-}
-
 static void test_heap_gates__three_answers(void **state)
 {
 	(void)state;

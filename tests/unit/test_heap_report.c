@@ -101,23 +101,19 @@ static void test_heap_report__ages_and_rules_take_blocks_out(void **state)
 static void test_heap_report__since_an_earlier_copy(void **state)
 {
 	(void)state;
-	struct made now = begin(0), then = begin(0);
+	struct turn turn;
+	begin_turn(&turn, 0);
 	/* the same first blocks at the same addresses */
 	for (uint32_t s = 0; s < 50; s++) {
-		build_heap_alloc(&now.build, 1, 100, s * 100, 1);
-		build_heap_alloc(&then.build, 1, 100, s * 100, 1);
+		build_heap_alloc(&turn.now.build, 1, 100, s * 100, 1);
+		build_heap_alloc(&turn.then.build, 1, 100, s * 100, 1);
 	}
-	build_heap_alloc(&then.build, 2, 3000, 0, 1);
+	build_heap_alloc(&turn.then.build, 2, 3000, 0, 1);
 	for (uint32_t s = 50; s < 100; s++)
-		build_heap_alloc(&now.build, 1, 100, s * 100, 1);
-	build_heap_churn(&now.build, 2, 1, 3000);
-	finish(&now);
-	finish(&then);
-	then.target.now_ns = 50000000000;
-	now.input.since = then.snapshot;
-	now.input.since_target = &then.target;
-	now.input.since_path = "t0";
-	json_t *json = report_json_of(&now, (struct heap_report_options){0}, NULL);
+		build_heap_alloc(&turn.now.build, 1, 100, s * 100, 1);
+	build_heap_churn(&turn.now.build, 2, 1, 3000);
+	finish_turn(&turn);
+	json_t *json = report_json_of(&turn.now, (struct heap_report_options){0}, NULL);
 	assert_string_equal(string(json, "since"), "t0");
 	assert_int_equal(number(json_object_get(json, "before"), "blocks"), 50);
 	json_t *verdict = json_object_get(json, "verdict");
@@ -139,38 +135,34 @@ static void test_heap_report__since_an_earlier_copy(void **state)
 	enum heap_gate_result gate;
 	struct cp_err err;
 	const struct heap_report_options options = {0};
-	then.snapshot->header.pid = 1;
-	assert_int_equal(heap_report_write(&now.input, &options, stdout, &gate, &err), -EINVAL);
+	turn.then.snapshot->header.pid = 1;
+	assert_int_equal(heap_report_write(&turn.now.input, &options, stdout, &gate, &err),
+			 -EINVAL);
 	assert_non_null(strstr(err.message, "another process"));
-	release(&now);
-	release(&then);
+	release_turn(&turn);
 }
 
 /* A cache whose blocks live 20 s, since a copy of 50 s ago: what came is as old as what went. */
 static void test_heap_report__a_cache_that_was_turned_over_has_not_grown(void **state)
 {
 	(void)state;
-	struct made now = begin(0), then = begin(0);
+	struct turn turn;
+	begin_turn(&turn, 0);
 	/* the same blocks at the same addresses */
 	for (uint32_t s = 0; s < 100; s++) {
-		build_heap_alloc(&now.build, 1, 10, s * 100, 1);
+		build_heap_alloc(&turn.now.build, 1, 10, s * 100, 1);
 		if (s < 50)
-			build_heap_alloc(&then.build, 1, 10, s * 100, 1);
+			build_heap_alloc(&turn.then.build, 1, 10, s * 100, 1);
 	}
 	for (uint32_t s = 0; s < 20; s++) {
-		build_heap_alloc(&now.build, 2, 1000, (80 + s) * 100, 1);
-		build_heap_alloc(&then.build, 2, 1000, (30 + s) * 100, 1);
+		build_heap_alloc(&turn.now.build, 2, 1000, (80 + s) * 100, 1);
+		build_heap_alloc(&turn.then.build, 2, 1000, (30 + s) * 100, 1);
 	}
-	build_heap_churn(&now.build, 2, 80, 1000);
-	build_heap_churn(&then.build, 2, 30, 1000);
-	finish(&now);
-	finish(&then);
-	then.target.now_ns = 50000000000;
-	now.input.since = then.snapshot;
-	now.input.since_target = &then.target;
-	now.input.since_path = "t0";
-	json_t *json =
-		report_json_of(&now, (struct heap_report_options){.min_age_ns = 10000000000}, NULL);
+	build_heap_churn(&turn.now.build, 2, 80, 1000);
+	build_heap_churn(&turn.then.build, 2, 30, 1000);
+	finish_turn(&turn);
+	json_t *json = report_json_of(
+		&turn.now, (struct heap_report_options){.min_age_ns = 10000000000}, NULL);
 	json_t *sites = json_object_get(json, "sites");
 	bool found = false;
 	for (size_t i = 0; i < json_array_size(sites); i++) {
@@ -183,8 +175,7 @@ static void test_heap_report__a_cache_that_was_turned_over_has_not_grown(void **
 	}
 	assert_true(found);
 	json_decref(json);
-	release(&now);
-	release(&then);
+	release_turn(&turn);
 }
 
 static void test_heap_report__estimates_have_intervals(void **state)
